@@ -1,0 +1,23 @@
+export {
+  checkDomainEvent,
+  type DomainEvent,
+  type DomainEventData,
+  type DomainEventType,
+  domainEvents,
+  subjectOf,
+} from './domain-events.ts';
+export {
+  AppError,
+  type AppErrorOptions,
+  type Code,
+  type ErrorRow,
+  errorTable,
+  type FieldError,
+  grpcStatus,
+  isCode,
+  toAppError,
+} from './errors.ts';
+export * as agentV1 from './gen/skein/agent/v1/agent.ts';
+export * as authV1 from './gen/skein/auth/v1/auth.ts';
+export * as syncV1 from './gen/skein/sync/v1/sync.ts';
+export * as userV1 from './gen/skein/user/v1/user.ts';

@@ -1,0 +1,20 @@
+export { type Clock, must, systemClock } from './clock.ts';
+export {
+  ConfigError,
+  type ConfigOf,
+  type ConfigSchema,
+  describeConfig,
+  flag,
+  integer,
+  list,
+  milliseconds,
+  oneOf,
+  port,
+  readConfig,
+  type Setting,
+  secret,
+  text,
+  url,
+} from './config.ts';
+export { type Composed, type RunServiceOptions, runService } from './run-service.ts';
+export { type LifecycleOptions, lifecycle, type Service } from './service.ts';

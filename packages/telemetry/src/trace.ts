@@ -1,0 +1,68 @@
+import {
+  type Attributes,
+  type Context,
+  context,
+  isSpanContextValid,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  TraceFlags,
+  trace,
+} from '@opentelemetry/api';
+
+export { SpanKind };
+
+const tracer = trace.getTracer('skein');
+
+/** The W3C `traceparent` of the active span; undefined outside of one. */
+export const currentTraceparent = (ctx: Context = context.active()): string | undefined => {
+  const span = trace.getSpanContext(ctx);
+  if (!span || !isSpanContextValid(span)) return undefined;
+  return `00-${span.traceId}-${span.spanId}-${(span.traceFlags & TraceFlags.SAMPLED) === 1 ? '01' : '00'}`;
+};
+
+const traceparentShape = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+
+/** The context a `traceparent` names; the active one for anything malformed. */
+export const contextFrom = (traceparent: string | undefined): Context => {
+  const match = traceparent === undefined ? null : traceparentShape.exec(traceparent);
+  const [, traceId, spanId, flags] = match ?? [];
+  if (!traceId || !spanId || !flags) return context.active();
+  const span = { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1, isRemote: true };
+  return isSpanContextValid(span) ? trace.setSpanContext(context.active(), span) : context.active();
+};
+
+/** How a span is opened. */
+export interface SpanOptions {
+  readonly kind?: SpanKind;
+  /** The parent from another process; without one the active span is the parent. */
+  readonly traceparent?: string | undefined;
+  readonly attributes?: Attributes;
+}
+
+/** Runs `work` inside a span; a rejection is recorded and passed on. Costs next to nothing without an SDK. */
+export const withSpan = async <T>(
+  name: string,
+  options: SpanOptions,
+  work: (span: Span) => Promise<T> | T,
+): Promise<T> => {
+  const parent = options.traceparent === undefined ? context.active() : contextFrom(options.traceparent);
+  const span = tracer.startSpan(
+    name,
+    { kind: options.kind ?? SpanKind.INTERNAL, attributes: options.attributes ?? {} },
+    parent,
+  );
+  return context.with(trace.setSpan(parent, span), async () => {
+    try {
+      return await work(span);
+    } catch (error) {
+      span.setStatus({
+        code: SpanStatusCode.ERROR,
+        message: error instanceof Error ? error.message : String(error),
+      });
+      throw error;
+    } finally {
+      span.end();
+    }
+  });
+};
