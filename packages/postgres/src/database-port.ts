@@ -1,4 +1,4 @@
-import type { Service } from './service.ts';
+import type { Service } from '@skein/service-kit';
 
 /** A row as a query returns it. */
 export type Row = Record<string, unknown>;

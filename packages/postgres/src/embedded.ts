@@ -1,4 +1,4 @@
-import type { Service } from './service.ts';
+import type { Service } from '@skein/service-kit';
 
 /** How the embedded server runs. */
 export interface EmbeddedPostgresOptions {
@@ -33,3 +33,8 @@ export interface EmbeddedPostgres extends Service {
   /** Calls back when the postmaster has ended, wanted or not; `run` may then be called again. Returns the way to unsubscribe. */
   onExit(listener: (exit: EmbeddedExit) => void): () => void;
 }
+
+/** The server of one data directory. */
+export const embeddedPostgres = (options: EmbeddedPostgresOptions): EmbeddedPostgres => {
+  throw new Error(`not written yet: ${options.dataDir}`);
+};

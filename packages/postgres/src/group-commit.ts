@@ -1,4 +1,5 @@
 import { AppError } from '@skein/contracts';
+import { abortFault } from './errors.ts';
 
 /** What is batched and within which bounds. */
 export interface GroupCommitOptions<Unit, Result> {
@@ -35,3 +36,127 @@ export interface GroupCommit<Unit, Result> {
   /** Refuses new units and resolves when all accepted ones are settled. */
   stop(): Promise<void>;
 }
+
+interface Waiting<Unit, Result> {
+  readonly unit: Unit;
+  readonly key: string;
+  readonly bytes: number;
+  readonly settle: (outcome: Result | Error) => void;
+}
+
+/** A batcher over `flush`: while one flush is under way the next one gathers, so load makes batches, not waiting. */
+export const groupCommit = <Unit, Result>(
+  options: GroupCommitOptions<Unit, Result>,
+): GroupCommit<Unit, Result> => {
+  const { maxUnits, maxBytes = Number.POSITIVE_INFINITY, maxQueued, concurrency = 1, keyOf, flush } = options;
+  const sizeOf = options.sizeOf ?? (() => 0);
+  let queue: Waiting<Unit, Result>[] = [];
+  const busyKeys = new Set<string>();
+  let flushes = 0;
+  let flushing = 0;
+  let scheduled = false;
+  let stopped = false;
+  const whenIdle = Promise.withResolvers<void>();
+
+  /** Takes the next batch out of the queue, leaving behind what must wait: a busy key, or what exceeds a bound. */
+  const take = (): Waiting<Unit, Result>[] => {
+    const batch: Waiting<Unit, Result>[] = [];
+    let left: Waiting<Unit, Result>[] = [];
+    // Keys one of whose units stays behind: later units of theirs must not overtake it.
+    const held = new Set<string>();
+    let bytes = 0;
+    for (const [index, waiting] of queue.entries()) {
+      if (batch.length >= maxUnits || (batch.length > 0 && bytes + waiting.bytes > maxBytes)) {
+        left = left.concat(queue.slice(index));
+        break;
+      }
+      if (busyKeys.has(waiting.key) || held.has(waiting.key)) {
+        held.add(waiting.key);
+        left.push(waiting);
+      } else {
+        bytes += waiting.bytes;
+        batch.push(waiting);
+      }
+    }
+    queue = left;
+    return batch;
+  };
+
+  const outcomes = async (batch: readonly Waiting<Unit, Result>[]): Promise<readonly (Result | Error)[]> => {
+    try {
+      const results = await flush(batch.map(({ unit }) => unit));
+      if (results.length === batch.length) return results;
+      throw new Error(`bug: flush answered ${results.length} results for ${batch.length} units`);
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error('flush failed', { cause: error });
+      return batch.map(() => failure);
+    }
+  };
+
+  const runFlush = async (batch: readonly Waiting<Unit, Result>[]): Promise<void> => {
+    for (const { key } of batch) busyKeys.add(key);
+    flushes += 1;
+    flushing += batch.length;
+    const results = await outcomes(batch);
+    flushes -= 1;
+    flushing -= batch.length;
+    for (const { key } of batch) busyKeys.delete(key);
+    // The next flush starts before the waiters of this one run.
+    pump();
+    for (const [index, waiting] of batch.entries()) waiting.settle(results[index] as Result | Error);
+  };
+
+  const pump = (): void => {
+    while (flushes < concurrency && queue.length > 0) {
+      const batch = take();
+      if (batch.length === 0) break;
+      void runFlush(batch);
+    }
+    if (stopped && flushes === 0 && queue.length === 0) whenIdle.resolve();
+  };
+
+  return {
+    get depth() {
+      return { queued: queue.length, flushing };
+    },
+    submit(unit, { signal } = {}) {
+      if (stopped) return Promise.reject(new AppError('unavailable', 'The service is stopping'));
+      if (signal?.aborted) return Promise.reject(abortFault(signal));
+      if (queue.length >= maxQueued)
+        return Promise.reject(new AppError('overloaded', 'Too many writes are waiting'));
+      return new Promise((resolve, reject) => {
+        const onAbort = () => {
+          const before = queue.length;
+          queue = queue.filter((other) => other !== waiting);
+          if (queue.length < before && signal) reject(abortFault(signal));
+          pump();
+        };
+        const waiting: Waiting<Unit, Result> = {
+          unit,
+          key: keyOf(unit),
+          bytes: sizeOf(unit),
+          settle: (outcome) => {
+            signal?.removeEventListener('abort', onAbort);
+            if (outcome instanceof Error) reject(outcome);
+            else resolve(outcome);
+          },
+        };
+        signal?.addEventListener('abort', onAbort, { once: true });
+        queue.push(waiting);
+        // All units submitted in this turn of the event loop share the first flush.
+        if (!scheduled) {
+          scheduled = true;
+          setImmediate(() => {
+            scheduled = false;
+            pump();
+          });
+        }
+      });
+    },
+    stop() {
+      stopped = true;
+      pump();
+      return whenIdle.promise;
+    },
+  };
+};

@@ -1,0 +1,104 @@
+import type { Logger } from '@skein/telemetry';
+import { connectionConfig, isPlainName } from './connection.ts';
+import type { Database } from './database-port.ts';
+import { toFault } from './errors.ts';
+import { checkMigrations, type Migration, migrate } from './migrations.ts';
+import { type ConnectionPool, connectionPool } from './pool.ts';
+import { runStatement } from './session.ts';
+import { checkDurability, connectWithin } from './startup.ts';
+import { runTransaction } from './transaction.ts';
+
+/** Which database, whose schema, and the bounds. */
+export interface DatabaseOptions {
+  /** `postgres://user:password@host:port/name`, or with `?host=/directory` over a unix socket. */
+  readonly url: string;
+  /** The service's own schema: lower case, digits, underscores. It is the search path of every connection. */
+  readonly schema: string;
+  /** The schema's history from its first step. */
+  readonly migrations: readonly Migration[];
+  /** Shown in `pg_stat_activity`. */
+  readonly applicationName: string;
+  /** Most connections of this process. Default 4. */
+  readonly poolSize?: number | undefined;
+  /** Longest single statement. Default 30 s. */
+  readonly statementTimeoutMs?: number | undefined;
+  /** Longest transaction, and longest pause between two statements of one. Default 60 s. */
+  readonly transactionTimeoutMs?: number | undefined;
+  /** How long `run` waits for a server that is not there yet. Default 30 s. */
+  readonly waitMs?: number | undefined;
+  /** How long a caller waits for a free connection before `overloaded`. Default 5 s. */
+  readonly acquireTimeoutMs?: number | undefined;
+  /** Most callers that may wait for a connection; further ones are `overloaded` at once. Default 1,000. */
+  readonly maxWaiting?: number | undefined;
+  /** Where migrations run when `url` goes through a pooler (`DATABASE_DIRECT_URL`). Default: `url`. */
+  readonly directUrl?: string | undefined;
+  /** Accept a server with `fsync`, `synchronous_commit` or `full_page_writes` off. Default false. */
+  readonly allowDataLoss?: boolean | undefined;
+}
+
+/** How long `stop` lets running statements end before it cuts them. Below the 5 s a lifecycle gives each part. */
+const stopGraceMs = 3_000;
+
+/**
+ * A database as a service of the process. `run` waits for the server, checks it, brings the schema up to date and
+ * resolves when it may be used; afterwards a lost server is met by `unavailable` until it is back, without help.
+ */
+export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger }): Database => {
+  const { url, schema, migrations, applicationName, directUrl = url, waitMs = 30_000 } = options;
+  if (!isPlainName(schema))
+    throw new Error(`"${schema}" is not a schema name: lower case, digits, underscores`);
+  checkMigrations(migrations);
+  const { statementTimeoutMs = 30_000, transactionTimeoutMs = 60_000 } = options;
+  const shared = { schema, applicationName, statementTimeoutMs, transactionTimeoutMs };
+  const config = connectionConfig({ ...shared, url });
+  const stopping = new AbortController();
+  let pool: ConnectionPool | undefined;
+
+  const ready = (): ConnectionPool => {
+    if (!pool) throw new Error('the database is used before run or after stop');
+    return pool;
+  };
+
+  return {
+    id: `postgres:${schema}`,
+    async run() {
+      const startupConfig = connectionConfig({ ...shared, url: directUrl });
+      const client = await connectWithin(startupConfig, {
+        url: directUrl,
+        waitMs,
+        signal: stopping.signal,
+        log,
+      });
+      try {
+        if (!options.allowDataLoss) await checkDurability(client, directUrl);
+        const version = await migrate(client, schema, migrations, log);
+        log.info({ schema, version }, 'the database is ready');
+      } catch (error) {
+        throw toFault(error);
+      } finally {
+        // It may be gone already.
+        await client.end().catch(() => {});
+      }
+      if (stopping.signal.aborted) return;
+      pool = connectionPool({
+        config,
+        size: options.poolSize ?? 4,
+        acquireTimeoutMs: options.acquireTimeoutMs ?? 5_000,
+        maxWaiting: options.maxWaiting ?? 1_000,
+        log,
+      });
+    },
+    async stop() {
+      stopping.abort();
+      const closing = pool;
+      pool = undefined;
+      await closing?.close(stopGraceMs);
+    },
+    async query(sql, params, { signal } = {}) {
+      return ready().lease(({ client }) => runStatement(client, config, sql, params, signal), signal);
+    },
+    async transaction(fn, transactionOptions = {}) {
+      return runTransaction(ready(), config, fn, transactionOptions);
+    },
+  };
+};

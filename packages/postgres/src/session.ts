@@ -1,0 +1,58 @@
+import pg from 'pg';
+import type { Sql } from './database-port.ts';
+import { abortFault } from './errors.ts';
+
+/** Long enough for a cancel request to arrive; then the connection is cut instead. */
+const cancelTimeoutMs = 2_000;
+
+/** Asks the server to stop what a connection is doing, and cuts the connection when that does not help in time. */
+const cancel = async (client: pg.Client, config: pg.ClientConfig): Promise<void> => {
+  const { processID } = client as unknown as { processID: number | null };
+  const side = new pg.Client({
+    ...config,
+    connectionTimeoutMillis: cancelTimeoutMs,
+    query_timeout: cancelTimeoutMs,
+  });
+  // Its failures surface through the promises below.
+  side.on('error', () => {});
+  try {
+    await side.connect();
+    await side.query('select pg_cancel_backend($1)', [processID]);
+  } catch {
+    client.connection.stream.destroy();
+  } finally {
+    // Nothing to do for a side connection that cannot say goodbye.
+    side.end().catch(() => {});
+  }
+};
+
+/**
+ * Runs a statement on a connection. An aborted signal cancels it on the server; the promise settles only when the
+ * cancel request is answered too, so that it can never hit the next statement of this connection.
+ */
+export const runStatement = async <R>(
+  client: pg.Client,
+  config: pg.ClientConfig,
+  sql: Sql,
+  params: readonly unknown[] | undefined,
+  signal: AbortSignal | undefined,
+): Promise<R[]> => {
+  if (signal?.aborted) throw abortFault(signal);
+  const statement = typeof sql === 'string' ? { text: sql } : { name: sql.name, text: sql.text };
+  let cancelling: Promise<void> | undefined;
+  let cut: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    cancelling = cancel(client, config);
+    cut = setTimeout(() => client.connection.stream.destroy(), cancelTimeoutMs);
+  };
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    const result = await client.query(params ? { ...statement, values: [...params] } : statement);
+    // Several statements in one text give several results: the last one counts.
+    return ([result].flat().at(-1)?.rows ?? []) as R[];
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    await cancelling;
+    clearTimeout(cut);
+  }
+};
