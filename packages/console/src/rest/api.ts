@@ -1,0 +1,64 @@
+import { fields, list, str } from '../sync/decode.ts';
+import { readMessagePage } from '../sync/messages.ts';
+import type { SessionRest } from '../sync/session.ts';
+import { type Call, type Fetch, send } from './http.ts';
+import { Problem } from './problem.ts';
+import { readUser, type Tokens, type User } from './tokens.ts';
+
+/** A way the assistant can be. */
+export interface Persona {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+}
+
+/** The REST calls of the page. All reject with `Problem`, or `SignInNeeded` when no token is to be had. */
+export interface Api extends SessionRest {
+  me(): Promise<User>;
+  personas(): Promise<readonly Persona[]>;
+}
+
+/** Messages asked for at once: more than a screen, less than a noticeable wait. */
+const pageSize = 50;
+
+/** The calls, each with the person's access token; a token refused once is renewed and the call tried again. */
+export function createApi(fetch: Fetch, tokens: Pick<Tokens, 'access'>): Api {
+  const call = async (request: Call): Promise<unknown> => {
+    const { token } = await tokens.access({ fresh: false });
+    try {
+      return await send(fetch, { ...request, token });
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 401) throw error;
+      const renewed = await tokens.access({ fresh: true });
+      return send(fetch, { ...request, token: renewed.token });
+    }
+  };
+  const part = encodeURIComponent;
+  return {
+    me: async () => {
+      const body = fields(await call({ method: 'GET', path: '/v1/me' }));
+      return readUser(body['user'] ?? body);
+    },
+    personas: async () => {
+      const body = fields(await call({ method: 'GET', path: '/v1/personas' }));
+      return list(body['items']).map((raw) => {
+        const item = fields(raw);
+        return { id: str(item['id']), name: str(item['name']) || str(item['id']), description: str(item['description']) };
+      });
+    },
+    turn: async (turnId) => {
+      const body = fields(await call({ method: 'GET', path: `/v1/turns/${part(turnId)}` }));
+      return { id: turnId, state: str(body['state']), text: str(body['text']) };
+    },
+    messages: async (space, conversationId, cursor) => {
+      const query = new URLSearchParams({ limit: String(pageSize), ...(cursor === undefined ? {} : { cursor }) });
+      const path = `/v1/spaces/${part(space)}/conversations/${part(conversationId)}/messages?${query}`;
+      return readMessagePage(await call({ method: 'GET', path }));
+    },
+    createConversation: async (space, title, key) => {
+      const path = `/v1/spaces/${part(space)}/conversations`;
+      const body = fields(await call({ method: 'POST', path, body: { title }, idempotencyKey: key }));
+      return str(body['id']) || str(fields(body['conversation'])['id']) || str(body['conversationId']);
+    },
+  };
+}

@@ -1,0 +1,133 @@
+import { fields, num, str } from '../sync/decode.ts';
+import type { Access, Clock, KeyValue } from '../sync/ports.ts';
+import { SignInNeeded } from '../sync/ports.ts';
+import { type Fetch, send } from './http.ts';
+import { Problem } from './problem.ts';
+
+/** The person who is signed in. */
+export interface User {
+  readonly id: string;
+  readonly email: string;
+  readonly displayName: string;
+}
+
+/** Runs one of these at a time over all tabs, where the browser can (`navigator.locks`). */
+export type Exclusive = <T>(run: () => Promise<T>) => Promise<T>;
+
+/** Who is signed in here, and their tokens. */
+export interface Tokens {
+  /** Whether a refresh token is kept: somebody was signed in when the page was last open. */
+  readonly kept: boolean;
+  register(email: string, password: string, displayName: string): Promise<User>;
+  login(email: string, password: string): Promise<User>;
+  /** Gives up this login on the server (or all of the person's with `everywhere`) and forgets it here. */
+  logout(everywhere: boolean): Promise<void>;
+  /** An access token good for some time yet. Rejects with `SignInNeeded`, or `Problem` when trying later may help. */
+  access(options: { readonly fresh: boolean }): Promise<Access>;
+}
+
+const storageKey = 'skein.login';
+/** Tokens closer to their end than this are renewed before use. */
+const marginMs = 30_000;
+
+interface Kept {
+  readonly refreshToken: string;
+  /** The idempotency key its one refresh is sent with, so that a lost answer can be asked for again. */
+  readonly refreshKey: string;
+}
+
+/**
+ * The access token lives in memory only: it opens everything for minutes and must not outlive the page. The
+ * refresh token lives in localStorage so that a reload and other tabs stay signed in. A script injected into the
+ * page could read it, which is why the page runs none but its own (Content-Security-Policy) and never makes HTML
+ * of text; and because each refresh replaces it and any second use ends the whole login, a stolen copy is noticed.
+ */
+export function createTokens(deps: {
+  readonly fetch: Fetch;
+  readonly storage: KeyValue;
+  readonly clock: Clock;
+  readonly newId: () => string;
+  readonly exclusive: Exclusive;
+}): Tokens {
+  let held: Access | undefined;
+  let refreshing: Promise<Access> | undefined;
+
+  const read = (): Kept | undefined => {
+    try {
+      const kept = fields(JSON.parse(deps.storage.getItem(storageKey) ?? 'null'));
+      const refreshToken = str(kept['refreshToken']);
+      return refreshToken === '' ? undefined : { refreshToken, refreshKey: str(kept['refreshKey']) };
+    } catch {
+      return undefined; // Not ours: as good as signed out.
+    }
+  };
+  const keep = (refreshToken: string): void => {
+    const kept: Kept = { refreshToken, refreshKey: deps.newId() };
+    deps.storage.setItem(storageKey, JSON.stringify(kept));
+  };
+  const forget = (): void => {
+    held = undefined;
+    deps.storage.removeItem(storageKey);
+  };
+  const adopt = (raw: unknown): Access => {
+    const body = fields(raw);
+    keep(str(body['refreshToken']));
+    held = { token: str(body['accessToken']), expiresAtMs: deps.clock.now() + num(body['expiresIn']) * 1_000 };
+    return held;
+  };
+  const enter = async (path: string, body: Record<string, unknown>): Promise<User> => {
+    const answer = await send(deps.fetch, { method: 'POST', path, body, idempotencyKey: deps.newId() });
+    adopt(answer);
+    return readUser(fields(answer)['user']);
+  };
+
+  const refresh = (): Promise<Access> =>
+    deps.exclusive(async () => {
+      // Read inside the lock: another tab may have replaced it while we waited.
+      const kept = read();
+      if (kept === undefined) throw new SignInNeeded();
+      try {
+        return adopt(
+          await send(deps.fetch, {
+            method: 'POST',
+            path: '/v1/auth/refresh',
+            body: { refreshToken: kept.refreshToken },
+            idempotencyKey: kept.refreshKey,
+          }),
+        );
+      } catch (error) {
+        if (!(error instanceof Problem) || (error.status !== 401 && error.status !== 403)) throw error;
+        forget();
+        throw new SignInNeeded();
+      }
+    });
+
+  return {
+    get kept() {
+      return read() !== undefined;
+    },
+    register: (email, password, displayName) =>
+      enter('/v1/auth/register', { email, password, ...(displayName === '' ? {} : { displayName }) }),
+    login: (email, password) => enter('/v1/auth/login', { email, password }),
+    logout: async (everywhere) => {
+      const token = held?.token;
+      forget();
+      if (token === undefined) return;
+      await send(deps.fetch, { method: 'POST', path: '/v1/auth/logout', body: { everywhere }, token });
+    },
+    access: ({ fresh }) => {
+      if (!fresh && held !== undefined && held.expiresAtMs - marginMs > deps.clock.now()) return Promise.resolve(held);
+      refreshing ??= refresh().finally(() => {
+        refreshing = undefined;
+      });
+      return refreshing;
+    },
+  };
+}
+
+/** A person as `/v1/me` and the answers of sign-up and sign-in give them. */
+export function readUser(raw: unknown): User {
+  const f = fields(raw);
+  const email = str(f['email']);
+  return { id: str(f['id']), email, displayName: str(f['displayName']) || email };
+}

@@ -1,0 +1,277 @@
+import { applyFrame } from './apply-frame.ts';
+import { loadCache, loadOutbox, saveCache, saveOutbox } from './cache.ts';
+import { type Connection, createConnection, type Link } from './connection.ts';
+import { str } from './decode.ts';
+import type { ServerFrame } from './frames.ts';
+import { mergePage, type MessagePage } from './messages.ts';
+import { type Effect, type SessionState, withConversation, withSpace } from './model.ts';
+import { enqueue, interrupted, mark, nextToSend, type OutboxEntry, remove, resolveDraft, type Target } from './outbox.ts';
+import type { Clock, GetAccess, KeyValue, OpenSocket } from './ports.ts';
+import { CommandError, readAccepted } from './requests.ts';
+import { jitteredMs } from './retry.ts';
+import { type Sha256, stateHash } from './state-hash.ts';
+import { applyTurnReading, type TurnReading } from './turns.ts';
+
+/** The REST calls the session makes. All reject with an error that has `code` and `retryable`. */
+export interface SessionRest {
+  turn(turnId: string): Promise<TurnReading>;
+  messages(space: string, conversationId: string, cursor: string | undefined): Promise<MessagePage>;
+  /** Makes a conversation; the same `key` makes it once. Gives its id. */
+  createConversation(space: string, title: string, key: string): Promise<string>;
+}
+
+/** What a session needs from outside. */
+export interface SessionDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly newId: () => string;
+  readonly openSocket: OpenSocket;
+  readonly access: GetAccess;
+  readonly rest: SessionRest;
+  readonly device: { readonly id: string; readonly platform: string; readonly name?: string };
+  /** Lives as long as the tab: the state with its positions. */
+  readonly tab: KeyValue;
+  /** Lives on: messages that wait to be sent. */
+  readonly kept: KeyValue;
+  /** Names what is kept; one per person and device. */
+  readonly key: string;
+  /** Absent where the page has no secure context: state hashes are then not compared. */
+  readonly sha256?: Sha256;
+  readonly onChange: (state: SessionState) => void;
+  readonly onLink: (link: Link) => void;
+}
+
+/** A person's session on this device: state that follows the server's, and the commands to change it. */
+export interface Session {
+  readonly state: SessionState;
+  /** Shows what was kept and connects. */
+  start(): void;
+  /** Disconnects. `forget` also deletes what was kept here (sign out). */
+  stop(options?: { readonly forget: boolean }): void;
+  online(is: boolean): void;
+  /** Queues a message; it is sent at once when live, in order with the others later. `false`: the outbox is full. */
+  say(text: string, target: Target): boolean;
+  retry(clientMessageId: string): void;
+  discard(clientMessageId: string): void;
+  /** These reject with `CommandError`: offline, refused or unanswered. */
+  cancel(turnId: string): Promise<void>;
+  choosePersona(persona: string): Promise<void>;
+  switchMemory(enabled: boolean): Promise<void>;
+  /** Says that the person is typing; lost without harm. */
+  typing(conversationId: string): void;
+  /** Loads the newest messages, or with `older` the page before the oldest we have. */
+  loadMessages(conversationId: string, older: boolean): Promise<void>;
+  /** Writes the kept state now; the page calls it when it is hidden. */
+  save(): void;
+}
+
+/** How long changes may go unsaved while the page is in use. */
+const saveEveryMs = 5_000;
+/** What the API calls one's own space until its id is known. */
+const personalAlias = 'personal';
+/** Titles come from the first words of the first message; the sidebar shows no more. */
+const titleMax = 60;
+
+/** Opens a session over its ports. Nothing happens before `start`. */
+export function createSession(deps: SessionDeps): Session {
+  const stateKey = `skein.state.${deps.key}`;
+  const outboxKey = `skein.outbox.${deps.key}`;
+  let state: SessionState = { ...loadCache(deps.tab, stateKey), outbox: loadOutbox(deps.kept, outboxKey) };
+  let live = false;
+  let sendAttempt = 0;
+  let cancelResend: (() => void) | undefined;
+  let cancelSave: (() => void) | undefined;
+  const fetchingTurns = new Set<string>();
+  const loading = new Set<string>();
+
+  const connection: Connection = createConnection({ ...deps, hello, onFrame, onLink });
+
+  function hello() {
+    const followed = Object.entries(state.spaces).map(([space, s]) => ({ space, ...s.position }));
+    return {
+      device: deps.device,
+      streams: followed.length > 0 ? followed : [{ space: personalAlias }],
+    };
+  }
+
+  function set(next: SessionState): void {
+    if (next === state) return;
+    if (next.outbox !== state.outbox) saveOutbox(deps.kept, outboxKey, next.outbox);
+    state = next;
+    cancelSave ??= deps.clock.after(saveEveryMs, save);
+    deps.onChange(state);
+  }
+
+  function save(): void {
+    cancelSave?.();
+    cancelSave = undefined;
+    saveCache(deps.tab, stateKey, state);
+  }
+
+  function onFrame(frame: ServerFrame): void {
+    const { state: next, effects } = applyFrame(state, frame, deps.clock.now());
+    set(next);
+    for (const effect of effects) void run(effect);
+    if (frame.type === 'welcome') flush();
+  }
+
+  function onLink(link: Link): void {
+    live = link.phase === 'live';
+    if (!live) set({ ...state, outbox: interrupted(state.outbox) });
+    deps.onLink(link);
+  }
+
+  async function run(effect: Effect): Promise<void> {
+    if (effect.kind === 'subscribe') {
+      connection.send({ type: 'subscribe', space: effect.space, ...effect.position });
+      return;
+    }
+    if (effect.kind === 'check') return check(effect.space, effect.stateHash);
+    if (fetchingTurns.has(effect.turnId)) return;
+    fetchingTurns.add(effect.turnId);
+    try {
+      set(applyTurnReading(state, await deps.rest.turn(effect.turnId)));
+    } catch {
+      // The end of the turn brings the whole text; until then the next token asks again.
+    } finally {
+      fetchingTurns.delete(effect.turnId);
+    }
+  }
+
+  async function check(space: string, theirs: string): Promise<void> {
+    const before = state.spaces[space];
+    if (deps.sha256 === undefined || before === undefined || !theirs.startsWith('1:')) return;
+    const ours = await stateHash(Object.values(before.documents), deps.sha256);
+    // Documents that changed while hashing make the comparison void; the next check decides.
+    if (ours === theirs || state.spaces[space]?.documents !== before.documents) return;
+    const versions = Object.values(before.documents).map(({ collection, id, version, hash }) => ({
+      collection,
+      id,
+      version,
+      hash,
+    }));
+    connection.send({ type: 'sync_request', space, versions });
+  }
+
+  /** Sends what waits, one after the other: order is worth more than a round trip. */
+  function flush(): void {
+    const entry = live ? nextToSend(state.outbox) : undefined;
+    if (entry === undefined || cancelResend !== undefined) return;
+    set({ ...state, outbox: mark(state.outbox, entry.clientMessageId, 'sending') });
+    deliver(entry).then(
+      () => {
+        sendAttempt = 0;
+        flush();
+      },
+      (error: unknown) => {
+        undelivered(entry, error);
+        flush();
+      },
+    );
+  }
+
+  async function deliver(entry: OutboxEntry): Promise<void> {
+    const conversationId = 'draft' in entry.target ? await make(entry.target.draft, entry.text) : entry.target.conversationId;
+    const result = await connection.requests.ask({
+      type: 'message',
+      space: here(),
+      conversationId,
+      clientMessageId: entry.clientMessageId,
+      text: entry.text,
+    });
+    readAccepted(result);
+    // Its event may have come first and taken the entry away; then there is nothing left to mark.
+    set({ ...state, outbox: mark(state.outbox, entry.clientMessageId, 'sent') });
+  }
+
+  async function make(draft: string, firstText: string): Promise<string> {
+    const title = [...firstText.trim().split('\n', 1).join('')].slice(0, titleMax).join('');
+    const id = await deps.rest.createConversation(here(), title, draft);
+    set({ ...state, outbox: resolveDraft(state.outbox, draft, id) });
+    return id;
+  }
+
+  function undelivered(entry: OutboxEntry, error: unknown): void {
+    const { code = 'internal', retryable = false, retryAfterMs } = error as Partial<CommandError>;
+    if (!retryable) {
+      set({ ...state, outbox: mark(state.outbox, entry.clientMessageId, 'failed', code) });
+      return;
+    }
+    set({ ...state, outbox: interrupted(state.outbox) });
+    const waitMs = retryAfterMs ?? 250 + jitteredMs(sendAttempt++, deps.random());
+    cancelResend = deps.clock.after(waitMs, () => {
+      cancelResend = undefined;
+      flush();
+    });
+  }
+
+  function here(): string {
+    return state.home ?? personalAlias;
+  }
+
+  async function command(type: string, fields: Record<string, unknown>): Promise<void> {
+    if (!live) throw new CommandError('offline', 'Not connected', true);
+    await connection.requests.ask({ type, ...fields });
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    start: () => {
+      deps.onChange(state);
+      connection.start();
+    },
+    stop: (options) => {
+      connection.stop();
+      cancelResend?.();
+      cancelResend = undefined;
+      save();
+      cancelSave?.();
+      if (options?.forget === true) {
+        deps.tab.removeItem(stateKey);
+        deps.kept.removeItem(outboxKey);
+      }
+    },
+    online: (is) => connection.online(is),
+    say: (text, target) => {
+      const outbox = enqueue(state.outbox, {
+        clientMessageId: deps.newId(),
+        target,
+        text,
+        queuedMs: deps.clock.now(),
+        state: 'waiting',
+      });
+      if (outbox === undefined) return false;
+      set({ ...state, outbox });
+      flush();
+      return true;
+    },
+    retry: (id) => {
+      set({ ...state, outbox: mark(state.outbox, id, 'waiting') });
+      flush();
+    },
+    discard: (id) => set({ ...state, outbox: remove(state.outbox, id) }),
+    cancel: (turnId) => command('cancel', { turnId }),
+    choosePersona: (persona) => command('persona_change', { space: here(), persona }),
+    switchMemory: (enabled) => command('memory_toggle', { space: here(), enabled }),
+    typing: (conversationId) => void connection.send({ type: 'typing', space: here(), conversationId }),
+    loadMessages: async (conversationId, older) => {
+      const before = state.spaces[here()]?.conversations[conversationId];
+      if (loading.has(conversationId) || (older && before?.older === undefined)) return;
+      loading.add(conversationId);
+      try {
+        const page = await deps.rest.messages(here(), conversationId, older ? before?.older : undefined);
+        const space = here();
+        const merged = withSpace(state, space, (s) =>
+          withConversation(s, conversationId, (c) => mergePage(c, page, !older)),
+        );
+        const arrived = new Set(page.items.map((item) => str(item.clientMessageId)));
+        set({ ...merged, outbox: merged.outbox.filter((e) => e.state !== 'sent' || !arrived.has(e.clientMessageId)) });
+      } finally {
+        loading.delete(conversationId);
+      }
+    },
+    save,
+  };
+}
