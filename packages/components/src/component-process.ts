@@ -14,6 +14,8 @@ export interface ComponentProcess {
   readonly pid: number;
   /** Where it writes its output. */
   readonly logFile: string;
+  /** Resolves when it has ended, whoever ended it. */
+  readonly exited: Promise<void>;
   /** Asks it to end, waits until it has and removes its temporary directory. Fine to call after `kill`. */
   stop(): Promise<void>;
   /** Ends it at once, as a power cut would, and waits until it is gone. Its ports and files may then be used again. */
