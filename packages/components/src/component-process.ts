@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { endWithUs } from './end-with-us.ts';
 
 const pollMs = 20;
 const readyTimeoutMs = 30_000;
@@ -9,7 +10,7 @@ const readyTimeoutMs = 30_000;
 const stopTimeoutMs = 10_000;
 const tailLines = 15;
 
-/** A component that is up. It is a child of this process and does not outlive its regular end. */
+/** A component that is up. It is a child of this process and does not outlive it, however that ends. */
 export interface ComponentProcess {
   readonly pid: number;
   /** Where it writes its output. */
@@ -61,14 +62,12 @@ export const startProcess = async (options: ComponentProcessOptions): Promise<Co
   // A process group of its own: Ctrl-C in a terminal reaches its starter, who stops it in order.
   const child = spawn(options.file, [...options.args], { stdio: ['ignore', log.fd, log.fd], detached: true });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const dieWithUs = () => child.kill('SIGKILL');
   try {
     await once(child, 'spawn');
   } finally {
     await log.close();
   }
-  process.once('exit', dieWithUs);
-  child.once('exit', () => process.off('exit', dieWithUs));
+  endWithUs(child);
 
   const kill = async () => {
     child.kill('SIGKILL');
