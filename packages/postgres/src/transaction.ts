@@ -53,14 +53,14 @@ const attempt = async <T>(
   };
   try {
     const result = await fn(tx);
-    await last;
     open = false;
+    // Also one the function did not wait for; if it failed, COMMIT tells.
+    await last.catch(() => {});
     if (options.signal?.aborted) throw abortFault(options.signal);
     await commit(lease);
     return result;
   } catch (error) {
     open = false;
-    // Its error, if any, belongs to the caller who made it; here only its end matters.
     await last.catch(() => {});
     await client.query('rollback').catch(() => lease.discard());
     throw error;
