@@ -17,6 +17,7 @@ export {
   isCode,
   toAppError,
 } from './errors.ts';
+export { descriptorSetBase64 } from './gen/descriptor.ts';
 export * as agentV1 from './gen/skein/agent/v1/agent.ts';
 export * as authV1 from './gen/skein/auth/v1/auth.ts';
 export * as syncV1 from './gen/skein/sync/v1/sync.ts';
