@@ -1,0 +1,74 @@
+import type { DomainEvent, DomainEventType } from '@skein/contracts';
+import type { Service } from '@skein/service-kit';
+
+/** What a handler knows of one delivery. */
+export interface Delivery {
+  /** From 1. */
+  readonly attempt: number;
+  /** True when the bus will not deliver it again whatever happens. */
+  readonly last: boolean;
+  /** Aborts when the delivery's time is up or the subscription stops. */
+  readonly signal: AbortSignal;
+}
+
+/** A durable subscription: replicas with the same `consumer` share the work. */
+export interface Subscription {
+  /** Its name for ever, such as `agent-turns`; progress is kept under it. */
+  readonly consumer: string;
+  readonly types: readonly DomainEventType[];
+  /** How long one delivery may take before it counts as failed. Default 30 s. */
+  readonly ackWaitMs?: number;
+  /** Deliveries of one event, the last included. Default 5. */
+  readonly maxDeliver?: number;
+  /** Waits before the second, third … delivery; the last one repeats. Default 1 s, 5 s, 30 s. */
+  readonly backoffMs?: readonly number[];
+  /** Returning is the acknowledgement; throwing asks for another delivery. */
+  handle(event: DomainEvent, delivery: Delivery): Promise<void>;
+}
+
+/**
+ * The durable bus. Delivery is at least once: in order per subject for one consumer as long as deliveries
+ * succeed; effects are made once by an inbox. The bus is a pipe that can be refilled: the truth is the
+ * publisher's log.
+ */
+export interface EventBus extends Service {
+  /** Resolves when all of them are stored. The same event id within the bus's memory is stored once. */
+  publish(events: readonly DomainEvent[]): Promise<void>;
+  /** The subscription as a part: `run` starts deliveries of what came after its first start. */
+  subscribe(subscription: Subscription): Service;
+  /** Changes when the bus has lost what it stored; the relay then publishes again. */
+  storeId(): Promise<string>;
+}
+
+/** Ephemeral fan-out between the replicas of a service: at most once, unordered across publishers, never stored. */
+export interface LiveBus extends Service {
+  /** False when there are no other replicas to reach (`EVENTS_URL=postgres:`): publishing then does nothing. */
+  readonly peers: boolean;
+  /** Never blocks and never throws for a bus that is away: what cannot be sent now is lost. */
+  publish(subject: string, payload: Uint8Array): void;
+  /** Gets what other replicas publish. Returns the way to unsubscribe. */
+  subscribe(subject: string, handle: (payload: Uint8Array) => void): () => void;
+}
+
+/** Defaults of a subscription, in one place for every adapter. */
+export const subscriptionDefaults = {
+  ackWaitMs: 30_000,
+  maxDeliver: 5,
+  backoffMs: [1_000, 5_000, 30_000] as readonly number[],
+  /** Events kept by the bus: what a new consumer or a long outage can count on. */
+  maxAgeMs: 7 * 24 * 3_600_000,
+} as const;
+
+/** The wait before the delivery after `attempt`. */
+export const backoffAfter = (attempt: number, backoffMs: readonly number[]): number =>
+  backoffMs[Math.min(attempt, backoffMs.length) - 1] ?? 0;
+
+/** The live bus of a service without replicas. */
+export const noPeers = (): LiveBus => ({
+  id: 'live-bus',
+  peers: false,
+  run: async () => {},
+  stop: async () => {},
+  publish: () => {},
+  subscribe: () => () => {},
+});

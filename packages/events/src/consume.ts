@@ -1,0 +1,88 @@
+import { checkDomainEvent, type DomainEvent, type DomainEventType } from '@skein/contracts';
+import type { Database, Tx } from '@skein/postgres';
+import type { Service } from '@skein/service-kit';
+import { type Logger, type MetricRegistry, SpanKind, withSpan } from '@skein/telemetry';
+import type { EventBus, Subscription } from './bus.ts';
+import { subscriptionDefaults } from './bus.ts';
+import { inbox } from './inbox.ts';
+
+/** A consumer whose effects are rows of its own database. */
+export interface ConsumeOptions extends Omit<Subscription, 'handle'> {
+  readonly bus: EventBus;
+  readonly database: Database;
+  readonly log: Logger;
+  readonly metrics: MetricRegistry;
+  /** The effect, in the inbox's transaction; `signal` aborts when the delivery's time is up. */
+  readonly handle: (event: DomainEvent, tx: Tx, signal: AbortSignal) => Promise<void>;
+  /** After the commit of a first delivery; may be missed by a crash, so only for hints. */
+  readonly committed?: (event: DomainEvent) => void;
+}
+
+/** Longer than the bus keeps events, so that nothing that can still come is forgotten. */
+const inboxMs = subscriptionDefaults.maxAgeMs + 24 * 3_600_000;
+const pruneEvery = 3_600_000;
+
+const narrow = (event: DomainEvent, types: readonly DomainEventType[]): boolean => types.includes(event.type);
+
+/**
+ * Consumes events with effects made once: an inbox row in the effect's transaction. An event that fails on its
+ * last delivery becomes a row of `dead_letter` and is acknowledged, so that it blocks nobody.
+ */
+export const consume = (options: ConsumeOptions): Service => {
+  const { bus, database, log, consumer } = options;
+  const seen = inbox(database, consumer);
+  const handled = options.metrics.counter(
+    'skein_consumer_events_total',
+    'Domain events by consumer and outcome',
+  );
+  let nextPrune = performance.now() + pruneEvery;
+
+  const bury = (event: DomainEvent, error: unknown, attempts: number) =>
+    database.query(
+      `insert into dead_letter (consumer, event_id, event, error, attempts) values ($1, $2, $3, $4, $5)
+       on conflict (consumer, event_id) do update set error = excluded.error, attempts = excluded.attempts, died_at = now()`,
+      [consumer, event.id, JSON.stringify(event), String(error).slice(0, 2_000), attempts],
+    );
+
+  const subscription = bus.subscribe({
+    ...options,
+    handle: async (event, { attempt, last, signal }) => {
+      if (!narrow(event, options.types)) return;
+      try {
+        const outcome = await withSpan(
+          `consume ${event.type}`,
+          {
+            kind: SpanKind.CONSUMER,
+            traceparent: event.traceparent,
+            attributes: { 'messaging.consumer.group.name': consumer, 'messaging.message.id': event.id },
+          },
+          () => {
+            checkDomainEvent(event);
+            return seen.once(event, (tx) => options.handle(event, tx, signal));
+          },
+        );
+        handled.add(1, { consumer, outcome });
+        if (outcome === 'done') options.committed?.(event);
+      } catch (error) {
+        if (!last) {
+          log.warn(
+            { consumer, event: event.id, type: event.type, attempt, err: error },
+            'the event will be delivered again',
+          );
+          throw error;
+        }
+        await bury(event, error, attempt);
+        handled.add(1, { consumer, outcome: 'dead' });
+        log.error(
+          { consumer, event: event.id, type: event.type, attempt, err: error },
+          'the event is a dead letter now',
+        );
+      }
+      if (performance.now() > nextPrune) {
+        nextPrune = performance.now() + pruneEvery;
+        await seen.prune(inboxMs);
+      }
+    },
+  });
+  return subscription;
+};

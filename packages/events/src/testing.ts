@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto';
+import type { DomainEvent } from '@skein/contracts';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { EventBus } from './bus.ts';
+
+/** A bus to test, and the way to lose what it stored (undefined where that cannot happen). */
+export interface BusUnderTest {
+  readonly bus: EventBus;
+  /** A second replica of the same service on the same store. */
+  readonly replica: () => Promise<EventBus>;
+  readonly loseStore?: () => Promise<void>;
+}
+
+/** An event of the catalogue with an id of its own, for tests. */
+export const loginEvent = (subject: string, at = 1): DomainEvent<'user.login'> => ({
+  id: randomUUID(),
+  type: 'user.login',
+  source: 'auth',
+  time: 1_700_000_000_000,
+  subject,
+  data: { userId: subject, sessionId: 's', platform: 'web', at, unusual: false },
+  correlationId: randomUUID(),
+  schemaVersion: 1,
+});
+
+const waitMs = 20_000;
+
+/** Every bus passes this before a service may use it. `make` gives a running bus with an empty store. */
+export const testEventBus = (name: string, make: () => Promise<BusUnderTest>): void => {
+  describe(`EventBus: ${name}`, () => {
+    const listening = async (
+      bus: EventBus,
+      handle: Parameters<EventBus['subscribe']>[0]['handle'],
+      consumer: string = randomUUID(),
+    ) => {
+      const part = bus.subscribe({
+        consumer,
+        types: ['user.login'],
+        handle,
+        backoffMs: [10],
+        ackWaitMs: 5_000,
+        maxDeliver: 3,
+      });
+      await part.run();
+      onTestFinished(() => part.stop());
+      return part;
+    };
+
+    it('delivers what was published to every consumer', async () => {
+      const { bus } = await make();
+      const first: string[] = [];
+      const second: string[] = [];
+      await listening(bus, async (event) => void first.push(event.id));
+      await listening(bus, async (event) => void second.push(event.id));
+      const events = [loginEvent('u1'), loginEvent('u2'), loginEvent('u3')];
+      await bus.publish(events);
+      await expect.poll(() => first.length, { timeout: waitMs }).toBe(3);
+      await expect.poll(() => second.length, { timeout: waitMs }).toBe(3);
+      expect(first).toEqual(events.map((event) => event.id));
+    });
+
+    it('delivers an event whole', async () => {
+      const { bus } = await make();
+      const got: DomainEvent[] = [];
+      await listening(bus, async (event) => void got.push(event));
+      const event = {
+        ...loginEvent('u1'),
+        traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+        causationId: 'c',
+      };
+      await bus.publish([event]);
+      await expect.poll(() => got, { timeout: waitMs }).toEqual([event]);
+    });
+
+    it('keeps the order of one subject', async () => {
+      const { bus } = await make();
+      const got: number[] = [];
+      await listening(bus, async (event) => void got.push((event.data as { at: number }).at));
+      const many = Array.from({ length: 50 }, (_, at) => loginEvent('same', at));
+      for (const event of many) await bus.publish([event]);
+      await expect.poll(() => got.length, { timeout: waitMs }).toBe(50);
+      expect(got).toEqual(many.map((event) => event.data.at));
+    });
+
+    it('stores an event once however often it is published', async () => {
+      const { bus } = await make();
+      const got: string[] = [];
+      await listening(bus, async (event) => void got.push(event.id));
+      const event = loginEvent('u1');
+      const after = loginEvent('u1', 2);
+      await bus.publish([event]);
+      await bus.publish([event]);
+      await bus.publish([after]);
+      await expect.poll(() => got.includes(after.id), { timeout: waitMs }).toBe(true);
+      expect(got).toEqual([event.id, after.id]);
+    });
+
+    it('delivers again when the handler throws, and says which attempt is the last', async () => {
+      const { bus } = await make();
+      const attempts: { attempt: number; last: boolean }[] = [];
+      await listening(bus, async (_, { attempt, last }) => {
+        attempts.push({ attempt, last });
+        if (!last) throw new Error('not yet');
+      });
+      await bus.publish([loginEvent('u1')]);
+      await expect.poll(() => attempts.length, { timeout: waitMs }).toBe(3);
+      expect(attempts).toEqual([
+        { attempt: 1, last: false },
+        { attempt: 2, last: false },
+        { attempt: 3, last: true },
+      ]);
+    });
+
+    it('goes on where it was after a restart of the consumer', async () => {
+      const { bus } = await make();
+      const consumer = randomUUID();
+      const got: string[] = [];
+      const part = await listening(bus, async (event) => void got.push(event.id), consumer);
+      const first = loginEvent('u1');
+      await bus.publish([first]);
+      await expect.poll(() => got.length, { timeout: waitMs }).toBe(1);
+      await part.stop();
+      const missed = loginEvent('u1', 2);
+      await bus.publish([missed]);
+      await listening(bus, async (event) => void got.push(event.id), consumer);
+      await expect.poll(() => got, { timeout: waitMs }).toEqual([first.id, missed.id]);
+    });
+
+    it('shares one consumer between replicas: each event is handled by one of them', async () => {
+      const { bus, replica } = await make();
+      const other = await replica();
+      const consumer = randomUUID();
+      const got: string[] = [];
+      await listening(bus, async (event) => void got.push(event.id), consumer);
+      await listening(other, async (event) => void got.push(event.id), consumer);
+      const events = Array.from({ length: 20 }, (_, at) => loginEvent(`u${at}`, at));
+      await bus.publish(events);
+      await expect.poll(() => got.length, { timeout: waitMs }).toBe(20);
+      expect(new Set(got)).toEqual(new Set(events.map((event) => event.id)));
+    });
+
+    it('has one store id as long as the store lives', async () => {
+      const { bus, replica } = await make();
+      const id = await bus.storeId();
+      expect(id).not.toBe('');
+      expect(await (await replica()).storeId()).toBe(id);
+    });
+  });
+};
