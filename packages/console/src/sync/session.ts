@@ -39,6 +39,8 @@ export interface SessionDeps {
   readonly sha256?: Sha256;
   readonly onChange: (state: SessionState) => void;
   readonly onLink: (link: Link) => void;
+  /** The conversation a draft stood for has been made. */
+  readonly onDraft: (draft: string, conversationId: string) => void;
 }
 
 /** A person's session on this device: state that follows the server's, and the commands to change it. */
@@ -188,6 +190,7 @@ export function createSession(deps: SessionDeps): Session {
     const title = [...firstText.trim().split('\n', 1).join('')].slice(0, titleMax).join('');
     const id = await deps.rest.createConversation(here(), title, draft);
     set({ ...state, outbox: resolveDraft(state.outbox, draft, id) });
+    deps.onDraft(draft, id);
     return id;
   }
 

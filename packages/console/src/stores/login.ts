@@ -1,0 +1,61 @@
+import { defineStore } from 'pinia';
+import { ref, shallowRef } from 'vue';
+import type { User } from '../rest/tokens.ts';
+import { SignInNeeded } from '../sync/ports.ts';
+import { useDeps } from './deps.ts';
+
+/** Who is signed in. `restoring`: a kept login is being tried. */
+export const useLogin = defineStore('login', () => {
+  const { tokens, api, storage } = useDeps();
+  const phase = ref<'restoring' | 'out' | 'in'>(tokens.kept ? 'restoring' : 'out');
+  const user = shallowRef<User>();
+  /** The login ended by itself: the sign-in card says so. */
+  const ended = ref(false);
+
+  const enter = (who: User): void => {
+    user.value = who;
+    ended.value = false;
+    phase.value = 'in';
+    storage.setItem('skein.user', JSON.stringify(who));
+  };
+  const leave = (byItself: boolean): void => {
+    user.value = undefined;
+    ended.value = byItself;
+    phase.value = 'out';
+    storage.removeItem('skein.user');
+  };
+
+  /** Goes on with the kept login. Without a network it goes on from what is kept, and connects when it can. */
+  const restore = async (): Promise<void> => {
+    if (phase.value !== 'restoring') return;
+    try {
+      enter(await api.me());
+    } catch (error) {
+      const known = keptUser(storage);
+      if (error instanceof SignInNeeded || known === undefined) leave(error instanceof SignInNeeded);
+      else enter(known);
+    }
+  };
+
+  const signIn = async (email: string, password: string): Promise<void> => enter(await tokens.login(email, password));
+  const signUp = async (email: string, password: string, displayName: string): Promise<void> =>
+    enter(await tokens.register(email, password, displayName));
+  const signOut = async (): Promise<void> => {
+    leave(false);
+    try {
+      await tokens.logout(false);
+    } catch {
+      // The login is forgotten here either way, and ends on the server by its age.
+    }
+  };
+
+  return { phase, user, ended, restore, signIn, signUp, signOut, expired: () => leave(true) };
+});
+
+function keptUser(storage: Storage): User | undefined {
+  try {
+    return (JSON.parse(storage.getItem('skein.user') ?? 'null') as User | null) ?? undefined;
+  } catch {
+    return undefined; // Not ours: as if nothing were kept.
+  }
+}
