@@ -1,0 +1,45 @@
+import { type ConfigOf, integer, oneOf, port, secret, text, url } from '@skein/service-kit';
+
+/** The settings every service has: spread into its own schema. */
+export const platformConfig = {
+  DATABASE_URL: url('The Postgres database all services share, each in a schema of its own', {
+    schemes: ['postgres:', 'postgresql:'],
+  }),
+  DATABASE_POOL_SIZE: integer('Connections to the database this process may hold', {
+    min: 1,
+    max: 100,
+    fallback: 4,
+  }),
+  EVENTS_URL: url('Where domain events go: postgres: for tables of the database, or a NATS server', {
+    schemes: ['postgres:', 'nats:', 'tls:'],
+    fallback: 'postgres:',
+  }),
+  DISCOVERY_URL: url('How services are found: a static list (static:auth=host:port;host:port,…) or Consul', {
+    schemes: ['static:', 'consul:'],
+  }),
+  DISCOVERY_ADDRESS: text('The host other services reach this one at; empty: the address it binds to', {
+    fallback: '',
+  }),
+  DISCOVERY_AUTHORITY_TEMPLATE: text(
+    'The :authority of calls, with {service} in it, for a mesh that routes by it; empty: the target',
+    { fallback: '' },
+  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: text('OTLP/HTTP endpoint for traces; empty: nothing is exported', {
+    fallback: '',
+  }),
+  LOG_LEVEL: oneOf('How much is logged', {
+    values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    fallback: 'info',
+  }),
+  INSTANCE_ID: text('Name of this process among its replicas; empty: <service>-<random>', { fallback: '' }),
+  GRPC_HOST: text('Address gRPC binds to; anything but loopback belongs inside a protected network', {
+    fallback: '127.0.0.1',
+  }),
+  GRPC_PORT: port('Port gRPC listens on', { fallback: 0 }),
+  MANAGEMENT_HOST: text('Address of health checks and metrics', { fallback: '127.0.0.1' }),
+  MANAGEMENT_PORT: port('Port of /healthz, /readyz and /metrics', { fallback: 0 }),
+  INTERNAL_SECRET: secret('Signs calls between services; the same for all of them'),
+};
+
+/** The values of `platformConfig`. */
+export type PlatformConfig = ConfigOf<typeof platformConfig>;

@@ -1,0 +1,2 @@
+export { type PlatformConfig, platformConfig } from './config.ts';
+export { type ClientOptions, openPlatform, type Platform } from './platform.ts';

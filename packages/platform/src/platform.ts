@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { type Discovery, staticDiscovery } from '@skein/discovery';
+import { type EventBus, type LiveBus, noPeers, postgresBus } from '@skein/events';
+import { type Database, type Migration, openDatabase } from '@skein/postgres';
+import {
+  type Definition,
+  type Identity,
+  type Implementation,
+  identity,
+  type RpcClient,
+  rpcClient,
+} from '@skein/rpc';
+import { lifecycle, type Service } from '@skein/service-kit';
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  type MetricRegistry,
+  startTelemetry,
+} from '@skein/telemetry';
+import type { PlatformConfig } from './config.ts';
+import { serviceServer } from './service-server.ts';
+
+/** What a client may be told beside its target. */
+export interface ClientOptions<D extends Definition> {
+  /** Methods that may safely run twice; see `RpcClientOptions`. */
+  readonly retryable?: readonly (keyof D & string)[];
+}
+
+/** The ground a service stands on, opened from its configuration. */
+export interface Platform {
+  readonly name: string;
+  /** Names this process among its replicas. */
+  readonly instance: string;
+  readonly log: Logger;
+  readonly metrics: MetricRegistry;
+  readonly identity: Identity;
+  /** The service's own schema of the database. One a process; asking again gives the same. */
+  database(migrations: readonly Migration[]): Database;
+  /** The buses `EVENTS_URL` names. One pair a process. */
+  events(): { readonly bus: EventBus; readonly live: LiveBus };
+  /** A client of another service; one a service and definition. */
+  client<D extends Definition>(definition: D, service: string, options?: ClientOptions<D>): RpcClient<D>;
+  /**
+   * The gRPC server with health and reflection, the management port, and the registration in discovery. Drains in
+   * the order that loses no call: NOT_SERVING, deregister, finish what is in hand.
+   */
+  server(implementations: readonly Implementation[]): Service;
+  /**
+   * Everything opened here (telemetry, discovery, databases, buses, clients), then the given parts: what
+   * `compose` returns. A part that was opened here and is also given runs once, where it was given.
+   */
+  lifecycle(parts: readonly Service[]): Service;
+}
+
+/** The part of an adapter that is loaded only when a URL asks for it. */
+const openDiscovery = async (config: PlatformConfig): Promise<Discovery> =>
+  staticDiscovery(config.DISCOVERY_URL);
+
+/** Opens the platform of the service `name`. Nothing connects before `lifecycle(...)` runs. */
+export const openPlatform = async (name: string, config: PlatformConfig): Promise<Platform> => {
+  const instance = config.INSTANCE_ID || `${name}-${randomBytes(3).toString('hex')}`;
+  const log = createLogger({ service: name, instance, level: config.LOG_LEVEL });
+  const metrics = createMetrics();
+  const self = identity({ service: name, secret: config.INTERNAL_SECRET });
+  const discovery = await openDiscovery(config);
+  const opened: Service[] = [telemetryPart(name, instance, config), discovery];
+  const open = <S extends Service>(part: S): S => {
+    opened.push(part);
+    return part;
+  };
+
+  let database: Database | undefined;
+  let buses: { readonly bus: EventBus; readonly live: LiveBus } | undefined;
+  const openSchema = (schema: string, migrations: readonly Migration[]): Database =>
+    open(
+      openDatabase(
+        {
+          url: config.DATABASE_URL,
+          schema,
+          migrations,
+          poolSize: config.DATABASE_POOL_SIZE,
+          applicationName: instance,
+        },
+        { log },
+      ),
+    );
+
+  const platform: Platform = {
+    name,
+    instance,
+    log,
+    metrics,
+    identity: self,
+    database: (migrations) => {
+      database ??= openSchema(name.replaceAll('-', '_'), migrations);
+      return database;
+    },
+    events: () => {
+      if (!buses) {
+        if (!database) throw new Error('bug: ask for the database before the events');
+        buses = { bus: open(postgresBus({ database, instance, log })), live: open(noPeers()) };
+      }
+      return buses;
+    },
+    client: (definition, service, options = {}) =>
+      open(
+        rpcClient(definition, {
+          service,
+          target: discovery.target(service),
+          identity: self,
+          log,
+          metrics,
+          ...options,
+        }),
+      ),
+    server: (implementations) => serviceServer({ platform, config, discovery, implementations }),
+    lifecycle: (parts) =>
+      lifecycle(name, [...opened.filter((part) => !parts.includes(part)), ...parts], {
+        onError: (part, error) => log.error({ err: error, part }, 'a part did not end well'),
+      }),
+  };
+  return platform;
+};
+
+const telemetryPart = (service: string, instance: string, config: PlatformConfig): Service => {
+  let started: { stop(): Promise<void> } | undefined;
+  return {
+    id: 'telemetry',
+    run: async () => {
+      started = await startTelemetry({ service, instance, otlpEndpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT });
+    },
+    stop: async () => started?.stop(),
+  };
+};

@@ -1,0 +1,65 @@
+import type { Discovery } from '@skein/discovery';
+import { type Implementation, rpcServer } from '@skein/rpc';
+import type { Service } from '@skein/service-kit';
+import type { PlatformConfig } from './config.ts';
+import { management } from './management.ts';
+import type { Platform } from './platform.ts';
+
+/** What the server of a service is made of. */
+export interface ServiceServerOptions {
+  readonly platform: Platform;
+  readonly config: PlatformConfig;
+  readonly discovery: Discovery;
+  readonly implementations: readonly Implementation[];
+}
+
+/** gRPC, management port and registration as one part; see `Platform.server`. */
+export const serviceServer = ({
+  platform,
+  config,
+  discovery,
+  implementations,
+}: ServiceServerOptions): Service => {
+  const { name, instance, log, metrics, identity } = platform;
+  let ready = false;
+  let registration: Service | undefined;
+  const rpc = rpcServer({
+    service: name,
+    host: config.GRPC_HOST,
+    port: config.GRPC_PORT,
+    implementations,
+    identity,
+    log,
+    metrics,
+  });
+  const probes = management({
+    host: config.MANAGEMENT_HOST,
+    port: config.MANAGEMENT_PORT,
+    metrics,
+    log,
+    ready: () => ready,
+  });
+  return {
+    id: 'server',
+    run: async () => {
+      await probes.run();
+      await rpc.run();
+      const host = config.DISCOVERY_ADDRESS || config.GRPC_HOST;
+      registration = discovery.register({ service: name, id: instance, host, port: rpc.port });
+      await registration.run();
+      ready = true;
+    },
+    drain: async () => {
+      ready = false;
+      rpc.notServing();
+      await registration?.drain?.();
+      await rpc.drain?.();
+    },
+    stop: async () => {
+      ready = false;
+      await registration?.stop();
+      await rpc.stop();
+      await probes.stop();
+    },
+  };
+};

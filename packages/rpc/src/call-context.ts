@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto';
+
+/** The person a call acts for. */
+export interface Actor {
+  readonly userId: string;
+  /** The login it came from (`sid`). */
+  readonly sessionId?: string;
+  /** The API token it came from (`jti`). */
+  readonly tokenId?: string;
+  readonly scopes: readonly string[];
+  readonly deviceId?: string;
+  readonly platform?: string;
+}
+
+/** What goes down every call: who asks, for whom, until when. Handlers pass it on to every call they make. */
+export interface CallContext {
+  /** Verified name of the calling service; empty at a root. */
+  readonly caller: string;
+  readonly actor?: Actor | undefined;
+  /** Aborts when nobody waits for the answer any more: cancelled, out of time, or the process stops. */
+  readonly signal: AbortSignal;
+  /** Milliseconds since the epoch; `Infinity` only for a stream without an end of its own. */
+  readonly deadlineMs: number;
+  readonly correlationId: string;
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** What a root context is made of. */
+export interface RootContextOptions {
+  readonly actor?: Actor | undefined;
+  /** How long everything under it may take. `Infinity` is for opening streams; a unary call still ends at 30 s. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Given by the client or made here. */
+  readonly correlationId?: string | undefined;
+  readonly idempotencyKey?: string | undefined;
+}
+
+const never = new AbortController().signal;
+
+/** A context where a chain of calls begins: an HTTP request, a frame, a timer. */
+export const rootContext = (options: RootContextOptions): CallContext => ({
+  caller: '',
+  actor: options.actor,
+  signal: options.signal ?? never,
+  deadlineMs: Date.now() + options.timeoutMs,
+  correlationId: options.correlationId ?? randomUUID(),
+  idempotencyKey: options.idempotencyKey,
+});
+
+/** What a derived context may change. */
+export interface DeriveOptions {
+  /** A shorter time than the parent has left; a longer one has no effect. */
+  readonly timeoutMs?: number;
+  /** Aborts as well as the parent's. */
+  readonly signal?: AbortSignal;
+  readonly actor?: Actor;
+  readonly idempotencyKey?: string;
+}
+
+/** The same call chain with less time, another signal, actor or key: for one call made from a long stream, say. */
+export const deriveContext = (parent: CallContext, options: DeriveOptions): CallContext => ({
+  caller: parent.caller,
+  actor: options.actor ?? parent.actor,
+  signal: options.signal ? AbortSignal.any([parent.signal, options.signal]) : parent.signal,
+  deadlineMs: Math.min(
+    parent.deadlineMs,
+    options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.timeoutMs,
+  ),
+  correlationId: parent.correlationId,
+  idempotencyKey: options.idempotencyKey ?? parent.idempotencyKey,
+});

@@ -1,0 +1,96 @@
+import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
+import { AppError } from '@skein/contracts';
+import type { UntypedHandler } from './definition.ts';
+import { drained } from './drained.ts';
+import { statusOf } from './fault.ts';
+import { admit, observed, type ServedMethod } from './server-call.ts';
+import { deadlineOf, type ServerContext } from './server-context.ts';
+
+/** How long streams live and how they are told to end. */
+export interface StreamLimits {
+  /** Mean age at which a stream is told to end; each gets up to 10 % more or less, so that not all end at once. */
+  readonly maxAgeMs: number;
+  /** After its signal, a stream has this long to end by itself. */
+  readonly graceMs: number;
+  /** 0 ≤ n < 1. */
+  readonly random: () => number;
+  /** Streams that are open; draining the server ends them. */
+  readonly open: Set<(reason: AppError) => void>;
+}
+
+type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>;
+
+const ends = (reason: Promise<AppError>): Promise<never> =>
+  reason.then((error) => {
+    throw error;
+  });
+
+/**
+ * A streaming handler as grpc-js calls it: pulls the handler's values only as fast as the peer takes them. At its
+ * maximal age, or when the server drains, `ctx.signal` aborts; a stream that has not ended by itself after the
+ * grace is ended with `unavailable`, which tells the caller to open it again.
+ */
+export const serveStream =
+  (method: ServedMethod, handler: UntypedHandler, requestStream: boolean, limits: StreamLimits) =>
+  (call: StreamCall): void => {
+    const work = async () => {
+      const ageMs = limits.maxAgeMs * (0.9 + 0.2 * limits.random());
+      const ctx = admit(method, call, Math.min(deadlineOf(call), Date.now() + ageMs));
+      await pump(ctx, ageMs);
+    };
+
+    const pump = async (ctx: ServerContext, ageMs: number) => {
+      let grace: NodeJS.Timeout | undefined;
+      const { promise: cut, resolve: cutNow } = Promise.withResolvers<AppError>();
+      const end = (reason: AppError) => {
+        if (ctx.ended) return;
+        ctx.end(reason);
+        grace = setTimeout(() => cutNow(reason), limits.graceMs);
+      };
+      const age = setTimeout(
+        () => end(new AppError('unavailable', 'The stream has reached its age; open it again')),
+        ageMs,
+      );
+      const gone = () => cutNow(ctx.ended ?? new AppError('cancelled'));
+      call.once('cancelled', gone);
+      call.once('error', gone);
+      limits.open.add(end);
+      const request = requestStream ? requestsOf(call as ServerDuplexStream<unknown, unknown>) : undefined;
+      const values = handler(request ?? (call as ServerWritableStream<unknown, unknown>).request, ctx);
+      const iterator = (values as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+      const interrupted = ends(cut);
+      // Raced below; on its own it must not count as unhandled.
+      interrupted.catch(() => {});
+      try {
+        for (;;) {
+          const next = await Promise.race([iterator.next(), interrupted]);
+          if (next.done) return;
+          if (!call.write(next.value)) await Promise.race([drained(call), interrupted]);
+        }
+      } catch (thrown) {
+        // The handler may be waiting for something that never comes: its clean-up is started, not awaited.
+        iterator.return?.()?.catch(() => {});
+        throw ctx.ended ?? thrown;
+      } finally {
+        clearTimeout(age);
+        clearTimeout(grace);
+        limits.open.delete(end);
+        ctx.end(new AppError('cancelled'));
+      }
+    };
+
+    observed(method, call, work).then(
+      () => call.end(),
+      (error: unknown) => call.emit('error', statusOf(error)),
+    );
+  };
+
+/** The requests of a bidirectional call; ends when the caller has sent its last one or is gone. */
+async function* requestsOf(call: ServerDuplexStream<unknown, unknown>): AsyncGenerator<unknown> {
+  try {
+    for await (const request of call) yield request;
+  } catch (error) {
+    // A caller that went away is told through ctx.signal; the requests simply end.
+    if (!call.cancelled) throw error;
+  }
+}

@@ -1,0 +1,144 @@
+import { type MethodDefinition as GrpcMethod, Server, ServerCredentials } from '@grpc/grpc-js';
+import { AppError } from '@skein/contracts';
+import { descriptorSetBase64 } from '@skein/contracts/descriptor';
+import type { Service } from '@skein/service-kit';
+import type { Logger, MetricRegistry } from '@skein/telemetry';
+import { HealthImplementation } from 'grpc-health-check';
+import { type Implementation, namesOf } from './definition.ts';
+import type { Identity } from './identity.ts';
+import { addReflection } from './reflection.ts';
+import type { ServedMethod } from './server-call.ts';
+import { type StreamLimits, serveStream } from './server-stream.ts';
+import { serveUnary } from './server-unary.ts';
+
+/** What a server is made of. */
+export interface RpcServerOptions {
+  /** Name of the service, for logs. */
+  readonly service: string;
+  /** Address to bind; loopback unless the mesh protects the port. */
+  readonly host: string;
+  /** 0 lets the system choose; `port` of the server tells which. */
+  readonly port: number;
+  readonly implementations: readonly Implementation[];
+  readonly identity: Identity;
+  readonly log: Logger;
+  readonly metrics: MetricRegistry;
+  /** Mean age at which streams and connections are renewed, so that load spreads to new instances. Default 5 min. */
+  readonly maxAgeMs?: number;
+  /** How long a stream may take to end after its signal, also when draining. Default 1 s. */
+  readonly streamGraceMs?: number;
+  /** Calls in flight on one connection; more wait at the client. Default 1,000. */
+  readonly maxConcurrentStreams?: number;
+  /** 0 ≤ n < 1; default `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** A gRPC server as a service. */
+export interface RpcServer extends Service {
+  /** The port it listens on, once it runs. */
+  readonly port: number;
+  /** Answers NOT_SERVING to health checks from now on; calls still work. The first step of `drain`. */
+  notServing(): void;
+}
+
+/** 4 MB: larger things go in pieces. */
+const maxMessageBytes = 4 * 1024 * 1024;
+
+/**
+ * A gRPC server: health (`grpc.health.v1`) and reflection (v1) beside the given implementations; every call of
+ * these needs a valid service identity. `drain` reports NOT_SERVING, signals the streams, lets calls in flight
+ * finish and takes no new ones; `stop` cuts what is left.
+ */
+export const rpcServer = (options: RpcServerOptions): RpcServer => {
+  const { maxAgeMs = 5 * 60_000, streamGraceMs = 1_000, random = Math.random } = options;
+  const server = new Server({
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 1_000,
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    // grpc-js adds its own 10 % of jitter. Streams end first, by their signal.
+    'grpc.max_connection_age_ms': Math.round(maxAgeMs * 1.2),
+    'grpc.max_connection_age_grace_ms': 30_000,
+  });
+  const duration = options.metrics.histogram(
+    'rpc_server_call_duration_seconds',
+    'How long calls took on the server; streams count until their end.',
+  );
+  const limits: StreamLimits = { maxAgeMs, graceMs: streamGraceMs, random, open: new Set() };
+  const statuses: Record<string, 'SERVING' | 'NOT_SERVING'> = { '': 'SERVING' };
+
+  for (const { definition, handlers, policy } of options.implementations) {
+    for (const [name, method] of Object.entries(definition)) {
+      const names = namesOf(method.path);
+      statuses[names.service] = 'SERVING';
+      const allow = policy.allow?.[name];
+      const served: ServedMethod = {
+        path: method.path,
+        identity: options.identity,
+        log: options.log,
+        duration,
+        allow: allow && new Set(allow),
+        attributes: { 'rpc.system': 'grpc', 'rpc.service': names.service, 'rpc.method': names.method },
+      };
+      const handler = handlers[name];
+      if (!handler) throw new Error(`bug: ${method.path} has no handler`);
+      const grpcMethod = method as unknown as GrpcMethod<unknown, unknown>;
+      const kind = method.requestStream ? 'bidi' : method.responseStream ? 'serverStream' : 'unary';
+      const registered = server.register(
+        method.path,
+        kind === 'unary'
+          ? serveUnary(served, handler)
+          : serveStream(served, handler, method.requestStream, limits),
+        grpcMethod.responseSerialize,
+        grpcMethod.requestDeserialize,
+        kind,
+      );
+      if (!registered) throw new Error(`bug: ${method.path} is implemented twice`);
+    }
+  }
+  const health = new HealthImplementation(statuses);
+  health.addToServer(server);
+  addReflection(server, descriptorSetBase64);
+
+  let port = 0;
+  let stopped = false;
+  const notServing = () => {
+    for (const name of Object.keys(statuses)) health.setStatus(name, 'NOT_SERVING');
+  };
+  return {
+    id: `rpc ${options.service}`,
+    get port() {
+      return port;
+    },
+    notServing,
+    run: () =>
+      new Promise((resolve, reject) => {
+        const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+        server.bindAsync(`${host}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) => {
+          if (error) {
+            reject(new Error(`Cannot listen on ${host}:${options.port}`, { cause: error }));
+            return;
+          }
+          port = bound;
+          options.log.info({ host, port }, 'grpc listens');
+          resolve();
+        });
+      }),
+    drain: () =>
+      new Promise((resolve) => {
+        notServing();
+        for (const end of limits.open) {
+          end(
+            new AppError('unavailable', 'The server is stopping; open the stream again', { retryAfterMs: 0 }),
+          );
+        }
+        // An error here means it never ran: nothing to wait for.
+        server.tryShutdown(() => resolve());
+      }),
+    stop: async () => {
+      if (stopped) return;
+      stopped = true;
+      server.forceShutdown();
+    },
+  };
+};
