@@ -1,6 +1,6 @@
-import type { Logger } from '@skein/telemetry';
+import { currentTraceparent, type Logger, SpanKind, withSpan } from '@skein/telemetry';
 import { connectionConfig, isPlainName } from './connection.ts';
-import type { Database } from './database-port.ts';
+import type { Database, QueryOptions, Sql } from './database-port.ts';
 import { toFault } from './errors.ts';
 import { checkMigrations, type Migration, migrate } from './migrations.ts';
 import { type ConnectionPool, connectionPool } from './pool.ts';
@@ -39,6 +39,10 @@ export interface DatabaseOptions {
 /** How long `stop` lets running statements end before it cuts them. Below the 5 s a lifecycle gives each part. */
 const stopGraceMs = 3_000;
 
+/** The name of a statement, or its first word: never its text. */
+const operationOf = (sql: Sql): string =>
+  typeof sql === 'string' ? (/\w+/.exec(sql)?.[0] ?? 'query') : sql.name;
+
 /**
  * A database as a service of the process. `run` waits for the server, checks it, brings the schema up to date and
  * resolves when it may be used; afterwards a lost server is met by `unavailable` until it is back, without help.
@@ -57,6 +61,17 @@ export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger })
   const ready = (): ConnectionPool => {
     if (!pool) throw new Error('the database is used before run or after stop');
     return pool;
+  };
+
+  /** A span where somebody's trace passes; work of our own clockwork starts none. */
+  const traced = <T>(operation: string, work: () => Promise<T>): Promise<T> => {
+    if (currentTraceparent() === undefined) return work();
+    const attributes = {
+      'db.system.name': 'postgresql',
+      'db.namespace': schema,
+      'db.operation.name': operation,
+    };
+    return withSpan(`postgres ${operation}`, { kind: SpanKind.CLIENT, attributes }, work);
   };
 
   return {
@@ -94,11 +109,13 @@ export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger })
       pool = undefined;
       await closing?.close(stopGraceMs);
     },
-    async query(sql, params, { signal } = {}) {
-      return ready().lease(({ client }) => runStatement(client, config, sql, params, signal), signal);
+    async query<R>(sql: Sql, params?: readonly unknown[], { signal }: QueryOptions = {}) {
+      const run = () =>
+        ready().lease(({ client }) => runStatement<R>(client, config, sql, params, signal), signal);
+      return traced(operationOf(sql), run);
     },
     async transaction(fn, transactionOptions = {}) {
-      return runTransaction(ready(), config, fn, transactionOptions);
+      return traced('transaction', () => runTransaction(ready(), config, fn, transactionOptions));
     },
   };
 };

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
   chmod,
   chown,
@@ -31,7 +32,7 @@ const refuse = (sentence: string, cause?: unknown): AppError =>
 const sweep = async (dataDir: string): Promise<void> => {
   const prefix = `${basename(dataDir)}.init-`;
   for (const name of await readdir(dirname(dataDir))) {
-    if (!name.startsWith(prefix) || isRunning(Number(name.slice(prefix.length)))) continue;
+    if (!name.startsWith(prefix) || isRunning(Number.parseInt(name.slice(prefix.length), 10))) continue;
     await rm(join(dirname(dataDir), name), { recursive: true, force: true });
   }
 };
@@ -39,7 +40,7 @@ const sweep = async (dataDir: string): Promise<void> => {
 /** Makes the database beside its place and moves it there whole, so that a half-made one is never taken for real. */
 const initialise = async (dataDir: string, { initdb }: Binaries, account: Account): Promise<void> => {
   await sweep(dataDir);
-  const staging = `${dataDir}.init-${process.pid}`;
+  const staging = `${dataDir}.init-${process.pid}-${randomBytes(4).toString('hex')}`;
   await mkdir(staging, { mode: 0o700 });
   try {
     if (account.drops) await chown(staging, account.uid, account.gid);
