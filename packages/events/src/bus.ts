@@ -34,7 +34,8 @@ export interface Subscription {
 export interface EventBus extends Service {
   /** Resolves when all of them are stored. The same event id within the bus's memory is stored once. */
   publish(events: readonly DomainEvent[]): Promise<void>;
-  /** The subscription as a part: `run` starts deliveries of what came after its first start. */
+  /** The subscription as a part. A new consumer starts with the oldest event the bus still keeps: nothing is missed
+   * because a publisher was quicker. */
   subscribe(subscription: Subscription): Service;
   /** Changes when the bus has lost what it stored; the relay then publishes again. */
   storeId(): Promise<string>;

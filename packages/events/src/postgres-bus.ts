@@ -88,12 +88,11 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
     const wakeThis = () => wake();
     let renewAt = 0;
 
-    /** A consumer starts with what is stored after its first start, like a JetStream consumer with policy new. */
     const hold = async (): Promise<{ xid: string; seq: number } | undefined> => {
       renewAt = performance.now() + leaseMs / 3;
       const [row] = await database.query<{ xid: string; seq: number }>(
         `insert into skein_bus.consumer as c (name, xid, seq, holder, lease_until)
-         values ($1, pg_snapshot_xmin(pg_current_snapshot()), 0, $2, now() + make_interval(secs => $3 / 1000.0))
+         values ($1, '0', 0, $2, now() + make_interval(secs => $3 / 1000.0))
          on conflict (name) do update set holder = $2, lease_until = excluded.lease_until
          where c.holder = $2 or c.lease_until < now()
          returning xid::text as xid, seq`,

@@ -72,6 +72,15 @@ export const testEventBus = (name: string, make: () => Promise<BusUnderTest>): v
       await expect.poll(() => got, { timeout: waitMs }).toEqual([event]);
     });
 
+    it('gives a new consumer what was published before it came', async () => {
+      const { bus } = await make();
+      const event = loginEvent('u1');
+      await bus.publish([event]);
+      const got: string[] = [];
+      await listening(bus, async (one) => void got.push(one.id));
+      await expect.poll(() => got, { timeout: waitMs }).toEqual([event.id]);
+    });
+
     it('keeps the order of one subject', async () => {
       const { bus } = await make();
       const got: number[] = [];

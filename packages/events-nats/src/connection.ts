@@ -1,0 +1,101 @@
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { AppError } from '@skein/contracts';
+import type { Service } from '@skein/service-kit';
+import type { Logger } from '@skein/telemetry';
+
+/** How to reach the server. */
+export interface NatsOptions {
+  /** `nats://[user:password@]host:port`, several separated by commas. */
+  readonly url: string;
+  /** Name of the connection in the server's list. */
+  readonly name: string;
+  readonly log: Logger;
+}
+
+/** One connection of a process, for both buses; it comes back by itself for ever. */
+export interface NatsLink extends Service {
+  /** The connection, or `unavailable` while there never was one. */
+  get(): NatsConnection;
+  /** Resolves once there is a connection; rejects with `unavailable` after the signal aborts. */
+  ready(signal: AbortSignal): Promise<NatsConnection>;
+}
+
+/** A start waits this long for the server; after that the mesh runs without it and connects when it comes. */
+const firstWaitMs = 2_000;
+const reconnectWaitMs = 250;
+
+/** Opens the connection in the background: a server that is away delays nothing but what needs it. */
+export const natsLink = ({ url, name, log }: NatsOptions): NatsLink => {
+  let connection: NatsConnection | undefined;
+  let stopping = false;
+  let opened = () => {};
+  let failed = (_: unknown) => {};
+  const open = new Promise<void>((resolve, reject) => {
+    opened = resolve;
+    failed = reject;
+  });
+  // Nobody may be waiting; those who do get the rejection themselves.
+  open.catch(() => {});
+
+  const watch = async (nc: NatsConnection) => {
+    for await (const status of nc.status()) {
+      if (status.type === 'disconnect') log.warn({ nats: status.server }, 'NATS is away');
+      if (status.type === 'reconnect') log.info({ nats: status.server }, 'NATS is back');
+    }
+  };
+
+  const begin = async () => {
+    const nc = await connect({
+      servers: url.split(',').map((one) => one.trim()),
+      name,
+      // What a replica publishes on the live bus it has already given to its own listeners.
+      noEcho: true,
+      waitOnFirstConnect: true,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: reconnectWaitMs,
+      reconnectJitter: reconnectWaitMs,
+    });
+    if (stopping) {
+      await nc.close();
+      return;
+    }
+    connection = nc;
+    void watch(nc);
+    opened();
+  };
+
+  const get = (): NatsConnection => {
+    if (!connection) throw new AppError('unavailable', 'the event bus (NATS) is away');
+    return connection;
+  };
+
+  return {
+    id: 'nats',
+    get,
+    ready: async (signal) => {
+      const aborted = new Promise<never>((_, reject) => {
+        const give = () => reject(new AppError('unavailable', 'the event bus (NATS) is away'));
+        if (signal.aborted) give();
+        else signal.addEventListener('abort', give, { once: true });
+      });
+      await Promise.race([open, aborted]);
+      return get();
+    },
+    run: async () => {
+      begin().catch((error: unknown) => {
+        log.error({ err: error }, 'NATS refuses the connection: check EVENTS_URL and its credentials');
+        failed(error);
+      });
+      const waited = AbortSignal.timeout(firstWaitMs);
+      await Promise.race([
+        open,
+        new Promise<void>((resolve) => waited.addEventListener('abort', () => resolve())),
+      ]).catch(() => {});
+      if (!connection) log.warn('NATS is not there yet: starting without it');
+    },
+    stop: async () => {
+      stopping = true;
+      await connection?.close();
+    },
+  };
+};

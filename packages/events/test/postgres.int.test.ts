@@ -1,0 +1,224 @@
+import { type Database, openDatabase } from '@skein/postgres';
+import { testDatabase } from '@skein/postgres/testing';
+import { createLogger, createMetrics } from '@skein/telemetry';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { consume, type EventBus, eventTablesSql, inbox, outbox, postgresBus, relay } from '../src/index.ts';
+import { loginEvent, testEventBus } from '../src/testing.ts';
+
+const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
+const metrics = createMetrics();
+const waitMs = 20_000;
+
+const open = async (url: string, schema = 'events_test'): Promise<Database> => {
+  const database = openDatabase(
+    {
+      url,
+      schema,
+      applicationName: 'test',
+      migrations: [{ version: 1, name: 'events', sql: eventTablesSql }],
+    },
+    { log },
+  );
+  await database.run();
+  onTestFinished(() => database.stop());
+  return database;
+};
+
+const fresh = async (): Promise<{ database: Database; url: string }> => {
+  const { url, drop } = await testDatabase();
+  onTestFinished(drop);
+  return { database: await open(url), url };
+};
+
+const busOn = async (database: Database, instance: string): Promise<EventBus> => {
+  const bus = postgresBus({ database, instance, log, idleMs: 20 });
+  await bus.run();
+  return bus;
+};
+
+testEventBus('Postgres', async () => {
+  const { database } = await fresh();
+  return { bus: await busOn(database, 'one'), replica: () => busOn(database, 'two') };
+});
+
+/** A bus that remembers, and loses everything when told. */
+const spyBus = () => {
+  const published: string[] = [];
+  let store = 'first';
+  const bus: EventBus = {
+    id: 'spy',
+    run: async () => {},
+    stop: async () => {},
+    publish: async (events) => void published.push(...events.map((event) => event.id)),
+    subscribe: () => {
+      throw new Error('nobody subscribes here');
+    },
+    storeId: async () => store,
+  };
+  return {
+    bus,
+    published,
+    lose: () => {
+      published.length = 0;
+      store = 'second';
+    },
+  };
+};
+
+describe('relay', () => {
+  const start = async (database: Database, bus: EventBus, instance = 'one') => {
+    const part = relay({ database, bus, name: 'test', instance, log, metrics, idleMs: 20 });
+    await part.run();
+    onTestFinished(() => part.stop());
+    return part;
+  };
+
+  it('publishes what was committed, in order, and nothing of a transaction that was rolled back', async () => {
+    const { database } = await fresh();
+    const { bus, published } = spyBus();
+    await start(database, bus);
+    const first = loginEvent('u1');
+    const never = loginEvent('u1');
+    const second = loginEvent('u1');
+    await database.transaction((tx) => outbox.append(tx, [first]));
+    await expect(
+      database.transaction(async (tx) => {
+        await outbox.append(tx, [never]);
+        throw new Error('rolled back');
+      }),
+    ).rejects.toThrow('rolled back');
+    await database.transaction((tx) => outbox.append(tx, [second]));
+    await expect.poll(() => published, { timeout: waitMs }).toEqual([first.id, second.id]);
+  });
+
+  it('does not pass over an event whose transaction commits late', async () => {
+    const { database } = await fresh();
+    const { bus, published } = spyBus();
+    await start(database, bus);
+    const early = loginEvent('u1');
+    const late = loginEvent('u1');
+    let commit = () => {};
+    const held = new Promise<void>((resolve) => {
+      commit = resolve;
+    });
+    let written = () => {};
+    const hasWritten = new Promise<void>((resolve) => {
+      written = resolve;
+    });
+    const slow = database.transaction(async (tx) => {
+      await outbox.append(tx, [late]);
+      written();
+      await held;
+    });
+    await hasWritten;
+    await database.transaction((tx) => outbox.append(tx, [early]));
+    commit();
+    await slow;
+    await expect.poll(() => new Set(published), { timeout: waitMs }).toEqual(new Set([late.id, early.id]));
+  });
+
+  it('publishes everything again when the bus has lost its store', async () => {
+    const { database } = await fresh();
+    const { bus, published, lose } = spyBus();
+    await start(database, bus);
+    const events = [loginEvent('u1'), loginEvent('u2')];
+    await database.transaction((tx) => outbox.append(tx, events));
+    await expect.poll(() => published.length, { timeout: waitMs }).toBe(2);
+    lose();
+    await expect.poll(() => published, { timeout: waitMs }).toEqual(events.map((event) => event.id));
+  });
+
+  it('has one active replica, and the next one goes on where the first stopped', async () => {
+    const { database } = await fresh();
+    const { bus, published } = spyBus();
+    const first = await start(database, bus, 'one');
+    await start(database, bus, 'two');
+    const before = loginEvent('u1');
+    await database.transaction((tx) => outbox.append(tx, [before]));
+    await expect.poll(() => published, { timeout: waitMs }).toEqual([before.id]);
+    await first.stop();
+    const after = loginEvent('u1');
+    await database.transaction((tx) => outbox.append(tx, [after]));
+    await expect.poll(() => published, { timeout: waitMs }).toEqual([before.id, after.id]);
+  });
+
+  it('refuses fields that are not in the catalogue', async () => {
+    const { database } = await fresh();
+    const event = loginEvent('u1');
+    const leaking = { ...event, data: { ...event.data, email: 'a@b.c' } };
+    await expect(database.transaction((tx) => outbox.append(tx, [leaking]))).rejects.toThrow(/email/);
+  });
+});
+
+describe('consume', () => {
+  const table = 'create table effect (event_id text)';
+  const effects = async (database: Database) =>
+    (await database.query<{ event_id: string }>('select event_id from effect')).map((row) => row.event_id);
+
+  it('makes the effect once although the event is delivered twice', async () => {
+    const { database } = await fresh();
+    await database.query(table);
+    const seen = inbox(database, 'test');
+    const event = loginEvent('u1');
+    const work = (tx: { query: Database['query'] }) =>
+      tx.query('insert into effect values ($1)', [event.id]).then(() => {});
+    expect(await seen.once(event, work)).toBe('done');
+    expect(await seen.once(event, work)).toBe('duplicate');
+    expect(await effects(database)).toEqual([event.id]);
+  });
+
+  it('forgets the mark when the effect fails, so that the next delivery does it', async () => {
+    const { database } = await fresh();
+    await database.query(table);
+    const bus = await busOn(database, 'one');
+    let failures = 1;
+    const event = loginEvent('u1');
+    const part = consume({
+      bus,
+      database,
+      log,
+      metrics,
+      consumer: 'test',
+      types: ['user.login'],
+      backoffMs: [10],
+      handle: async (got, tx) => {
+        await tx.query('insert into effect values ($1)', [got.id]);
+        if (failures-- > 0) throw new Error('the first time it fails');
+      },
+    });
+    await part.run();
+    onTestFinished(() => part.stop());
+    await bus.publish([event]);
+    await expect.poll(() => effects(database), { timeout: waitMs }).toEqual([event.id]);
+  });
+
+  it('buries an event that keeps failing and goes on with the next', async () => {
+    const { database } = await fresh();
+    await database.query(table);
+    const bus = await busOn(database, 'one');
+    const poison = loginEvent('u1');
+    const fine = loginEvent('u1', 2);
+    const part = consume({
+      bus,
+      database,
+      log,
+      metrics,
+      consumer: 'test',
+      types: ['user.login'],
+      backoffMs: [10],
+      maxDeliver: 2,
+      handle: async (got, tx) => {
+        if (got.id === poison.id) throw new Error('poison');
+        await tx.query('insert into effect values ($1)', [got.id]);
+      },
+    });
+    await part.run();
+    onTestFinished(() => part.stop());
+    await bus.publish([poison, fine]);
+    await expect.poll(() => effects(database), { timeout: waitMs }).toEqual([fine.id]);
+    const dead = await database.query<{ event_id: string; error: string; attempts: number }>(
+      'select event_id, error, attempts from dead_letter',
+    );
+    expect(dead).toEqual([{ event_id: poison.id, error: 'Error: poison', attempts: 2 }]);
+  });
+});
