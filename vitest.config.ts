@@ -2,7 +2,12 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'services/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    include: [
+      'packages/*/test/**/*.test.ts',
+      'services/*/test/**/*.test.ts',
+      'test/**/*.test.ts',
+      'tools/test/**/*.test.ts',
+    ],
     // One real Postgres for the run; each file that needs it takes a database of its own.
     globalSetup: ['packages/postgres/src/global-setup.ts'],
     pool: 'forks',
