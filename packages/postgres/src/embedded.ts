@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile, rmdir, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
@@ -21,7 +21,7 @@ export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   /** Server settings over the built-in small ones, such as `{shared_buffers: '64MB'}`. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
-  /** Most connections over all services. Default 40. */
+  /** Most connections over all services. Default 60: two replicas of five services with 4 each, and room. */
   readonly maxConnections?: number;
   /** Also listen on this port of 127.0.0.1, with a generated password (`tcpUrl`). Default: unix socket only. */
   readonly port?: number;
@@ -95,7 +95,7 @@ const createDatabase = async (client: pg.Client, database: string): Promise<void
  * started. Errors: `unavailable` with a sentence that tells what to do.
  */
 export const embeddedPostgres = (options: EmbeddedPostgresOptions): EmbeddedPostgres => {
-  const { database = 'skein', maxConnections = 40, log } = options;
+  const { database = 'skein', maxConnections = 60, log } = options;
   if (!isPlainName(database))
     throw new Error(`"${database}" is not a database name: lower case, digits, underscores`);
   const port = options.port ?? defaultPort;
@@ -106,7 +106,6 @@ export const embeddedPostgres = (options: EmbeddedPostgresOptions): EmbeddedPost
   let starting: Promise<void> | undefined;
   let stopping = false;
 
-  const socketDir = (): string => socketDirOf(options.dataDir, serverAccount(options.dataDir));
   const alive = ({ child, postmaster }: Running): boolean =>
     child ? child.exitCode === null && child.signalCode === null : isRunning(postmaster.pid);
 
@@ -163,7 +162,8 @@ export const embeddedPostgres = (options: EmbeddedPostgresOptions): EmbeddedPost
   return {
     id: 'embedded-postgres',
     get url() {
-      return socketUrl(database, running?.postmaster ?? { socketDir: socketDir(), port });
+      const place = { socketDir: socketDirOf(options.dataDir, serverAccount(options.dataDir)), port };
+      return socketUrl(database, running?.postmaster ?? place);
     },
     get tcpUrl() {
       return tcpUrl;
@@ -190,8 +190,6 @@ export const embeddedPostgres = (options: EmbeddedPostgresOptions): EmbeddedPost
       const ended = running?.child && alive(running) ? once(running.child, 'exit') : undefined;
       await stopPostmaster(dataDir);
       await ended;
-      // In use by a server that was started meanwhile, or never made.
-      await rmdir(socketDir()).catch(() => {});
     },
   };
 };

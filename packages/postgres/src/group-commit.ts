@@ -17,7 +17,7 @@ export interface GroupCommitOptions<Unit, Result> {
   readonly keyOf: (unit: Unit) => string;
   /**
    * Commits the units, given in the order they were submitted, and returns a result for each in the same order.
-   * An `Error` in that place fails only this unit. A rejection fails all of them. While it is under way, the keys
+   * Several units of one key may be in it. An `Error` in that place fails only this unit. A rejection fails all of them. While it is under way, the keys
    * in it are in no other flush: an unknown outcome is settled in here, before it returns.
    */
   readonly flush: (units: readonly Unit[]) => Promise<readonly (Result | Error)[]>;
@@ -104,6 +104,7 @@ export const groupCommit = <Unit, Result>(
     // The next flush starts before the waiters of this one run.
     pump();
     for (const [index, waiting] of batch.entries()) waiting.settle(results[index] as Result | Error);
+    checkIdle();
   };
 
   const pump = (): void => {
@@ -112,6 +113,9 @@ export const groupCommit = <Unit, Result>(
       if (batch.length === 0) break;
       void runFlush(batch);
     }
+  };
+
+  const checkIdle = (): void => {
     if (stopped && flushes === 0 && queue.length === 0) whenIdle.resolve();
   };
 
@@ -129,7 +133,7 @@ export const groupCommit = <Unit, Result>(
           const before = queue.length;
           queue = queue.filter((other) => other !== waiting);
           if (queue.length < before && signal) reject(abortFault(signal));
-          pump();
+          checkIdle();
         };
         const waiting: Waiting<Unit, Result> = {
           unit,
@@ -155,7 +159,7 @@ export const groupCommit = <Unit, Result>(
     },
     stop() {
       stopped = true;
-      pump();
+      checkIdle();
       return whenIdle.promise;
     },
   };

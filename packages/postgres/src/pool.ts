@@ -1,7 +1,7 @@
 import { AppError } from '@skein/contracts';
 import type { Logger } from '@skein/telemetry';
 import pg from 'pg';
-import { abortFault, isConnectionLoss, isFatal, toFault } from './errors.ts';
+import { abortFault, isFatal, toFault } from './errors.ts';
 
 /** A connection taken from the pool for a while. */
 export interface Lease {
@@ -22,7 +22,7 @@ export interface PoolOptions {
 
 /** A bounded pool of connections that heals itself: a broken connection is never handed out twice. */
 export interface ConnectionPool {
-  /** Runs `fn` with a connection of its own. Errors come back as faults. */
+  /** Runs `fn` with a connection of its own, closed afterwards when it broke. Errors: `overloaded`, `unavailable`. */
   lease<T>(fn: (lease: Lease) => Promise<T>, signal?: AbortSignal): Promise<T>;
   /** Closes: gives what is running `graceMs` to end, then cuts it. */
   close(graceMs: number): Promise<void>;
@@ -54,7 +54,7 @@ export const connectionPool = ({
     const connecting = pool.connect().catch((error: Error) => {
       if (error.message === 'timeout exceeded when trying to connect')
         throw new AppError('overloaded', 'All database connections are busy', { cause: error });
-      throw error;
+      throw toFault(error, signal);
     });
     if (!signal) return connecting;
     return new Promise((resolve, reject) => {
@@ -81,27 +81,23 @@ export const connectionPool = ({
 
   return {
     async lease(fn, signal) {
+      const client = await acquire(signal);
+      let broken = false;
+      const discard = () => {
+        broken = true;
+      };
+      // Without a listener a connection lost between two statements would end the process.
+      client.on('error', discard);
+      leased.add(client);
       try {
-        const client = await acquire(signal);
-        let broken = false;
-        const onError = () => {
-          broken = true;
-        };
-        // Without a listener a connection lost between two statements would end the process.
-        client.on('error', onError);
-        leased.add(client);
-        try {
-          return await fn({ client, discard: onError });
-        } catch (error) {
-          if (isConnectionLoss(error) || isFatal(error)) broken = true;
-          throw error;
-        } finally {
-          leased.delete(client);
-          client.off('error', onError);
-          client.release(broken);
-        }
+        return await fn({ client, discard });
       } catch (error) {
-        throw toFault(error, signal);
+        if (isFatal(error)) discard();
+        throw error;
+      } finally {
+        leased.delete(client);
+        client.off('error', discard);
+        client.release(broken);
       }
     },
     async close(graceMs) {

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { Sql } from './database-port.ts';
-import { abortFault } from './errors.ts';
+import { abortFault, toFault } from './errors.ts';
 
 /** Long enough for a cancel request to arrive; then the connection is cut instead. */
 const cancelTimeoutMs = 2_000;
@@ -28,7 +28,7 @@ const cancel = async (client: pg.Client, config: pg.ClientConfig): Promise<void>
 
 /**
  * Runs a statement on a connection. An aborted signal cancels it on the server; the promise settles only when the
- * cancel request is answered too, so that it can never hit the next statement of this connection.
+ * cancel request is answered too, so that it can never hit the next statement of this connection. Errors come back as faults.
  */
 export const runStatement = async <R>(
   client: pg.Client,
@@ -50,6 +50,8 @@ export const runStatement = async <R>(
     const result = await client.query(params ? { ...statement, values: [...params] } : statement);
     // Several statements in one text give several results: the last one counts.
     return ([result].flat().at(-1)?.rows ?? []) as R[];
+  } catch (error) {
+    throw toFault(error, signal);
   } finally {
     signal?.removeEventListener('abort', onAbort);
     await cancelling;

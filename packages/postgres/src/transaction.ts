@@ -2,7 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '@skein/contracts';
 import type pg from 'pg';
 import type { QueryOptions, Sql, TransactionOptions, Tx } from './database-port.ts';
-import { abortFault, CommitUnknown, isConnectionLoss, isFatal, isSerializationFailure } from './errors.ts';
+import {
+  abortFault,
+  CommitUnknown,
+  isConnectionLoss,
+  isFatal,
+  isSerializationFailure,
+  toFault,
+} from './errors.ts';
 import type { ConnectionPool, Lease } from './pool.ts';
 import { runStatement } from './session.ts';
 
@@ -22,7 +29,7 @@ const commit = async ({ client }: Lease): Promise<void> => {
   try {
     ({ command } = await client.query('commit'));
   } catch (error) {
-    if (!isConnectionLoss(error) && !isFatal(error)) throw error;
+    if (!isConnectionLoss(error) && !isFatal(error)) throw toFault(error);
     const cause = new CommitUnknown('the connection was lost while COMMIT was under way', { cause: error });
     throw new AppError('unavailable', 'The database went away while committing', { cause });
   }
@@ -38,7 +45,7 @@ const attempt = async <T>(
   options: TransactionOptions,
 ): Promise<T> => {
   const { client } = lease;
-  await client.query(begin(options));
+  await runStatement(client, config, begin(options), undefined, options.signal);
   let open = true;
   let last: Promise<unknown> = Promise.resolve();
   const tx: Tx = {

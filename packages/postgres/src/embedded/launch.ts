@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open, readFile, rm, stat, truncate } from 'node:fs/promises';
+import { open, readFile, rm, rmdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '@skein/contracts';
@@ -137,9 +137,12 @@ export const stopPostmaster = async (dataDir: string): Promise<void> => {
   const live = await findPostmaster(dataDir);
   if (!live) return;
   process.kill(live.pid, 'SIGINT');
-  if (await goneWithin(dataDir, live.pid, fastStopMs)) return;
-  // Without a checkpoint: the next start recovers from the log.
-  process.kill(live.pid, 'SIGQUIT');
-  if (await goneWithin(dataDir, live.pid, immediateStopMs)) return;
-  throw new AppError('unavailable', `The embedded PostgreSQL (process ${live.pid}) does not stop`);
+  if (!(await goneWithin(dataDir, live.pid, fastStopMs))) {
+    // Without a checkpoint: the next start recovers from the log.
+    process.kill(live.pid, 'SIGQUIT');
+    if (!(await goneWithin(dataDir, live.pid, immediateStopMs)))
+      throw new AppError('unavailable', `The embedded PostgreSQL (process ${live.pid}) does not stop`);
+  }
+  // Not empty when a new server is there already.
+  await rmdir(live.socketDir).catch(() => {});
 };
