@@ -1,7 +1,7 @@
 /** Every text of the page. `{name}` is filled in. Other languages have the same keys. */
 export const en = {
   appName: 'Skein',
-  tagline: 'One conversation, on every device you use.',
+  tagline: 'One conversation, every device.',
   skipToChat: 'Skip to the conversation',
 
   signIn: 'Sign in',
