@@ -34,7 +34,9 @@ const explain = (error) => {
     );
   }
   if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT|ECONNRESET/.test(error.output)) {
-    return new Error('The npm registry cannot be reached: the first install needs a network, later runs do not.');
+    return new Error(
+      'The npm registry cannot be reached: the first install needs a network, later runs do not.',
+    );
   }
   return error;
 };

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { filesUnder, fingerprint } from '../bootstrap/fingerprint.mjs';
@@ -33,6 +35,41 @@ describe('the bootstrap', () => {
       expect(script).toBe(`node tools/bootstrap.mjs ${name}`);
       expect(bootstrap).toMatch(new RegExp(`^  ${name}: \\{`, 'm'));
     }
+  });
+});
+
+describe.each([
+  ['takes the place of the bootstrap', ''],
+  ['is a child on a Node that cannot be replaced', 'process.execve = undefined;'],
+])('the command %s', (_how, before) => {
+  const run = JSON.stringify(join(root, 'tools', 'bootstrap', 'run.mjs'));
+
+  /** Starts a bootstrap whose command is the program `code`. */
+  const start = (code: string) => {
+    const script = `${before} const { finishWith } = await import(${run});
+      process.exitCode = await finishWith(process.execPath, ['-e', ${JSON.stringify(code)}, 'with space']);`;
+    return spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+  };
+
+  it('gets its arguments, the root as its folder, and gives its exit code', async () => {
+    const child = start('console.log(process.cwd(), process.argv[1]); process.exitCode = 7');
+    const [out, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+    expect(out).toBe(`${root.replace(/\/$/, '')} with space\n`);
+    expect(code).toBe(7);
+  });
+
+  it('is told of a signal and ends in its own way', async () => {
+    const child = start(`
+      process.once('SIGTERM', () => { console.log('drained'); process.exit(3); });
+      setInterval(() => {}, 2 ** 30);
+      console.log('ready');`);
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    expect((await lines.next()).value).toBe('ready');
+    child.kill('SIGTERM');
+    expect((await lines.next()).value).toBe('drained');
+    expect(await once(child, 'exit')).toEqual([3, null]);
   });
 });
 
