@@ -1,0 +1,119 @@
+import { randomBytes as systemRandomBytes } from 'node:crypto';
+import { relay } from '@skein/events';
+import { openPlatform } from '@skein/platform';
+import { type Clock, type Composed, systemClock } from '@skein/service-kit';
+import { v7 as uuidv7 } from 'uuid';
+import { argon2Hasher } from './adapters/argon2-hasher.ts';
+import { bell } from './adapters/bell.ts';
+import { boundedHasher } from './adapters/bounded-hasher.ts';
+import { ed25519Keys } from './adapters/ed25519-keys.ts';
+import { type RandomBytes, sealerFrom, secretsFrom } from './adapters/master-key.ts';
+import { migrations } from './adapters/migrations.ts';
+import { periodic } from './adapters/periodic.ts';
+import { postgresKeys } from './adapters/postgres-keys.ts';
+import { postgresLimiter } from './adapters/postgres-limiter.ts';
+import { pruneExpired } from './adapters/postgres-prune.ts';
+import { postgresStore } from './adapters/postgres-store.ts';
+import { createApiToken, listApiTokens, revokeApiToken } from './app/api-tokens.ts';
+import { checkSessions } from './app/check-sessions.ts';
+import { dummyHash } from './app/dummy-hash.ts';
+import { logout, revokeDevice } from './app/end-sessions.ts';
+import { getAccount } from './app/get-account.ts';
+import { type Keyring, keyring } from './app/keyring.ts';
+import { login } from './app/login.ts';
+import type { PasswordHasher } from './app/ports.ts';
+import { refresh } from './app/refresh.ts';
+import { register } from './app/register.ts';
+import { createTicket, redeemTicket } from './app/tickets.ts';
+import { tokenPairs } from './app/token-pair.ts';
+import { watchRevocations } from './app/watch-revocations.ts';
+import type { AuthConfig } from './config.ts';
+import { normaliseEmail } from './domain/credentials.ts';
+import { authService } from './grpc/handlers.ts';
+
+/** What a test may put in the place of the real thing. */
+export interface Deps {
+  readonly clock: Clock;
+  readonly newId: () => string;
+  readonly randomBytes: RandomBytes;
+  readonly hasher: PasswordHasher;
+}
+
+const keysEveryMs = 60_000;
+const pruneEveryMs = 600_000;
+
+/** The auth service, ready to run. */
+export const compose = async (
+  config: AuthConfig,
+  over: Partial<Deps> = {},
+): Promise<Composed & { readonly keyring: Keyring }> => {
+  const { clock = systemClock, newId = () => uuidv7(), randomBytes = systemRandomBytes } = over;
+  const platform = await openPlatform('auth', config);
+  const { log, metrics, instance } = platform;
+  const database = platform.database(migrations);
+  const outboxRelay = relay({ database, bus: platform.events().bus, name: 'auth', instance, log, metrics });
+  const revocations = bell(config.AUTH_REVOCATION_POLL_MS);
+
+  const store = postgresStore(database, { newId, changed: outboxRelay.wake });
+  const secrets = secretsFrom(config.AUTH_MASTER_KEY, randomBytes);
+  const keys = keyring({
+    keys: postgresKeys(database),
+    craft: ed25519Keys(sealerFrom(config.AUTH_MASTER_KEY, randomBytes)),
+    clock,
+    log,
+  });
+  const hasher = boundedHasher(
+    over.hasher ??
+      argon2Hasher({
+        memoryKib: config.AUTH_ARGON2_MEMORY_KIB,
+        passes: config.AUTH_ARGON2_PASSES,
+        lanes: config.AUTH_ARGON2_LANES,
+      }),
+    { concurrency: config.AUTH_HASH_CONCURRENCY, queue: config.AUTH_HASH_QUEUE },
+  );
+  const accessTtlMs = config.AUTH_ACCESS_TTL_MS;
+  const operatorEmail = normaliseEmail(config.SKEIN_OPERATOR_EMAIL) ?? '';
+  const shared = {
+    store,
+    secrets,
+    hasher,
+    clock,
+    newId,
+    signer: keys,
+    issuer: config.AUTH_ISSUER,
+    accessTtlMs,
+    limiter: postgresLimiter(database, config.AUTH_LOGINS_PER_MINUTE),
+    tokenPair: tokenPairs({ issuer: config.AUTH_ISSUER, accessTtlMs, operatorEmail }, secrets, keys),
+    revoked: revocations.ring,
+    heard: revocations.heard,
+  };
+  const dummy = dummyHash(hasher, secrets.newToken());
+
+  const server = platform.server([
+    authService({
+      register: register(shared),
+      login: login({ ...shared, dummyHash: dummy }),
+      refresh: refresh(shared),
+      logout: logout(shared),
+      jwks: keys.jwks,
+      createTicket: createTicket(shared),
+      redeemTicket: redeemTicket(shared),
+      createApiToken: createApiToken(shared),
+      listApiTokens: listApiTokens(shared),
+      revokeApiToken: revokeApiToken(shared),
+      revokeDevice: revokeDevice(shared),
+      getAccount: getAccount(shared),
+      checkSessions: checkSessions(shared),
+      watchRevocations: watchRevocations(shared),
+    }),
+  ]);
+  const service = platform.lifecycle([
+    keys,
+    dummy,
+    outboxRelay,
+    periodic('signing-keys', { pauseMs: keysEveryMs, work: keys.renew, log }),
+    periodic('pruning', { pauseMs: pruneEveryMs, work: () => pruneExpired(database, clock.now()), log }),
+    server,
+  ]);
+  return { service, log, keyring: keys };
+};

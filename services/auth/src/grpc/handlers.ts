@@ -1,0 +1,109 @@
+import { authV1 } from '@skein/contracts';
+import { type Handlers, type Implementation, implement } from '@skein/rpc';
+import type { createApiToken, listApiTokens, revokeApiToken } from '../app/api-tokens.ts';
+import type { checkSessions } from '../app/check-sessions.ts';
+import type { logout, revokeDevice } from '../app/end-sessions.ts';
+import type { getAccount } from '../app/get-account.ts';
+import type { Keyring } from '../app/keyring.ts';
+import type { login } from '../app/login.ts';
+import type { refresh } from '../app/refresh.ts';
+import type { register } from '../app/register.ts';
+import type { createTicket, redeemTicket } from '../app/tickets.ts';
+import type { watchRevocations } from '../app/watch-revocations.ts';
+import {
+  fromDevice,
+  optional,
+  principalOf,
+  toAccount,
+  toApiToken,
+  toPrincipal,
+  toRevocation,
+  toSignedIn,
+} from './messages.ts';
+
+/** The use cases behind the service. */
+export interface AuthApp {
+  readonly register: ReturnType<typeof register>;
+  readonly login: ReturnType<typeof login>;
+  readonly refresh: ReturnType<typeof refresh>;
+  readonly logout: ReturnType<typeof logout>;
+  readonly jwks: Keyring['jwks'];
+  readonly createTicket: ReturnType<typeof createTicket>;
+  readonly redeemTicket: ReturnType<typeof redeemTicket>;
+  readonly createApiToken: ReturnType<typeof createApiToken>;
+  readonly listApiTokens: ReturnType<typeof listApiTokens>;
+  readonly revokeApiToken: ReturnType<typeof revokeApiToken>;
+  readonly revokeDevice: ReturnType<typeof revokeDevice>;
+  readonly getAccount: ReturnType<typeof getAccount>;
+  readonly checkSessions: ReturnType<typeof checkSessions>;
+  readonly watchRevocations: ReturnType<typeof watchRevocations>;
+}
+
+const handlersOf = (app: AuthApp): Handlers<typeof authV1.AuthServiceService> => ({
+  register: async ({ email, password, displayName, device, remoteAddress }, ctx) =>
+    toSignedIn(
+      await app.register({ email, password, displayName, device: fromDevice(device), remoteAddress }, ctx),
+    ),
+  login: async ({ email, password, device, remoteAddress }, ctx) =>
+    toSignedIn(await app.login({ email, password, device: fromDevice(device), remoteAddress }, ctx)),
+  refresh: async ({ refreshToken, idempotencyKey }, { signal, correlationId, ...ctx }) =>
+    toSignedIn(
+      await app.refresh(refreshToken, {
+        signal,
+        correlationId,
+        idempotencyKey: optional(idempotencyKey) ?? ctx.idempotencyKey,
+      }),
+    ),
+  logout: async ({ everywhere }, ctx) => {
+    await app.logout(principalOf(ctx), everywhere, ctx);
+    return {};
+  },
+  getJwks: async () => ({ jwksJson: await app.jwks() }),
+  createTicket: async (_, ctx) => app.createTicket(principalOf(ctx)),
+  redeemTicket: async ({ ticket }, ctx) => ({ principal: toPrincipal(await app.redeemTicket(ticket, ctx)) }),
+  createApiToken: async ({ name, scopes, expiresAtMs }, ctx) => {
+    const input = { name, scopes, expiresAtMs: expiresAtMs || undefined };
+    const { token, text } = await app.createApiToken(principalOf(ctx), input, ctx);
+    return { apiToken: toApiToken(token), token: text };
+  },
+  listApiTokens: async ({ limit, cursor }, ctx) => {
+    const { items, next } = await app.listApiTokens(principalOf(ctx), { limit, cursor: optional(cursor) });
+    return { items: items.map(toApiToken), next: next ?? '' };
+  },
+  revokeApiToken: async ({ id }, ctx) => {
+    await app.revokeApiToken(principalOf(ctx), id, ctx);
+    return {};
+  },
+  revokeDevice: async ({ deviceId }, ctx) => {
+    await app.revokeDevice(principalOf(ctx), deviceId, ctx);
+    return {};
+  },
+  getAccount: async ({ userId }) => ({ account: toAccount(await app.getAccount(userId)) }),
+  checkSessions: async ({ sessionIds, tokenIds }) => {
+    const revoked = await app.checkSessions(sessionIds, tokenIds);
+    return { revokedSessionIds: revoked.sessionIds, revokedTokenIds: revoked.tokenIds };
+  },
+  watchRevocations: async function* (_, { signal }) {
+    for await (const revocation of app.watchRevocations(signal)) yield toRevocation(revocation);
+  },
+});
+
+/** People come through the gateway; addresses and names are for those who keep profiles or speak to people. */
+const gatewayOnly = ['gateway'];
+const allow = {
+  register: gatewayOnly,
+  login: gatewayOnly,
+  refresh: gatewayOnly,
+  logout: gatewayOnly,
+  createTicket: gatewayOnly,
+  redeemTicket: gatewayOnly,
+  createApiToken: gatewayOnly,
+  listApiTokens: gatewayOnly,
+  revokeApiToken: gatewayOnly,
+  revokeDevice: gatewayOnly,
+  getAccount: ['user', 'agent', 'gateway'],
+};
+
+/** `skein.auth.v1.AuthService`: decode, one use case, encode. */
+export const authService = (app: AuthApp): Implementation =>
+  implement(authV1.AuthServiceService, handlersOf(app), { allow });

@@ -1,0 +1,54 @@
+import { AppError, type authV1 } from '@skein/contracts';
+import type { CallContext } from '@skein/rpc';
+import type { Account, ApiToken, Principal, Revocation, Ticket } from '../app/ports.ts';
+import type { SignedIn } from '../app/token-pair.ts';
+import type { Device } from '../domain/login-place.ts';
+
+/** The person a call acts for; `unauthenticated` for a call on behalf of nobody. */
+export const principalOf = ({ actor }: CallContext): Principal => {
+  if (!actor) throw new AppError('unauthenticated');
+  return actor;
+};
+
+export const fromDevice = (device: authV1.DeviceInfo | undefined): Device =>
+  device ?? { id: '', platform: '', name: '' };
+
+/** A text that proto3 cannot leave out. */
+export const optional = (text: string): string | undefined => (text === '' ? undefined : text);
+
+export const toAccount = (account: Account): authV1.Account => account;
+
+export const toSignedIn = ({ account, accessToken, refreshToken, expiresInS }: SignedIn) => ({
+  account: toAccount(account),
+  tokens: { accessToken, refreshToken, expiresInS },
+});
+
+export const toPrincipal = ({
+  userId,
+  sessionId,
+  tokenId,
+  scopes,
+  expiresAtMs,
+}: Ticket): authV1.Principal => ({
+  userId,
+  sessionId: sessionId ?? '',
+  tokenId: tokenId ?? '',
+  scopes: [...scopes],
+  expiresAtMs,
+});
+
+export const toApiToken = ({ id, name, scopes, createdAtMs, expiresAtMs }: ApiToken): authV1.ApiToken => ({
+  id,
+  name,
+  scopes: [...scopes],
+  createdAtMs,
+  expiresAtMs: expiresAtMs ?? 0,
+});
+
+export const toRevocation = (revocation: Revocation): authV1.WatchRevocationsResponse => ({
+  sessionId: '',
+  tokenId: '',
+  userId: '',
+  beforeMs: 0,
+  ...revocation,
+});

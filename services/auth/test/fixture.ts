@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:net';
+import { authV1 } from '@skein/contracts';
+import { type TestDatabase, testDatabase } from '@skein/postgres/testing';
+import { type Actor, type CallContext, identity, type RpcClient, rootContext, rpcClient } from '@skein/rpc';
+import { type Clock, must, readConfig } from '@skein/service-kit';
+import { createLogger, createMetrics } from '@skein/telemetry';
+import { createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose';
+import { onTestFinished } from 'vitest';
+import type { Deps } from '../src/compose.ts';
+import { authConfig, compose } from '../src/index.ts';
+
+export type AuthClient = RpcClient<typeof authV1.AuthServiceService>;
+
+/** A clock that a test moves. It starts at the real time, because the database's own clock cannot be moved. */
+export interface FakeClock extends Clock {
+  advance(ms: number): void;
+}
+
+export const fakeClock = (): FakeClock => {
+  let nowMs = Date.now();
+  return {
+    now: () => nowMs,
+    advance: (ms) => {
+      nowMs += ms;
+    },
+  };
+};
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+
+const secret = 'a secret for tests, long enough to be one';
+
+/** A client that calls as one of the services. */
+export const clientFor = (port: number, service = 'gateway'): AuthClient =>
+  rpcClient(authV1.AuthServiceService, {
+    service: 'auth',
+    target: `ipv4:127.0.0.1:${port}`,
+    identity: identity({ service, secret }),
+    log: createLogger({ service: 'test', instance: 'test', level: 'silent' }),
+    metrics: createMetrics(),
+  });
+
+export interface StartOptions {
+  readonly database?: TestDatabase;
+  readonly over?: Partial<Deps>;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The real service on a real database, with a real client; stopped when the test ends. */
+export const startAuth = async ({ database, over = {}, env = {} }: StartOptions = {}) => {
+  const db = database ?? (await testDatabase());
+  const port = await freePort();
+  const config = readConfig(authConfig, {
+    DATABASE_URL: db.url,
+    DISCOVERY_URL: `static:auth=127.0.0.1:${port}`,
+    GRPC_PORT: String(port),
+    INTERNAL_SECRET: secret,
+    AUTH_MASTER_KEY: 'a master key for tests, not used elsewhere',
+    // Cheap on purpose: what a hash costs is not what these tests are about.
+    AUTH_ARGON2_MEMORY_KIB: '1024',
+    AUTH_ARGON2_PASSES: '1',
+    AUTH_LOGINS_PER_MINUTE: '1000',
+    LOG_LEVEL: 'silent',
+    ...env,
+  });
+  const { service, keyring } = await compose(config, over);
+  await service.run();
+  const client = clientFor(port);
+  let stopped = false;
+  const stop = async () => {
+    if (stopped) return;
+    stopped = true;
+    await client.stop();
+    await service.drain?.();
+    await service.stop();
+  };
+  onTestFinished(stop);
+  return { client, keyring, port, database: db, stop };
+};
+
+/** The context of one call. */
+export const call = (
+  options: { actor?: Actor; idempotencyKey?: string; signal?: AbortSignal } = {},
+): CallContext => rootContext({ timeoutMs: 10_000, ...options });
+
+/** The person that an access token speaks for, as the gateway would pass it on. */
+export const actorOf = (claims: JWTPayload): Actor => ({
+  userId: must(claims.sub, 'a token without sub'),
+  ...(typeof claims['sid'] === 'string'
+    ? { sessionId: claims['sid'] }
+    : { tokenId: must(claims.jti, 'no jti') }),
+  scopes: String(claims['scope']).split(' '),
+});
+
+/** Verifies a token as every service does: with the published keys and nothing else. */
+export const verifyToken = async (client: AuthClient, token: string, atMs = Date.now(), typ = 'at+jwt') => {
+  const { jwksJson } = await client.getJwks({}, call());
+  const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(JSON.parse(jwksJson)), {
+    algorithms: ['EdDSA'],
+    issuer: 'skein',
+    audience: 'skein',
+    typ,
+    currentDate: new Date(atMs),
+  });
+  return { claims: payload, header: protectedHeader };
+};
+
+export const device = (id: string, platform = 'web') => ({ id, platform, name: '' });
+
+/** An address nobody has yet. */
+export const newEmail = (): string => `${randomUUID()}@example.org`;
+
+export const password = 'correct horse battery staple';
+
+/** Registers somebody and returns what they hold. */
+export const registered = async (
+  client: AuthClient,
+  options: { from?: authV1.DeviceInfo; atMs?: number } = {},
+) => {
+  const email = newEmail();
+  const answer = await client.register(
+    { email, password, displayName: 'Ada', device: options.from, remoteAddress: '192.0.2.1' },
+    call(),
+  );
+  const account = must(answer.account, 'no account');
+  const tokens = must(answer.tokens, 'no tokens');
+  const { claims } = await verifyToken(client, tokens.accessToken, options.atMs);
+  return { email, account, tokens, claims, actor: actorOf(claims) };
+};
+
+/** Signs in and returns what they hold. */
+export const loggedIn = async (
+  client: AuthClient,
+  email: string,
+  from?: authV1.DeviceInfo,
+  atMs?: number,
+) => {
+  const answer = await client.login({ email, password, device: from, remoteAddress: '192.0.2.1' }, call());
+  const tokens = must(answer.tokens, 'no tokens');
+  const { claims } = await verifyToken(client, tokens.accessToken, atMs);
+  return { tokens, claims, actor: actorOf(claims) };
+};
+
+/** A refresh and its new pair. */
+export const refreshed = async (client: AuthClient, refreshToken: string, idempotencyKey = '') => {
+  const { tokens } = await client.refresh({ refreshToken, idempotencyKey }, call());
+  return must(tokens, 'no tokens');
+};
+
+/** The code a call is refused with; 'ok' when it is not. */
+export const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'ok',
+    (error: unknown) => (error as { code: string }).code,
+  );
