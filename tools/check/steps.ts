@@ -32,8 +32,8 @@ const consoleTypes: Step = {
     const manifest: { scripts?: Record<string, string> } = JSON.parse(
       await readFile(join(folder, 'package.json'), 'utf8'),
     );
-    const script = manifest.scripts?.['typecheck'];
-    if (!script) return { ok: false, output: 'packages/console/package.json has no script "typecheck".\n' };
+    const script = manifest.scripts?.['check'];
+    if (!script) return { ok: false, output: 'packages/console/package.json has no script "check".\n' };
     const PATH = `${join(folder, 'node_modules', '.bin')}:${process.env['PATH']}`;
     return outcome(await run('/usr/bin/env', [`PATH=${PATH}`, 'sh', '-c', script], folder));
   },
