@@ -31,16 +31,18 @@ export const runService = async <S extends ConfigSchema>(options: RunServiceOpti
     process.stdout.write(`skein ${options.name}\n\nEnvironment:\n${describeConfig(options.config)}\n`);
     return;
   }
-  let config: ConfigOf<S>;
+  let composed: Composed;
   try {
-    config = readConfig(options.config, process.env);
+    composed = await options.compose(readConfig(options.config, process.env));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
     process.exitCode = exitConfig;
+    // The channel to a supervisor would keep the process alive.
+    if (process.connected) process.disconnect();
     return;
   }
-  const { service, log } = await options.compose(config);
+  const { service, log } = composed;
 
   let stopping = false;
   const stop = async (reason: string, code: number) => {

@@ -1,0 +1,32 @@
+import { eventTablesSql } from '@skein/events';
+import type { Migration } from '@skein/postgres';
+
+/** The history of the agent's schema. */
+export const migrations: readonly Migration[] = [
+  {
+    version: 1,
+    name: 'turns and event tables',
+    sql: `
+create table turn (
+  id text primary key,
+  space text not null,
+  conversation_id text not null,
+  question_id text not null,
+  message_id text not null default '',
+  user_id text not null,
+  persona text not null,
+  state text not null default 'queued' check (state in ('queued', 'streaming', 'done', 'cancelled', 'failed')),
+  text text not null default '',
+  cancel_requested boolean not null default false,
+  decided text,
+  holder text,
+  fence bigint not null default 0,
+  attempt int not null default 0,
+  lease_until timestamptz not null default '-infinity',
+  created_at timestamptz not null default now(),
+  ended_at timestamptz
+);
+create index turn_open on turn (created_at) where state in ('queued', 'streaming');
+${eventTablesSql}`,
+  },
+];

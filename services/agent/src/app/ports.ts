@@ -1,0 +1,76 @@
+import type { CallContext } from '@skein/rpc';
+import type { Ending, HeldTurn, Turn, TurnOutcome, TurnState } from '../domain/turn.ts';
+
+/** What starts a turn; the poke and the event carry the same. */
+export type NewTurn = Pick<Turn, 'id' | 'space' | 'conversationId' | 'questionId' | 'userId' | 'persona'>;
+
+/** Where turns are kept. */
+export interface TurnStore {
+  /** Adds a turn once; false when it was known. */
+  add(turn: NewTurn): Promise<boolean>;
+  get(id: string): Promise<Turn | undefined>;
+  /** Takes the oldest turns nobody holds (at most `limit`) for the length of a lease. */
+  claim(limit: number): Promise<readonly HeldTurn[]>;
+  /** Gives up what an earlier life of this instance held. */
+  releaseOwn(): Promise<void>;
+  /** Saves progress and renews the lease. Undefined: another owner has it now. */
+  save(
+    held: HeldTurn,
+    progress: { text: string; messageId: string },
+  ): Promise<{ cancelRequested: boolean } | undefined>;
+  /** Notes the end before the session is told, so that a successor tells the same. False: another owner has it. */
+  decide(held: HeldTurn, ending: Ending): Promise<boolean>;
+  /** The session knows the end. */
+  finish(held: HeldTurn, outcome: TurnOutcome, text: string): Promise<void>;
+  /** Asks for a cancel; the state before it, or undefined for an unknown turn. */
+  requestCancel(id: string): Promise<TurnState | undefined>;
+}
+
+/** A message of a conversation, as far as an answer needs it. */
+export interface HistoryMessage {
+  readonly id: string;
+  readonly role: 'user' | 'assistant';
+  readonly text: string;
+  readonly timeMs: number;
+}
+
+/** The session a turn belongs to. */
+export interface Session {
+  /** Rejects with `not_found` unless the actor of the context may see the space. */
+  assertMember(space: string, ctx: CallContext): Promise<void>;
+  /** turn.started, once. */
+  start(turn: Turn, ctx: CallContext): Promise<{ messageId: string; ended: TurnOutcome | undefined }>;
+  /** The one end; the answer says how it really ended. */
+  end(turn: Turn, ending: Ending, ctx: CallContext): Promise<TurnOutcome>;
+  /** To everybody who watches now; may be lost. */
+  publishTokens(turn: Turn, from: number, text: string, ctx: CallContext): Promise<void>;
+  /** The newest messages of the conversation, oldest first. */
+  history(turn: Turn, limit: number, ctx: CallContext): Promise<readonly HistoryMessage[]>;
+  /** Messages of the person that match; within the conversation only when asked so. */
+  search(
+    turn: Turn,
+    query: string,
+    limit: number,
+    ctx: CallContext,
+  ): Promise<readonly (HistoryMessage & { conversationId: string })[]>;
+  /** Notes and knowledge documents of the space. */
+  notes(turn: Turn, limit: number, ctx: CallContext): Promise<readonly { title: string; text: string }[]>;
+  memoryEnabled(turn: Turn, ctx: CallContext): Promise<boolean>;
+}
+
+/** One chunk of an answer, or a fact about it that is shown with it. */
+export type ModelPart = { readonly text: string } | { readonly meta: Readonly<Record<string, unknown>> };
+
+/** Whatever answers. */
+export interface Model {
+  /** Shown to people. */
+  readonly name: string;
+  /** Streams the answer to a turn. Stops when the signal aborts. Throws an AppError it cannot help. */
+  answer(turn: Turn, ctx: CallContext): AsyncIterable<ModelPart>;
+}
+
+/** Fast news of cancels between replicas; the store is the truth. */
+export interface CancelSignals {
+  send(turnId: string): void;
+  listen(heard: (turnId: string) => void): () => void;
+}

@@ -1,0 +1,173 @@
+import { type AppError, toAppError } from '@skein/contracts';
+import { type CallContext, rootContext } from '@skein/rpc';
+import type { Logger } from '@skein/telemetry';
+import {
+  codePoints,
+  type Ending,
+  type HeldTurn,
+  maxAnswerLength,
+  maxAttempts,
+  splitWhole,
+  type Turn,
+} from '../domain/turn.ts';
+import type { Model, Session, TurnStore } from './ports.ts';
+
+/** What running a turn needs. */
+export interface RunTurnDeps {
+  readonly store: TurnStore;
+  readonly session: Session;
+  readonly model: Model;
+  readonly log: Logger;
+  /** Resolves after a time; rejects never. The timers of the process, or a test's. */
+  readonly delay: (ms: number) => Promise<void>;
+  readonly turnTimeoutMs: number;
+}
+
+/** Tokens are gathered this long before a frame goes out: smooth to read, 30 frames a second at most. */
+const coalesceMs = 33;
+/** Text so far is saved this often, which renews the lease as well. */
+const saveMs = 250;
+/** One call to the session; the turn as a whole has its own time. */
+const callTimeoutMs = 5_000;
+/** Between tries to tell the session the end, while it is away. */
+const endRetryMs = { first: 100, most: 2_000 };
+
+/** Why the stream stopped before its end. */
+type Stop = 'cancelled' | 'lost' | 'timeout';
+
+/**
+ * Makes the answer of a held turn: starts it in the session, streams the model's text as tokens, saves it as it
+ * grows, and tells the session exactly one end. An owner that lost its lease stops without a word; whoever took
+ * over starts again at `from: 0`. Resolves when the turn is no longer this process's business.
+ */
+export const runTurn = async (
+  held: HeldTurn,
+  stop: AbortSignal,
+  cancelled: AbortSignal,
+  deps: RunTurnDeps,
+): Promise<void> => {
+  const { store, session, model, log } = deps;
+  const abort = new AbortController();
+  const signal = AbortSignal.any([stop, abort.signal]);
+  let why: Stop | undefined;
+  const halt = (reason: Stop) => {
+    why ??= reason;
+    abort.abort();
+  };
+  // Heard on the way; the saved flag says the same a moment later.
+  cancelled.addEventListener('abort', () => halt('cancelled'), { once: true });
+  const actor = { userId: held.userId, scopes: [] };
+  // The work outlives the request that asked for it: its own deadline, on behalf of the person.
+  const ctx = (timeoutMs: number, over: AbortSignal = stop): CallContext =>
+    rootContext({ actor, timeoutMs, signal: over, correlationId: held.id });
+
+  /** Tells the session the end until it has heard it: an end is never dropped. */
+  const tell = async (turn: Turn, ending: Ending): Promise<void> => {
+    if (!(await retrying(() => store.decide(held, ending)))) return;
+    const outcome = await retrying(() => session.end(turn, ending, ctx(callTimeoutMs)));
+    await retrying(() => store.finish(held, outcome, ending.text));
+  };
+  const retrying = async <T>(work: () => Promise<T>): Promise<T> => {
+    let waitMs = endRetryMs.first;
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const fault = toAppError(error);
+        if (stop.aborted || !fault.row.retryable) throw fault;
+        log.warn({ turn: held.id, err: fault }, 'the end of the turn will be told again');
+        await deps.delay(waitMs);
+        waitMs = Math.min(waitMs * 2, endRetryMs.most);
+      }
+    }
+  };
+
+  const failed = (errorCode: string, text: string): Ending => ({
+    outcome: 'failed',
+    text,
+    errorCode,
+    meta: { model: model.name },
+  });
+
+  if (held.decided) return tell(held, held.decided);
+  if (held.attempt > maxAttempts) return tell(held, failed('unavailable', held.text));
+
+  const started = await retrying(() => session.start(held, ctx(callTimeoutMs)));
+  const turn: Turn = { ...held, messageId: started.messageId };
+  if (started.ended) {
+    await store.finish(held, started.ended, held.text);
+    return;
+  }
+  if (held.cancelRequested) return tell(turn, { outcome: 'cancelled', text: '', errorCode: '', meta: {} });
+
+  let text = '';
+  let sent = 0;
+  let meta: Record<string, unknown> = { model: model.name };
+  let streaming = true;
+
+  /** At most one frame under way; what comes meanwhile goes with the next. */
+  const flush = async (): Promise<void> => {
+    const [whole] = splitWhole(text);
+    const fresh = whole.slice(sent);
+    if (fresh === '') return;
+    const from = codePoints(whole.slice(0, sent));
+    sent = whole.length;
+    // A lost frame is seen by the reader (a gap in `from`) and healed by asking for the turn.
+    await session
+      .publishTokens(turn, from, fresh, ctx(callTimeoutMs))
+      .catch((error: unknown) => log.debug({ err: error }, 'tokens were lost'));
+  };
+  const pace = async (): Promise<void> => {
+    while (streaming) {
+      await deps.delay(coalesceMs);
+      await flush();
+    }
+  };
+  const keep = async (): Promise<void> => {
+    while (streaming) {
+      await deps.delay(saveMs);
+      if (!streaming) return;
+      // A database that is away for a moment stops nobody: the fence decides when it is back.
+      const saved = await store.save(held, { text, messageId: turn.messageId }).catch((error: unknown) => {
+        log.warn({ turn: held.id, err: error }, 'the text so far could not be saved');
+        return { cancelRequested: false };
+      });
+      if (!saved) halt('lost');
+      else if (saved.cancelRequested) halt('cancelled');
+    }
+  };
+
+  const timer = setTimeout(() => halt('timeout'), deps.turnTimeoutMs);
+  const keeping = keep();
+  const pacing = pace();
+  let fault: AppError | undefined;
+  try {
+    for await (const part of model.answer(turn, ctx(deps.turnTimeoutMs, signal))) {
+      if ('meta' in part) meta = { ...meta, ...part.meta };
+      else text += part.text;
+      if (text.length > maxAnswerLength) {
+        text = `${splitWhole(text.slice(0, maxAnswerLength))[0]}…`;
+        meta = { ...meta, cut: true };
+        break;
+      }
+      if (signal.aborted) break;
+    }
+  } catch (error) {
+    if (!signal.aborted) fault = toAppError(error);
+  } finally {
+    streaming = false;
+    clearTimeout(timer);
+    await Promise.all([keeping, pacing]);
+  }
+  if (why === 'lost') return;
+  // The process stops: the lease is given back, and the next owner starts again.
+  if (stop.aborted) return;
+  await flush();
+  if (why === 'cancelled') return tell(turn, { outcome: 'cancelled', text, errorCode: '', meta });
+  if (why === 'timeout') return tell(turn, failed('deadline_exceeded', text));
+  if (fault) {
+    log.warn({ turn: held.id, err: fault }, 'the model could not answer');
+    return tell(turn, failed(fault.code, text));
+  }
+  return tell(turn, { outcome: 'completed', text, errorCode: '', meta });
+};

@@ -1,0 +1,87 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { syncV1 } from '@skein/contracts';
+import { consume } from '@skein/events';
+import { openPlatform } from '@skein/platform';
+import { type Composed, ConfigError } from '@skein/service-kit';
+import { grpcSession } from './adapters/grpc-session.ts';
+import { liveCancelSignals } from './adapters/live-cancel-signals.ts';
+import { migrations } from './adapters/migrations.ts';
+import { offlineModel } from './adapters/offline-model.ts';
+import { openAiModel } from './adapters/openai-model.ts';
+import { addTurn, postgresTurnStore } from './adapters/postgres-turn-store.ts';
+import type { Model } from './app/ports.ts';
+import { runTurn } from './app/run-turn.ts';
+import { turnOf } from './app/turn-of-event.ts';
+import { turnWorker } from './app/turn-worker.ts';
+import { turns } from './app/turns.ts';
+import type { AgentConfig } from './config.ts';
+import { agentHandlers } from './grpc/handlers.ts';
+
+/** What a test may put in place of the real thing. */
+export interface Overrides {
+  readonly model?: Model;
+}
+
+/** Joins the parts of the agent. */
+export const compose = async (config: AgentConfig, over: Overrides = {}): Promise<Composed> => {
+  if (config.AGENT_MODEL_URL !== '' && config.AGENT_MODEL === '') {
+    throw new ConfigError(['AGENT_MODEL is required with AGENT_MODEL_URL: the name of the model to use']);
+  }
+  const platform = await openPlatform('agent', config);
+  const { log, metrics } = platform;
+  const database = platform.database(migrations);
+  const { bus, live } = platform.events();
+  const sync = platform.client(syncV1.SyncServiceService, 'session-sync', {
+    // Idempotent by turn id, or reads.
+    retryable: ['getSpace', 'startTurn', 'endTurn', 'listMessages', 'listDocuments', 'searchMessages'],
+  });
+
+  const store = postgresTurnStore(database, {
+    instance: platform.instance,
+    leaseMs: config.AGENT_TURN_LEASE_MS,
+  });
+  const session = grpcSession(sync);
+  const cancels = liveCancelSignals(live);
+  const wait = (ms: number) => delay(ms);
+  const model =
+    over.model ??
+    (config.AGENT_MODEL_URL === ''
+      ? offlineModel({ session, paceMs: config.AGENT_OFFLINE_PACE_MS, delay: wait })
+      : openAiModel({
+          session,
+          baseUrl: config.AGENT_MODEL_URL,
+          model: config.AGENT_MODEL,
+          apiKey: config.AGENT_MODEL_KEY,
+        }));
+  const worker = turnWorker({
+    store,
+    cancels,
+    log,
+    metrics,
+    maxTurns: config.AGENT_MAX_TURNS,
+    run: (held, stop, cancelled) =>
+      runTurn(held, stop, cancelled, {
+        store,
+        session,
+        model,
+        log,
+        delay: wait,
+        turnTimeoutMs: config.AGENT_TURN_TIMEOUT_MS,
+      }),
+  });
+  const pickUp = consume({
+    bus,
+    database,
+    log,
+    metrics,
+    consumer: 'agent-turns',
+    types: ['message.created'],
+    handle: async (event, tx) => {
+      const turn = turnOf(event);
+      if (turn) await addTurn(tx, turn);
+    },
+    committed: () => worker.wake(),
+  });
+  const app = turns({ store, session, cancels, wake: () => worker.wake() });
+  return { log, service: platform.lifecycle([worker, pickUp, platform.server([agentHandlers(app)])]) };
+};
