@@ -7,7 +7,6 @@ import { install } from './bootstrap/install.mjs';
 import { finishWith, pinnedNode, root, runStep } from './bootstrap/run.mjs';
 
 const tool = (path) => join(root, path);
-const bin = (name) => join(root, 'node_modules', '.bin', name);
 
 /** What each command runs at the end, and what has to be there before. */
 const commands = {
@@ -37,9 +36,8 @@ const commands = {
 const preparations = {
   console: async () => {
     if (!consoleIsStale()) return;
-    await runStep('console', 'building the web console', bin('vite'), ['build'], {
-      cwd: tool('packages/console'),
-    });
+    const vite = tool('packages/console/node_modules/.bin/vite');
+    await runStep('console', 'building the web console', vite, ['build'], { cwd: tool('packages/console') });
     markConsoleBuilt();
   },
   components: () =>
