@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Discovery, staticDiscovery } from '@skein/discovery';
-import { type EventBus, type LiveBus, noPeers, postgresBus } from '@skein/events';
+import type { EventBus, LiveBus } from '@skein/events';
 import { type Database, type Migration, openDatabase } from '@skein/postgres';
 import {
   type Definition,
@@ -19,6 +18,7 @@ import {
   startTelemetry,
 } from '@skein/telemetry';
 import type { PlatformConfig } from './config.ts';
+import { type Buses, loadDiscovery, loadEvents } from './open-adapters.ts';
 import { serviceServer } from './service-server.ts';
 
 /** What a client may be told beside its target. */
@@ -63,7 +63,8 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   const log = createLogger({ service: name, instance, level: config.LOG_LEVEL });
   const metrics = createMetrics();
   const self = identity({ service: name, secret: config.INTERNAL_SECRET });
-  const discovery = await openDiscovery(config);
+  const discovery = await loadDiscovery(config);
+  const openBuses = await loadEvents(config.EVENTS_URL, { instance, log });
   const opened: Service[] = [telemetryPart(name, instance, config), discovery];
   const open = <S extends Service>(part: S): S => {
     opened.push(part);
@@ -71,7 +72,7 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   };
 
   let database: Database | undefined;
-  let buses: { readonly bus: EventBus; readonly live: LiveBus } | undefined;
+  let buses: Buses | undefined;
   const openSchema = (schema: string, migrations: readonly Migration[]): Database =>
     open(
       openDatabase(
@@ -98,8 +99,8 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
     },
     events: () => {
       if (!buses) {
-        if (!database) throw new Error('bug: ask for the database before the events');
-        buses = { bus: open(postgresBus({ database, instance, log })), live: open(noPeers()) };
+        buses = openBuses(database);
+        opened.push(...buses.parts);
       }
       return buses;
     },

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { AppError } from '@skein/contracts';
 
 /** The person a call acts for. */
 export interface Actor {
@@ -31,21 +32,37 @@ export interface RootContextOptions {
   /** How long everything under it may take. `Infinity` is for opening streams; a unary call still ends at 30 s. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Given by the client or made here. */
+  /** Given by the client, or made here when it is missing or not printable ASCII of at most 128 characters. */
   readonly correlationId?: string | undefined;
+  /** Printable ASCII of at most 128 characters; anything else is `invalid_request`. */
   readonly idempotencyKey?: string | undefined;
 }
 
-const never = new AbortController().signal;
+/** The signal of a root that was given none. */
+export const neverAborts = new AbortController().signal;
+
+/** Metadata travels as HTTP headers: printable ASCII, and not endless. */
+const plain = /^[\x21-\x7e]{1,128}$/;
+
+const keyOf = (key: string | undefined): string | undefined => {
+  if (key === undefined || plain.test(key)) return key;
+  throw new AppError(
+    'invalid_request',
+    'The idempotency key must be printable ASCII of at most 128 characters',
+  );
+};
 
 /** A context where a chain of calls begins: an HTTP request, a frame, a timer. */
 export const rootContext = (options: RootContextOptions): CallContext => ({
   caller: '',
   actor: options.actor,
-  signal: options.signal ?? never,
+  signal: options.signal ?? neverAborts,
   deadlineMs: Date.now() + options.timeoutMs,
-  correlationId: options.correlationId ?? randomUUID(),
-  idempotencyKey: options.idempotencyKey,
+  correlationId:
+    options.correlationId !== undefined && plain.test(options.correlationId)
+      ? options.correlationId
+      : randomUUID(),
+  idempotencyKey: keyOf(options.idempotencyKey),
 });
 
 /** What a derived context may change. */
@@ -68,5 +85,5 @@ export const deriveContext = (parent: CallContext, options: DeriveOptions): Call
     options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.timeoutMs,
   ),
   correlationId: parent.correlationId,
-  idempotencyKey: options.idempotencyKey ?? parent.idempotencyKey,
+  idempotencyKey: keyOf(options.idempotencyKey) ?? parent.idempotencyKey,
 });

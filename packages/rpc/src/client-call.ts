@@ -1,20 +1,31 @@
 import type { Client } from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
-import type { Histogram } from '@skein/telemetry';
-import type { CallContext } from './call-context.ts';
+import type { Breaker, Bulkhead, RetryBudget } from '@skein/resilience';
+import { type CallContext, neverAborts } from './call-context.ts';
+import type { ClientConnection } from './client-connection.ts';
 import type { Identity } from './identity.ts';
+import type { MethodMetrics } from './method-metrics.ts';
 
-/** What every call of one client method shares: made once, when the client is. */
-export interface ClientMethod {
+/** What all methods of one client share. */
+export interface ClientShared {
   readonly client: Client;
+  readonly identity: Identity;
+  readonly connection: ClientConnection;
+  readonly bulkhead: Bulkhead;
+  readonly budget: RetryBudget;
+  /** 0 ≤ n < 1 */
+  readonly random: () => number;
+}
+
+/** What every call of one method shares: made once, when the client is. */
+export interface ClientMethod extends ClientShared {
   readonly path: string;
   readonly serialize: (value: unknown) => Buffer;
   readonly deserialize: (bytes: Buffer) => unknown;
-  readonly identity: Identity;
-  readonly duration: Histogram;
+  readonly breaker: Breaker;
+  readonly retryable: boolean;
+  readonly metrics: MethodMetrics;
   readonly attributes: Readonly<Record<string, string>>;
-  /** Whether calls may wait for a connection instead of failing at once. */
-  readonly waitForReady: () => boolean;
 }
 
 /** Nobody waits longer than this for one answer, whatever the context allows. */
@@ -30,9 +41,20 @@ export const unaryDeadline = (ctx: CallContext, now: number): number => {
 };
 
 /** The reason a context ended, as a fault. */
-export const endOf = (signal: AbortSignal): AppError =>
-  signal.reason instanceof AppError
-    ? signal.reason
-    : signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError'
-      ? new AppError('deadline_exceeded', undefined, { cause: signal.reason })
-      : new AppError('cancelled', undefined, { cause: signal.reason });
+export const endOf = (signal: AbortSignal): AppError => {
+  const reason: unknown = signal.reason;
+  if (reason instanceof AppError) return reason;
+  const late = reason instanceof DOMException && reason.name === 'TimeoutError';
+  return new AppError(late ? 'deadline_exceeded' : 'cancelled', undefined, { cause: reason });
+};
+
+/** Calls `cancel` when the context ends; the answer takes it back. */
+export const onEnd = (signal: AbortSignal, cancel: () => void): void => {
+  // A root without a signal shares one that never aborts: thousands of calls would pile up on it.
+  if (signal !== neverAborts) signal.addEventListener('abort', cancel);
+};
+
+/** Takes back what `onEnd` did. */
+export const offEnd = (signal: AbortSignal, cancel: () => void): void => {
+  if (signal !== neverAborts) signal.removeEventListener('abort', cancel);
+};

@@ -1,11 +1,18 @@
 import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import type { CallContext } from './call-context.ts';
-import { type ClientMethod, endOf } from './client-call.ts';
+import { type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
+import { noConnection } from './client-unary.ts';
 import { drained } from './drained.ts';
 import { faultOf } from './fault.ts';
 import { outgoing } from './wire-metadata.ts';
 
+/** Streams under a context without an end have none either: the server ends them at their age. */
 const optionsOf = (ctx: CallContext) => (Number.isFinite(ctx.deadlineMs) ? { deadline: ctx.deadlineMs } : {});
+
+const metadataOf = (method: ClientMethod, ctx: CallContext) => {
+  if (ctx.signal.aborted) throw endOf(ctx.signal);
+  return outgoing(ctx, method.identity, method.connection.waits);
+};
 
 async function* responses(
   method: ClientMethod,
@@ -13,14 +20,26 @@ async function* responses(
   ctx: CallContext,
 ): AsyncGenerator<unknown> {
   const { signal } = ctx;
+  const { connection, path } = method;
+  let waitedInVain = false;
   const cancel = () => call.cancel();
-  signal.addEventListener('abort', cancel);
+  const stopWaiting = () => {
+    waitedInVain = true;
+    call.cancel();
+  };
+  onEnd(signal, cancel);
+  if (connection.waits && !connection.ready) {
+    connection.waiting.add(stopWaiting);
+    call.once('metadata', () => connection.waiting.delete(stopWaiting));
+  }
   try {
     for await (const response of call) yield response;
   } catch (error) {
-    throw signal.aborted ? endOf(signal) : faultOf(error as ServiceError, method.path);
+    if (signal.aborted) throw endOf(signal);
+    throw waitedInVain ? noConnection(path) : faultOf(error as ServiceError, path);
   } finally {
-    signal.removeEventListener('abort', cancel);
+    offEnd(signal, cancel);
+    connection.waiting.delete(stopWaiting);
     // A reader that left its loop early is not interested any more; after the end this does nothing.
     call.cancel();
   }
@@ -32,9 +51,8 @@ export async function* serverStream(
   request: unknown,
   ctx: CallContext,
 ): AsyncGenerator<unknown> {
-  if (ctx.signal.aborted) throw endOf(ctx.signal);
-  const metadata = outgoing(ctx, method.identity, method.waitForReady());
   const { client, path, serialize, deserialize } = method;
+  const metadata = metadataOf(method, ctx);
   const call = client.makeServerStreamRequest(
     path,
     serialize,
@@ -52,9 +70,8 @@ export async function* bidiStream(
   requests: AsyncIterable<unknown>,
   ctx: CallContext,
 ): AsyncGenerator<unknown> {
-  if (ctx.signal.aborted) throw endOf(ctx.signal);
-  const metadata = outgoing(ctx, method.identity, method.waitForReady());
   const { client, path, serialize, deserialize } = method;
+  const metadata = metadataOf(method, ctx);
   const call = client.makeBidiStreamRequest(path, serialize, deserialize, metadata, optionsOf(ctx));
   const iterator = requests[Symbol.asyncIterator]();
   let failure: { readonly error: unknown } | undefined;

@@ -1,13 +1,15 @@
 import { Client, credentials } from '@grpc/grpc-js';
-import { toAppError } from '@skein/contracts';
+import { breakers, bulkhead, retryBudget } from '@skein/resilience';
 import type { Service } from '@skein/service-kit';
-import { type Logger, type MetricRegistry, SpanKind, withSpan } from '@skein/telemetry';
+import type { Logger, MetricRegistry } from '@skein/telemetry';
 import type { CallContext } from './call-context.ts';
-import type { ClientMethod } from './client-call.ts';
+import type { ClientMethod, ClientShared } from './client-call.ts';
+import { clientConnection } from './client-connection.ts';
 import { bidiStream, serverStream } from './client-stream.ts';
-import { attempt } from './client-unary.ts';
+import { unary } from './client-unary.ts';
 import { type Definition, namesOf, type RpcMethods } from './definition.ts';
 import type { Identity } from './identity.ts';
+import { methodMetrics } from './method-metrics.ts';
 
 /** What a client is made of. */
 export interface RpcClientOptions<D extends Definition = Definition> {
@@ -19,74 +21,95 @@ export interface RpcClientOptions<D extends Definition = Definition> {
   readonly log: Logger;
   readonly metrics: MetricRegistry;
   /** Methods that have the same effect when they run twice: only these are sent again after `unavailable`. */
-  readonly retryable?: readonly (keyof D & string)[];
-  /** The `:authority` of every call; for a mesh that routes by it. */
+  readonly retryable?: readonly (keyof D & string)[] | undefined;
+  /** The `:authority` of every call, for a mesh that routes by it. Default: the target. */
   readonly authority?: string | undefined;
+  /** How long calls wait for a connection when there is none, within their deadline. Default 5 s. */
+  readonly waitMs?: number | undefined;
+  /** Unary calls at once; as many again may wait, further ones are `overloaded`. Default 1,000. */
+  readonly maxInFlight?: number | undefined;
+  /** 0 ≤ n < 1; default `Math.random`. */
+  readonly random?: (() => number) | undefined;
 }
 
 /** The methods of a definition as promises and async iterables, and the connection as a service. */
 export type RpcClient<D extends Definition> = RpcMethods<D> & Service;
 
-/** A client of one service: one for the life of a process, shared by all calls. */
+/** 4 MB: larger things go in pieces. */
+const maxMessageBytes = 4 * 1024 * 1024;
+
+/**
+ * A client of one service: one for the life of a process, shared by all calls; balanced over all instances. Every
+ * call carries identity, trace, correlation and deadline; unary ones also pass a bulkhead and a breaker per method.
+ */
 export const rpcClient = <D extends Definition>(
   definition: D,
   options: RpcClientOptions<D>,
 ): RpcClient<D> => {
+  const { service, log, random = Math.random, maxInFlight = 1_000, waitMs = 5_000 } = options;
   const client = new Client(options.target, credentials.createInsecure(), {
+    // No retry policy: grpc-js repeats only what was never processed; the rest is decided in client-unary.ts.
     'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-    'grpc.max_receive_message_length': 4 * 1024 * 1024,
+    'grpc.service_config_disable_resolution': 1,
+    'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
+    // A restarted instance is found again within a second or two.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 2_000,
     'grpc.enable_http_proxy': 0,
     ...(options.authority === undefined ? {} : { 'grpc.default_authority': options.authority }),
   });
+  const circuits = breakers({
+    random,
+    onState: (breaker, state) => log.warn({ breaker, state }, 'circuit'),
+  });
+  const shared: ClientShared = {
+    client,
+    identity: options.identity,
+    connection: clientConnection(client.getChannel(), waitMs),
+    bulkhead: bulkhead({ name: service, concurrency: maxInFlight, queue: maxInFlight }),
+    budget: retryBudget(),
+    random,
+  };
   const duration = options.metrics.histogram(
     'rpc_client_call_duration_seconds',
     'How long unary calls took, retries included.',
   );
-  const methods: Record<string, unknown> = {};
-  for (const [name, one] of Object.entries(definition)) {
+  const methodOf = (name: string, one: Definition[string]): ClientMethod => {
     const names = namesOf(one.path);
-    const method: ClientMethod = {
-      client,
+    return {
+      ...shared,
       path: one.path,
       serialize: one.requestSerialize as (value: unknown) => Buffer,
       deserialize: one.responseDeserialize,
-      identity: options.identity,
-      duration,
+      breaker: circuits.breaker(`${service} ${names.method}`),
+      retryable: options.retryable?.includes(name) ?? false,
+      metrics: methodMetrics(duration, names),
       attributes: { 'rpc.system': 'grpc', 'rpc.service': names.service, 'rpc.method': names.method },
-      waitForReady: () => true,
     };
-    if (one.requestStream) {
-      methods[name] = (requests: AsyncIterable<unknown>, ctx: CallContext) =>
-        bidiStream(method, requests, ctx);
-    } else if (one.responseStream) {
-      methods[name] = (request: unknown, ctx: CallContext) => serverStream(method, request, ctx);
-    } else {
-      methods[name] = (request: unknown, ctx: CallContext) => unary(method, request, ctx);
-    }
-  }
-  const service: Service = {
-    id: `client ${options.service}`,
-    run: async () => {},
-    stop: async () => client.close(),
   };
-  return Object.assign(service, methods) as RpcClient<D>;
+  const methods = Object.fromEntries(
+    Object.entries(definition).map(([name, one]) => [name, callOf(methodOf(name, one), one)]),
+  );
+  const part: Service = {
+    id: `client of ${service}`,
+    // Connects early, so that the first call does not pay for it; it is not an error if nobody is there yet.
+    run: async () => shared.connection.connect(),
+    stop: async () => {
+      shared.connection.close();
+      circuits.stop();
+      client.close();
+    },
+  };
+  return Object.assign(part, methods) as RpcClient<D>;
 };
 
-const unary = async (method: ClientMethod, request: unknown, ctx: CallContext): Promise<unknown> => {
-  const started = performance.now();
-  let code = 'ok';
-  try {
-    return await withSpan(method.path, { kind: SpanKind.CLIENT, attributes: method.attributes }, () =>
-      attempt(method, request, ctx),
-    );
-  } catch (error) {
-    code = toAppError(error).code;
-    throw error;
-  } finally {
-    method.duration.observe((performance.now() - started) / 1000, { ...method.attributes, code });
+const callOf = (method: ClientMethod, { requestStream, responseStream }: Definition[string]) => {
+  if (requestStream) {
+    return (requests: AsyncIterable<unknown>, ctx: CallContext) => bidiStream(method, requests, ctx);
   }
+  return responseStream
+    ? (request: unknown, ctx: CallContext) => serverStream(method, request, ctx)
+    : (request: unknown, ctx: CallContext) => unary(method, request, ctx);
 };

@@ -1,10 +1,14 @@
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
 import { AppError, type Code, isCode, toAppError } from '@skein/contracts';
+import { CircuitOpen } from '@skein/resilience';
+import { NoConnection } from './not-sent.ts';
 import { decodeRpcStatus, encodeRpcStatus } from './rpc-status.ts';
 
 /** The only place where faults become gRPC statuses and back. */
 
 const detailsKey = 'grpc-status-details-bin';
+/** A negative value tells the caller not to try again (gRPC proposal A6). */
+const pushbackKey = 'grpc-retry-pushback-ms';
 const domain = 'skein';
 
 /** What another process answered, as the cause of the fault made of it: for logs, never sent on. */
@@ -12,15 +16,31 @@ export class RemoteFault extends Error {
   override readonly name = 'RemoteFault';
   readonly path: string;
   readonly status: number;
+  /** The other side asks not to be asked again: what failed lies behind it, and it has tried already. */
+  readonly final: boolean;
   constructor(path: string, error: ServiceError) {
     super(`${path} answered ${status[error.code]}: ${error.details}`);
     this.path = path;
     this.status = error.code;
+    this.final = Number(error.metadata.get(pushbackKey)[0]) < 0;
   }
 }
 
 /** Whether the fault was already logged by the process it comes from. */
 export const isRemote = (error: AppError): boolean => error.cause instanceof RemoteFault;
+
+/** Whether the same call may be sent again: the other side has not said no, and it was reached at all. */
+export const mayRetry = (error: AppError): boolean =>
+  error.cause instanceof RemoteFault ? !error.cause.final : !(error.cause instanceof NoConnection);
+
+/** Whether a fault comes from behind this process, where retries have been made already. */
+const comesFromBehind = (error: unknown, depth = 0): boolean =>
+  depth < 5 &&
+  error instanceof Error &&
+  (error instanceof RemoteFault ||
+    error instanceof NoConnection ||
+    error instanceof CircuitOpen ||
+    comesFromBehind(error.cause, depth + 1));
 
 /** A thrown thing as the status that ends a call. */
 export const statusOf = (thrown: unknown): Partial<StatusObject> & { code: number } => {
@@ -38,6 +58,8 @@ export const statusOf = (thrown: unknown): Partial<StatusObject> & { code: numbe
       errors: error.errors,
     }),
   );
+  // One hop retries, not every hop: three tries on each of three hops would be 27 calls.
+  if (error.code === 'unavailable' && comesFromBehind(error.cause)) metadata.set(pushbackKey, '-1');
   return { code: error.row.grpc, details: error.detail, metadata };
 };
 

@@ -1,7 +1,8 @@
 import { AppError, toAppError } from '@skein/contracts';
-import { type Histogram, type Logger, SpanKind, withSpan } from '@skein/telemetry';
+import { type Logger, SpanKind, withSpan } from '@skein/telemetry';
 import { isRemote } from './fault.ts';
 import type { Identity } from './identity.ts';
+import type { MethodMetrics } from './method-metrics.ts';
 import { ServerContext } from './server-context.ts';
 import type { SurfaceCall } from './surface-call.ts';
 import { metadataKeys, textOf } from './wire-metadata.ts';
@@ -11,7 +12,7 @@ export interface ServedMethod {
   readonly path: string;
   readonly identity: Identity;
   readonly log: Logger;
-  readonly duration: Histogram;
+  readonly metrics: MethodMetrics;
   /** Undefined: every verified service may call. */
   readonly allow: ReadonlySet<string> | undefined;
   readonly attributes: Readonly<Record<string, string>>;
@@ -26,26 +27,13 @@ export const admit = (method: ServedMethod, call: SurfaceCall, deadlineMs: numbe
   return new ServerContext(call, verified, deadlineMs);
 };
 
-/** What a call ended with, as the closed set of a metric label. */
-const outcomes = new Map<string, Readonly<Record<string, string>>>();
-
-const labelsOf = (method: ServedMethod, code: string): Readonly<Record<string, string>> => {
-  const key = `${method.path} ${code}`;
-  let labels = outcomes.get(key);
-  if (!labels) {
-    labels = { ...method.attributes, code };
-    outcomes.set(key, labels);
-  }
-  return labels;
-};
-
 /** Runs the work of a call inside its span, measures it, and logs a bug once: where it happened. */
 export const observed = async <T>(
   method: ServedMethod,
   call: SurfaceCall,
   work: () => Promise<T>,
 ): Promise<T> => {
-  const started = performance.now();
+  const startedMs = performance.now();
   let code = 'ok';
   try {
     return await withSpan(
@@ -65,6 +53,6 @@ export const observed = async <T>(
     }
     throw error;
   } finally {
-    method.duration.observe((performance.now() - started) / 1000, labelsOf(method, code));
+    method.metrics.done(startedMs, code);
   }
 };

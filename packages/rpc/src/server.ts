@@ -6,6 +6,7 @@ import type { Logger, MetricRegistry } from '@skein/telemetry';
 import { HealthImplementation } from 'grpc-health-check';
 import { type Implementation, namesOf } from './definition.ts';
 import type { Identity } from './identity.ts';
+import { methodMetrics } from './method-metrics.ts';
 import { addReflection } from './reflection.ts';
 import type { ServedMethod } from './server-call.ts';
 import { type StreamLimits, serveStream } from './server-stream.ts';
@@ -76,7 +77,7 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
         path: method.path,
         identity: options.identity,
         log: options.log,
-        duration,
+        metrics: methodMetrics(duration, names),
         allow: allow && new Set(allow),
         attributes: { 'rpc.system': 'grpc', 'rpc.service': names.service, 'rpc.method': names.method },
       };

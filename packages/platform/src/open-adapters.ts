@@ -1,0 +1,50 @@
+import { type Discovery, staticDiscovery } from '@skein/discovery';
+import { type EventBus, type LiveBus, noPeers, postgresBus } from '@skein/events';
+import type { Database } from '@skein/postgres';
+import type { Service } from '@skein/service-kit';
+import type { Logger } from '@skein/telemetry';
+import type { PlatformConfig } from './config.ts';
+
+/**
+ * The adapters that URLs choose. Heavy clients are loaded only when a URL asks for them: a mesh on the embedded
+ * default never pays for NATS or Consul.
+ */
+
+/** The two buses and the connections below them, which start first. */
+export interface Buses {
+  readonly bus: EventBus;
+  readonly live: LiveBus;
+  readonly parts: readonly Service[];
+}
+
+/** What an adapter may know of the process. */
+export interface AdapterContext {
+  readonly instance: string;
+  readonly log: Logger;
+}
+
+/** Makes the buses of `EVENTS_URL`; a database is needed only for `postgres:`. */
+export type OpenBuses = (database: Database | undefined) => Buses;
+
+/** Loads what `EVENTS_URL` needs. Nothing connects yet. */
+export const loadEvents = async (url: string, { instance, log }: AdapterContext): Promise<OpenBuses> => {
+  if (!url.startsWith('postgres:')) {
+    const { jetStreamBus, natsLink, natsLiveBus } = await import('@skein/events-nats');
+    return () => {
+      const link = natsLink({ url, name: instance, log });
+      const bus = jetStreamBus({ link, log });
+      const live = natsLiveBus({ link, log });
+      return { bus, live, parts: [link, bus, live] };
+    };
+  }
+  return (database) => {
+    if (!database) throw new Error('bug: ask for the database before the events, which it keeps');
+    const bus = postgresBus({ database, instance, log });
+    const live = noPeers();
+    return { bus, live, parts: [bus, live] };
+  };
+};
+
+/** Loads and opens what `DISCOVERY_URL` needs. Nothing connects yet. */
+export const loadDiscovery = async (config: PlatformConfig): Promise<Discovery> =>
+  staticDiscovery(config.DISCOVERY_URL);
