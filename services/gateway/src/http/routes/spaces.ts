@@ -1,0 +1,110 @@
+import type { syncV1 } from '@skein/contracts';
+import { must } from '@skein/service-kit';
+import { z } from 'zod';
+import type { Clients } from '../../ports.ts';
+import { type Route, route } from '../route.ts';
+import { listAnswer, listOf, page, pageRequest, spaceId } from '../schemas/common.ts';
+import { type event, events, eventsQuery, member, newSpace, space } from '../schemas/space.ts';
+
+/** The closed sets of the contract arrive as text; an unknown one is a fault of the service behind. */
+const encodeSpace = (given: syncV1.Space | undefined): z.infer<typeof space> => {
+  const { id, kind, title, role, epoch, head } = must(given, 'session-sync answers with a space');
+  return { id, kind: kind as 'personal' | 'team', title, role: role as Role, epoch, head };
+};
+
+type Role = z.infer<typeof member>['role'];
+
+const encodeMember = ({ userId, role }: syncV1.Member): z.infer<typeof member> => ({
+  userId,
+  role: role as Role,
+});
+
+const encodeEvents = (read: syncV1.ReadEventsResponse): z.infer<typeof events> => {
+  const last = read.events.at(-1)?.offset ?? read.head;
+  return {
+    epoch: read.epoch,
+    head: read.head,
+    floor: read.floor,
+    events: read.events.map(
+      ({ offset, json }) => ({ offset, ...(JSON.parse(json) as object) }) as z.infer<typeof event>,
+    ),
+    ...(last < read.head ? { next: last } : {}),
+  };
+};
+
+const tag = 'spaces';
+const params = z.object({ space: spaceId });
+
+/** Spaces, their members and their logs. */
+export const spaceRoutes = ({ sync }: Clients): Route[] => [
+  route({
+    method: 'get',
+    path: '/v1/spaces',
+    tag,
+    summary: 'The person’s spaces',
+    access: 'session',
+    query: page,
+    status: 200,
+    response: listOf(space),
+    handle: async ({ query, ctx }) => listAnswer(await sync.listSpaces(pageRequest(query), ctx), encodeSpace),
+  }),
+  route({
+    method: 'post',
+    path: '/v1/spaces',
+    tag,
+    summary: 'Makes a team space',
+    access: 'session',
+    body: newSpace,
+    status: 201,
+    response: space,
+    handle: async ({ body, idempotencyKey, ctx }) =>
+      encodeSpace((await sync.createSpace({ title: body.title, idempotencyKey }, ctx)).space),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/spaces/{space}',
+    tag,
+    summary: 'One space',
+    access: 'session',
+    params,
+    status: 200,
+    response: space,
+    handle: async ({ params, ctx }) => encodeSpace((await sync.getSpace({ space: params.space }, ctx)).space),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/spaces/{space}/members',
+    tag,
+    summary: 'Who is in the space',
+    access: 'session',
+    params,
+    query: page,
+    status: 200,
+    response: listOf(member),
+    handle: async ({ params, query, ctx }) =>
+      listAnswer(await sync.listMembers({ space: params.space, ...pageRequest(query) }, ctx), encodeMember),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/spaces/{space}/events',
+    tag,
+    summary: 'The log after a position; 410 `position_lost {epoch, head, floor}` when it is not in the log',
+    access: 'session',
+    params,
+    query: eventsQuery,
+    status: 200,
+    response: events,
+    handle: async ({ params, query, ctx }) =>
+      encodeEvents(
+        await sync.readEvents(
+          {
+            space: params.space,
+            epoch: query.epoch ?? '',
+            after: query.after ?? 0,
+            limit: query.limit ?? 200,
+          },
+          ctx,
+        ),
+      ),
+  }),
+];

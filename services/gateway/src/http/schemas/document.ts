@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { anyJson, id, time } from './common.ts';
+
+/** A collection's or a document's name. */
+export const documentName = z.string().regex(/^[^\s/]{1,128}$/, 'must be a name without spaces and slashes');
+
+/** A document at its head. */
+export const document = z
+  .object({
+    collection: z.string(),
+    id: z.string(),
+    version: z.int(),
+    value: anyJson,
+    hash: z.string(),
+    offset: z.int(),
+    updatedAt: time,
+  })
+  .meta({ id: 'Document' });
+
+/** Object keys, at most 8 deep. */
+export const path = z.array(z.string().min(1).max(256)).max(8);
+
+/** One change inside a document. */
+export const operation = z
+  .object({
+    op: z.enum(['set', 'unset', 'add', 'remove', 'increment', 'delete']),
+    path: path.optional(),
+    value: anyJson.optional(),
+  })
+  .meta({ id: 'Operation' });
+
+/** One change of a device, in its own order. */
+export const mutation = z
+  .object({
+    seq: z.int().min(1),
+    collection: documentName,
+    id: documentName,
+    baseVersion: z.int().min(0),
+    ops: z.array(operation).min(1).max(100),
+    hlc: z
+      .string()
+      .regex(/^[0-9a-f]{12}-[0-9a-f]{4}-.{1,128}$/, 'must be <ms, 12 hex>-<counter, 4 hex>-<device>'),
+  })
+  .meta({ id: 'Mutation' });
+
+/** POST /v1/spaces/{space}/mutations */
+export const mutations = z.object({ device: id, mutations: z.array(mutation).min(1).max(100) });
+
+/** What became of a mutation. */
+export const mutationResult = z
+  .looseObject({
+    seq: z.int(),
+    outcome: z.enum(['applied', 'merged', 'rejected', 'conflict', 'stale', 'duplicate']),
+    version: z.int().optional(),
+    offset: z.int().optional(),
+    value: anyJson.optional(),
+    conflictId: z.string().optional(),
+    code: z.string().optional(),
+    original: anyJson.optional(),
+  })
+  .meta({ id: 'MutationResult' });
+
+/** The answer to a batch. */
+export const mutationResults = z
+  .object({ results: z.array(mutationResult), lastSeq: z.int() })
+  .meta({ id: 'MutationResults' });

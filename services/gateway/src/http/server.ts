@@ -1,0 +1,158 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { type AppError, type Code, errorTable } from '@skein/contracts';
+import type { Service } from '@skein/service-kit';
+import type { Logger } from '@skein/telemetry';
+import type { ConnectionGuard } from '../ports.ts';
+import { limited, problemOf, retryAfterSeconds } from './problem.ts';
+
+/** What the server is made of. */
+export interface HttpServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly handler: RequestListener;
+  /** Bounds connections that have not signed in, by the address of the peer; undefined behind a proxy. */
+  readonly guard: ConnectionGuard | undefined;
+  /** Requests that may outlive a drain because their own part ends them, such as streams. */
+  readonly isStream: (request: IncomingMessage) => boolean;
+  /** Called when the drain begins. */
+  readonly onLeaving: () => void;
+  readonly log: Logger;
+  readonly timeouts?: { readonly headersMs: number; readonly requestMs: number };
+}
+
+/** The HTTP server as a service. */
+export interface HttpServer extends Service {
+  readonly server: Server;
+  /** The port it listens on, once it runs. */
+  readonly port: number;
+}
+
+/** Slow headers and slow bodies hold a connection no longer than this. */
+const defaultTimeouts = { headersMs: 10_000, requestMs: 30_000 };
+
+/** A whole answer for a connection whose request never became one. */
+const bare = (status: number, title: string, body: object, headers: readonly string[] = []): string => {
+  const text = JSON.stringify(body);
+  return [
+    `HTTP/1.1 ${status} ${title}`,
+    'Content-Type: application/problem+json',
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    'Connection: close',
+    ...headers,
+    '',
+    text,
+  ].join('\r\n');
+};
+
+const refuse = (socket: Socket, error: AppError): void => {
+  const problem = problemOf(error, '');
+  const retry =
+    problem.retryAfterMs === undefined ? [] : [`Retry-After: ${retryAfterSeconds(problem.retryAfterMs)}`];
+  socket.end(bare(problem.status, 'Too Many Requests', problem, retry));
+  // Whoever does not read the answer is cut all the same.
+  socket.setTimeout(1_000, () => socket.destroy());
+  socket.on('error', () => socket.destroy());
+};
+
+/** What the parser refuses, as our problems. */
+const parserFaults: Readonly<Record<string, readonly [number, string, Code]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'too_large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'deadline_exceeded'],
+};
+
+const answerParserFault = (error: NodeJS.ErrnoException, socket: Socket): void => {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [status, title, code] = parserFaults[error.code ?? ''] ?? [400, 'Bad Request', 'invalid_request'];
+  const { retryable } = errorTable[code];
+  const problem = {
+    type: `urn:skein:error:${code}`,
+    title,
+    status,
+    code,
+    detail: title,
+    retryable,
+    traceId: '',
+  };
+  socket.end(bare(status, title, problem));
+};
+
+/**
+ * The public port. Drain: no new connections, idle ones closed, answers say `Connection: close`, requests in hand
+ * are finished; streams and sockets are ended by the part that owns them. Stop cuts what is left.
+ */
+export const httpServer = (options: HttpServerOptions): HttpServer => {
+  const { host, port, handler, guard, isStream, onLeaving, log, timeouts = defaultTimeouts } = options;
+  const inHand = new Set<IncomingMessage>();
+  let draining = false;
+  let emptied = () => {};
+
+  const server = createServer(
+    {
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
+      // How often the two are looked at.
+      connectionsCheckingInterval: Math.min(1_000, timeouts.headersMs),
+      keepAliveTimeout: 5_000,
+      maxHeaderSize: 16_384,
+    },
+    (req, res) => {
+      if (draining) res.setHeader('Connection', 'close');
+      if (!isStream(req)) inHand.add(req);
+      res.once('close', () => {
+        inHand.delete(req);
+        if (inHand.size === 0) emptied();
+      });
+      handler(req, res);
+    },
+  );
+  server.maxRequestsPerSocket = 1_000;
+  server.on('clientError', answerParserFault);
+  if (guard) {
+    server.on('connection', (socket) => {
+      const verdict = guard.admit(socket, socket.remoteAddress ?? '');
+      if (!verdict.ok) return refuse(socket, limited('too_many_connections', verdict.retryAfterMs));
+      socket.once('close', () => guard.settle(socket));
+    });
+  }
+  const address = () => server.address() as AddressInfo | null;
+
+  return {
+    id: 'http',
+    server,
+    get port() {
+      return address()?.port ?? 0;
+    },
+    run: () =>
+      new Promise((resolve, reject) => {
+        server.once('error', (error: NodeJS.ErrnoException) => {
+          const why = error.code === 'EADDRINUSE' ? ': the port is in use (set PORT)' : '';
+          reject(new Error(`Cannot listen on ${host}:${port}${why}`, { cause: error }));
+        });
+        server.listen({ host, port, backlog: 1_024 }, () => {
+          log.info({ host, port: address()?.port }, 'http listens');
+          resolve();
+        });
+      }),
+    drain: async () => {
+      draining = true;
+      onLeaving();
+      server.close();
+      server.closeIdleConnections();
+      if (inHand.size > 0) {
+        await new Promise<void>((resolve) => {
+          emptied = resolve;
+        });
+      }
+      server.closeIdleConnections();
+    },
+    stop: async () => {
+      onLeaving();
+      if (server.listening) server.close();
+      server.closeAllConnections();
+    },
+  };
+};

@@ -1,0 +1,55 @@
+import { AppError } from '@skein/contracts';
+
+/** Any JSON value. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Deeper values are refused: nothing of ours nests like that, and whoever walks a value may recurse. */
+export const maxJsonDepth = 32;
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** Walks without recursion, so that depth is measured before anything can overflow a stack. */
+const refuseBadShapes = (value: Json): void => {
+  const pending: { value: Json; depth: number }[] = [{ value, depth: 1 }];
+  for (let next = pending.pop(); next; next = pending.pop()) {
+    if (typeof next.value !== 'object' || next.value === null) continue;
+    if (next.depth > maxJsonDepth) {
+      throw new AppError('invalid_request', `The body is nested deeper than ${maxJsonDepth} levels`);
+    }
+    // JSON.parse makes `__proto__` an own key; code that copies objects could turn it into a prototype.
+    if (Object.hasOwn(next.value, '__proto__')) {
+      throw new AppError('invalid_request', 'The key __proto__ is not allowed');
+    }
+    for (const child of Object.values(next.value)) pending.push({ value: child, depth: next.depth + 1 });
+  }
+};
+
+/** A parsed document with the text it was made from. */
+export interface ParsedJson {
+  readonly value: Json;
+  readonly text: string;
+}
+
+/**
+ * The JSON value in the bytes, with their text. AppError `malformed_json` for what is not JSON in valid UTF-8,
+ * `invalid_request` for more than 32 levels and for `__proto__` keys.
+ */
+export const readStrictJson = (bytes: Uint8Array): ParsedJson => {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch (cause) {
+    throw new AppError('malformed_json', 'The body is not valid UTF-8', { cause });
+  }
+  let value: Json;
+  try {
+    value = JSON.parse(text) as Json;
+  } catch (cause) {
+    throw new AppError('malformed_json', undefined, { cause });
+  }
+  refuseBadShapes(value);
+  return { value, text };
+};
+
+/** The value alone; faults as in `readStrictJson`. */
+export const parseStrictJson = (bytes: Uint8Array): Json => readStrictJson(bytes).value;
