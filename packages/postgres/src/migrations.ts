@@ -50,14 +50,15 @@ export const migrate = async (
     await client.query(`set local lock_timeout = ${tableLockWaitMs}`);
     // Asked first, because `if not exists` needs the right to create schemas even when there is nothing to create.
     const { rowCount } = await client.query('select 1 from pg_namespace where nspname = $1', [schema]);
-    if (rowCount === 0) await client.query(`create schema ${schema}`);
+    // Quoted: a schema may be called what SQL reserves, such as "user".
+    if (rowCount === 0) await client.query(`create schema "${schema}"`);
     await client.query(
-      `create table if not exists ${schema}.schema_migrations (
+      `create table if not exists "${schema}".schema_migrations (
          version int primary key, name text not null, checksum text not null,
          applied_at timestamptz not null default now())`,
     );
     const { rows: applied } = await client.query<{ version: number; checksum: string }>(
-      `select version, checksum from ${schema}.schema_migrations order by version`,
+      `select version, checksum from "${schema}".schema_migrations order by version`,
     );
     const stored = applied.at(-1)?.version ?? 0;
     if (stored > code + 1)
@@ -78,7 +79,7 @@ export const migrate = async (
     for (const { version, name, sql } of migrations.slice(stored)) {
       await client.query(sql);
       await client.query(
-        `insert into ${schema}.schema_migrations (version, name, checksum) values ($1, $2, $3)`,
+        `insert into "${schema}".schema_migrations (version, name, checksum) values ($1, $2, $3)`,
         [version, name, checksum(sql)],
       );
       log.info({ schema, version, name }, 'migrated');

@@ -53,7 +53,7 @@ describe('registering', () => {
   it('makes one account of one request sent twice, and both answers work', async () => {
     const { client } = await startAuth();
     const request = { email: newEmail(), password, displayName: '', device: undefined, remoteAddress: '' };
-    const idempotencyKey = 'registration 1';
+    const idempotencyKey = 'registration-1';
     const first = await client.register(request, call({ idempotencyKey }));
     const second = await client.register(request, call({ idempotencyKey }));
     expect(second.account).toEqual(first.account);

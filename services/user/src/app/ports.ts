@@ -1,0 +1,61 @@
+import type { Notice } from '../domain/notice.ts';
+import type { Profile, ProfileChange } from '../domain/profile.ts';
+
+/** What a use case needs to know of the call it serves. `CallContext` of the rpc package is one. */
+export interface Call {
+  readonly signal: AbortSignal;
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** The newest login that is known. */
+export interface LastLogin {
+  readonly atMs: number;
+  readonly platform: string;
+}
+
+export interface Profiles {
+  byId(userId: string): Promise<Profile | undefined>;
+  /** Keeps the one that is there already. */
+  add(profile: Profile): Promise<void>;
+  change(userId: string, change: ProfileChange): Promise<void>;
+}
+
+export interface Logins {
+  last(userId: string): Promise<LastLogin | undefined>;
+  /** Notes a login unless a newer one is known: events may come late. */
+  note(userId: string, login: LastLogin): Promise<void>;
+}
+
+/** Where a page of notices ends. */
+export interface NoticePosition {
+  readonly timeMs: number;
+  readonly id: string;
+}
+
+export interface Notices {
+  add(notice: Notice): Promise<void>;
+  /** Newest first, those after `before`. */
+  list(userId: string, before: NoticePosition | undefined, limit: number): Promise<Notice[]>;
+}
+
+/** What is stored, as it is used inside one transaction. */
+export interface Repositories {
+  readonly profiles: Profiles;
+  readonly logins: Logins;
+  readonly notices: Notices;
+  /** Runs `work` unless this request (its idempotency key) has been served before. */
+  once(
+    request: { userId: string; method: string; key: string | undefined; body: unknown },
+    work: () => Promise<void>,
+  ): Promise<void>;
+}
+
+/** The repositories, each call on its own, or several in a transaction that commits when `work` returns. */
+export interface Store extends Repositories {
+  transaction<T>(work: (repositories: Repositories) => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
+/** Who an account belongs to, as auth knows it. Rejects with `not_found` when there is none. */
+export interface Accounts<C> {
+  byId(userId: string, call: C): Promise<{ email: string; displayName: string; createdAtMs: number }>;
+}

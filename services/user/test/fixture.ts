@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:net';
+import { AppError, authV1, type DomainEvent, userV1 } from '@skein/contracts';
+import { type EventBus, postgresBus } from '@skein/events';
+import { openDatabase } from '@skein/postgres';
+import { testDatabase } from '@skein/postgres/testing';
+import {
+  type CallContext,
+  type Handlers,
+  identity,
+  implement,
+  type RpcClient,
+  rootContext,
+  rpcClient,
+  rpcServer,
+} from '@skein/rpc';
+import { lifecycle, readConfig } from '@skein/service-kit';
+import { createLogger, createMetrics } from '@skein/telemetry';
+import { onTestFinished } from 'vitest';
+import { compose, userConfig } from '../src/index.ts';
+
+const secret = 'a secret for tests, long enough to be one';
+const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+
+/** Auth as far as the user service calls it, over the real wire. */
+const authServer = (asked: string[]) => {
+  const known = new Map<string, authV1.Account>();
+  const getAccount = async ({ userId }: authV1.GetAccountRequest) => {
+    asked.push(userId);
+    const account = known.get(userId);
+    if (!account) throw new AppError('not_found');
+    return { account };
+  };
+  const methods = Object.keys(authV1.AuthServiceService).map((name) => [
+    name,
+    () => Promise.reject(new AppError('not_implemented')),
+  ]);
+  const handlers = { ...Object.fromEntries(methods), getAccount } as Handlers<
+    typeof authV1.AuthServiceService
+  >;
+  const server = rpcServer({
+    service: 'auth',
+    host: '127.0.0.1',
+    port: 0,
+    implementations: [implement(authV1.AuthServiceService, handlers, { allow: { getAccount: ['user'] } })],
+    identity: identity({ service: 'auth', secret }),
+    log,
+    metrics: createMetrics(),
+  });
+  return { server, known };
+};
+
+export interface Person {
+  readonly id: string;
+  readonly account: authV1.Account;
+  call(options?: { idempotencyKey?: string }): CallContext;
+}
+
+/** The real service on a real database and bus, with auth on the wire; stopped when the test ends. */
+export const startUser = async () => {
+  const { url } = await testDatabase();
+  const asked: string[] = [];
+  const { server: auth, known } = authServer(asked);
+  await auth.run();
+  const port = await freePort();
+  const config = readConfig(userConfig, {
+    DATABASE_URL: url,
+    DISCOVERY_URL: `static:user=127.0.0.1:${port},auth=127.0.0.1:${auth.port}`,
+    GRPC_PORT: String(port),
+    INTERNAL_SECRET: secret,
+    LOG_LEVEL: 'silent',
+  });
+  const { service } = await compose(config);
+  // The publisher's side of the bus, in a schema of its own.
+  const database = openDatabase(
+    { url, schema: 'publisher', migrations: [], applicationName: 'test' },
+    { log },
+  );
+  const bus: EventBus = postgresBus({ database, instance: 'test', log });
+  const client: RpcClient<typeof userV1.UserServiceService> = rpcClient(userV1.UserServiceService, {
+    service: 'user',
+    target: `ipv4:127.0.0.1:${port}`,
+    identity: identity({ service: 'gateway', secret }),
+    log,
+    metrics: createMetrics(),
+  });
+  const all = lifecycle('test', [service, database, bus, client]);
+  onTestFinished(async () => {
+    await all.drain?.();
+    await all.stop();
+    await auth.stop();
+  });
+  await all.run();
+
+  const person = (): Person => {
+    const id = randomUUID();
+    const account = { id, email: `${id}@example.org`, displayName: 'Ada', createdAtMs: 1_700_000_000_000 };
+    known.set(id, account);
+    const actor = { userId: id, sessionId: randomUUID(), scopes: ['session'] };
+    return { id, account, call: (options) => rootContext({ actor, timeoutMs: 10_000, ...options }) };
+  };
+  return { client, bus, database, auth, asked, person };
+};
+
+const envelope = (userId: string) => ({
+  id: randomUUID(),
+  source: 'auth',
+  time: Date.now(),
+  subject: userId,
+  correlationId: 'test',
+  schemaVersion: 1 as const,
+});
+
+export const registration = (userId: string, registeredAt = Date.now()): DomainEvent => ({
+  ...envelope(userId),
+  type: 'user.registered',
+  data: { userId, registeredAt },
+});
+
+export const loginEvent = (
+  userId: string,
+  login: { at: number; platform?: string; unusual?: boolean; deviceId?: string },
+): DomainEvent => ({
+  ...envelope(userId),
+  type: 'user.login',
+  data: { userId, sessionId: 'session-1', platform: 'web', unusual: false, ...login },
+});
+
+/** Every notice of a person, newest first. */
+export const noticesOf = async (
+  client: Awaited<ReturnType<typeof startUser>>['client'],
+  { call }: Person,
+): Promise<userV1.Notice[]> => (await client.listNotices({ limit: 0, cursor: '' }, call())).items;
