@@ -1,0 +1,195 @@
+import { AppError, agentV1, syncV1 } from '@skein/contracts';
+import { testDatabase } from '@skein/postgres/testing';
+import { type Handlers, identity, implement, rootContext, rpcClient, rpcServer } from '@skein/rpc';
+import { readConfig } from '@skein/service-kit';
+import { createLogger, createMetrics } from '@skein/telemetry';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { compose, type Overrides } from '../src/compose.ts';
+import { config } from '../src/config.ts';
+
+const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
+const metrics = createMetrics();
+const secret = 'a secret for tests that is long enough';
+const waitMs = 20_000;
+
+/** session-sync as a peer on the wire: remembers what the agent says, and ends a turn once. */
+const syncPeer = () => {
+  const ends = new Map<string, syncV1.EndTurnRequest>();
+  const tokens: syncV1.PublishTokensRequest[] = [];
+  const refuse = async (): Promise<never> => {
+    throw new AppError('not_implemented');
+  };
+  const question = { id: 'q1', role: 'user', text: 'Where are my keys?', timeMs: 1 };
+  const earlier = { id: 'm0', role: 'user', text: 'The keys are in the blue bowl', timeMs: 0 };
+  const handlers: Partial<Handlers<typeof syncV1.SyncServiceService>> = {
+    getSpace: async ({ space }, ctx) => {
+      if (ctx.actor?.userId !== 'u1') throw new AppError('not_found');
+      return { space: { ...syncV1.Space.fromPartial({}), id: space } };
+    },
+    startTurn: async ({ turnId }) => ({
+      messageId: `answer-${turnId}`,
+      conversationId: 'c1',
+      offset: 2,
+      ended: ends.get(turnId)?.outcome ?? '',
+    }),
+    endTurn: async (request) => {
+      const known = ends.get(request.turnId);
+      if (!known) ends.set(request.turnId, request);
+      return { outcome: known?.outcome ?? request.outcome, offset: 3, duplicate: known !== undefined };
+    },
+    publishTokens: async (request) => {
+      tokens.push(request);
+      return {};
+    },
+    listMessages: async () => ({ items: [syncV1.Message.fromPartial(question)], next: '' }),
+    searchMessages: async () => ({ items: [syncV1.Message.fromPartial(earlier)] }),
+    listDocuments: async () => ({ items: [], next: '' }),
+  };
+  const all = Object.fromEntries(
+    Object.keys(syncV1.SyncServiceService).map((name) => [
+      name,
+      handlers[name as keyof typeof handlers] ?? refuse,
+    ]),
+  ) as unknown as Handlers<typeof syncV1.SyncServiceService>;
+  const server = rpcServer({
+    service: 'session-sync',
+    host: '127.0.0.1',
+    port: 0,
+    implementations: [implement(syncV1.SyncServiceService, all)],
+    identity: identity({ service: 'session-sync', secret }),
+    log,
+    metrics,
+  });
+  return { server, ends, tokens };
+};
+
+let peer: ReturnType<typeof syncPeer>;
+let databaseUrl = '';
+beforeAll(async () => {
+  peer = syncPeer();
+  await peer.server.run();
+  databaseUrl = (await testDatabase()).url;
+});
+afterAll(() => peer.server.stop());
+
+const freePort = async () => {
+  const probe = rpcServer({
+    service: 'probe',
+    host: '127.0.0.1',
+    port: 0,
+    implementations: [],
+    identity: identity({ service: 'probe', secret }),
+    log,
+    metrics,
+  });
+  await probe.run();
+  const { port } = probe;
+  await probe.stop();
+  return port;
+};
+
+const agent = async (instance: string, over: Overrides = {}, env: Record<string, string> = {}) => {
+  const port = await freePort();
+  const { service } = await compose(
+    readConfig(config, {
+      DATABASE_URL: databaseUrl,
+      DISCOVERY_URL: `static:session-sync=127.0.0.1:${peer.server.port},agent=127.0.0.1:${port}`,
+      INTERNAL_SECRET: secret,
+      LOG_LEVEL: 'silent',
+      INSTANCE_ID: instance,
+      GRPC_PORT: String(port),
+      AGENT_OFFLINE_PACE_MS: '1',
+      ...env,
+    }),
+    over,
+  );
+  await service.run();
+  onTestFinished(() => service.stop());
+  const clientOf = (caller: string) => {
+    const client = rpcClient(agentV1.AgentServiceService, {
+      service: 'agent',
+      target: `dns:127.0.0.1:${port}`,
+      identity: identity({ service: caller, secret }),
+      log,
+      metrics,
+    });
+    onTestFinished(() => client.stop());
+    return client;
+  };
+  return { service, clientOf };
+};
+
+const ask = (turnId: string): agentV1.StartTurnRequest => ({
+  turnId,
+  space: 's1',
+  conversationId: 'c1',
+  messageId: 'q1',
+  userId: 'u1',
+  persona: 'cruz',
+});
+const root = (userId?: string) =>
+  rootContext({ timeoutMs: 10_000, ...(userId === undefined ? {} : { actor: { userId, scopes: [] } }) });
+
+describe('the agent', () => {
+  it('answers a turn once however often it is poked, quoting what it found', async () => {
+    const { clientOf } = await agent('one');
+    const sync = clientOf('session-sync');
+    await sync.startTurn(ask('t-once'), root());
+    await sync.startTurn(ask('t-once'), root());
+    await expect.poll(() => peer.ends.get('t-once')?.outcome, { timeout: waitMs }).toBe('completed');
+    const end = peer.ends.get('t-once');
+    expect(end?.text).toContain('> The keys are in the blue bowl');
+    expect(JSON.parse(end?.metaJson ?? '')).toMatchObject({ offline: true, sources: [{ message: 'm0' }] });
+    const shown = peer.tokens.filter((token) => token.turnId === 't-once');
+    expect(shown.map((token) => token.text).join('')).toBe(end?.text);
+    const { turn } = await clientOf('gateway').getTurn({ turnId: 't-once' }, root('u1'));
+    expect(turn).toMatchObject({ state: 'done', text: end?.text });
+  });
+
+  it('stops an answer when a member of its space asks, and tells others that there is no such turn', async () => {
+    const { clientOf } = await agent('one', {}, { AGENT_OFFLINE_PACE_MS: '500' });
+    await clientOf('session-sync').startTurn(ask('t-cancel'), root());
+    const gateway = clientOf('gateway');
+    await expect
+      .poll(() => peer.tokens.some((token) => token.turnId === 't-cancel'), { timeout: waitMs })
+      .toBe(true);
+    await expect(gateway.cancelTurn({ turnId: 't-cancel' }, root('u2'))).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    await gateway.cancelTurn({ turnId: 't-cancel' }, root('u1'));
+    await expect.poll(() => peer.ends.get('t-cancel')?.outcome, { timeout: waitMs }).toBe('cancelled');
+    await expect
+      .poll(
+        () => gateway.cancelTurn({ turnId: 't-cancel' }, root('u1')).catch((error: AppError) => error.code),
+        {
+          timeout: waitMs,
+        },
+      )
+      .toBe('turn_ended');
+  });
+
+  it('hands an unfinished answer to a successor when it stops', async () => {
+    const first = await agent('one', {}, { AGENT_OFFLINE_PACE_MS: '1000' });
+    await first.clientOf('session-sync').startTurn(ask('t-handover'), root());
+    await expect
+      .poll(() => peer.tokens.some((token) => token.turnId === 't-handover'), { timeout: waitMs })
+      .toBe(true);
+    await first.service.stop();
+    expect(peer.ends.has('t-handover')).toBe(false);
+    await agent('two');
+    await expect.poll(() => peer.ends.get('t-handover')?.outcome, { timeout: waitMs }).toBe('completed');
+  });
+
+  it('refuses a poke from a service that may not give one', async () => {
+    const { clientOf } = await agent('one');
+    await expect(clientOf('user').startTurn(ask('t-forbidden'), root())).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+  });
+
+  it('names a missing model before it listens', async () => {
+    await expect(agent('one', {}, { AGENT_MODEL_URL: 'http://127.0.0.1:1/v1' })).rejects.toThrow(
+      /AGENT_MODEL is required/,
+    );
+  });
+});
