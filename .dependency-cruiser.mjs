@@ -138,6 +138,8 @@ const rules = [
         '^services/$1/src/(app|domain)/',
         '^packages/(sync-core|contracts|service-kit|telemetry)/',
         '^(node:)?(crypto|events|timers/promises)$',
+        // For ids that follow from names (v5); random ones are arguments.
+        npm('uuid'),
       ],
     },
   },

@@ -35,7 +35,7 @@ const lineRules: readonly LineRule[] = [
     rule: 'domain and use cases are given the time, randomness, ids and configuration',
     files: pure,
     forbidden:
-      /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bprocess\.\w|\bMath\.random\b|\brandom(UUID|Bytes|Int)\b|\bfrom 'uuid'/,
+      /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bprocess\.\w|\bMath\.random\b|\brandom(UUID|Bytes|Int)\b|\bv[1467]\b.* from 'uuid'/,
     example: 'const id = randomUUID();',
   },
   {
