@@ -53,10 +53,6 @@ export interface Platform {
   lifecycle(parts: readonly Service[]): Service;
 }
 
-/** The part of an adapter that is loaded only when a URL asks for it. */
-const openDiscovery = async (config: PlatformConfig): Promise<Discovery> =>
-  staticDiscovery(config.DISCOVERY_URL);
-
 /** Opens the platform of the service `name`. Nothing connects before `lifecycle(...)` runs. */
 export const openPlatform = async (name: string, config: PlatformConfig): Promise<Platform> => {
   const instance = config.INSTANCE_ID || `${name}-${randomBytes(3).toString('hex')}`;
