@@ -62,16 +62,14 @@ export const groupCommit = <Unit, Result>(
   const take = (): Waiting<Unit, Result>[] => {
     const batch: Waiting<Unit, Result>[] = [];
     let left: Waiting<Unit, Result>[] = [];
-    // Keys one of whose units stays behind: later units of theirs must not overtake it.
-    const held = new Set<string>();
     let bytes = 0;
     for (const [index, waiting] of queue.entries()) {
       if (batch.length >= maxUnits || (batch.length > 0 && bytes + waiting.bytes > maxBytes)) {
         left = left.concat(queue.slice(index));
         break;
       }
-      if (busyKeys.has(waiting.key) || held.has(waiting.key)) {
-        held.add(waiting.key);
+      // A busy key is busy for the whole walk, so none of its units overtakes another.
+      if (busyKeys.has(waiting.key)) {
         left.push(waiting);
       } else {
         bytes += waiting.bytes;

@@ -14,10 +14,14 @@ const sayEveryMs = 5_000;
 const permanent: Readonly<Record<string, string>> = {
   '28P01': 'refused the password: check the user and password of DATABASE_URL',
   '28000': 'refused the user: check the user of DATABASE_URL and pg_hba.conf',
-  '3D000': 'has no such database: create it, or check the name in DATABASE_URL',
   '42704': 'is too old: PostgreSQL 17 or newer is needed',
   '42501': 'denied a right: the user needs CREATE on the database, or on an existing schema',
 };
+
+/** Somebody may be about to create it: the embedded server is up a moment before its database is. */
+const noDatabase = '3D000';
+/** All connections are taken, for now. */
+const full = '53300';
 
 const reasonOf = (error: unknown): string => {
   if (error instanceof AggregateError) return error.errors.map(reasonOf).join(', ');
@@ -52,13 +56,16 @@ export const connectWithin = async (
       const hopeless = permanent[sqlState(error) ?? ''];
       if (hopeless !== undefined)
         throw new AppError('unavailable', `PostgreSQL at ${target} ${hopeless}`, { cause: error });
-      if (!isConnectionLoss(error) && sqlState(error) !== '53300') throw error;
+      const state = sqlState(error);
+      if (!isConnectionLoss(error) && state !== full && state !== noDatabase) throw error;
       const now = performance.now();
       const reason = reasonOf(error);
       if (now - started + pauseMs > waitMs)
         throw new AppError(
           'unavailable',
-          `PostgreSQL at ${target} did not answer within ${Math.round(waitMs / 100) / 10} s (${reason}): start it, or set DATABASE_URL to where it runs`,
+          state === noDatabase
+            ? `PostgreSQL at ${target} has no such database: create it, or check the name in DATABASE_URL`
+            : `PostgreSQL at ${target} did not answer within ${Math.round(waitMs / 100) / 10} s (${reason}): start it, or set DATABASE_URL to where it runs`,
           { cause: error },
         );
       if (now - said >= sayEveryMs) {

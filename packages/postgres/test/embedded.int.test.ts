@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -59,6 +61,7 @@ describe('a data directory', () => {
     expect(await exit).toEqual({ expected: true });
     expect(first.isAlive()).toBe(false);
     expect(first.pid).toBeUndefined();
+    expect(existsSync(new URL(first.url).searchParams.get('host') ?? '')).toBe(false);
 
     const second = server();
     await second.run();
@@ -117,10 +120,22 @@ describe('a data directory', () => {
     await one.run();
     const pidFile = await readFile(join(dataDir, 'postmaster.pid'), 'utf8');
     await one.stop();
-    await writeFile(join(dataDir, 'postmaster.pid'), pidFile.replace(/^\d+/, String(process.pid)));
+    // A process of the same user, which is what stops PostgreSQL.
+    const { uid, gid } = await stat(dataDir);
+    const somebody = spawn('sleep', ['600'], process.getuid?.() === 0 ? { uid, gid } : {});
+    await once(somebody, 'spawn');
+    await writeFile(join(dataDir, 'postmaster.pid'), pidFile.replace(/^\d+/, String(somebody.pid)));
     await one.run();
     expect(one.isAlive()).toBe(true);
-    expect(one.pid).not.toBe(process.pid);
+    expect(one.pid).not.toBe(somebody.pid);
+    somebody.kill();
+  });
+
+  it('leads a process group of its own, so Ctrl-C in a terminal does not stop it before the services', async () => {
+    const one = server();
+    await one.run();
+    // A negative id asks for a group of that name.
+    expect(process.kill(-(one.pid ?? 0), 0)).toBe(true);
   });
 
   it('opens a port on this machine only on request, with a password that only its owner can read', async () => {
@@ -153,10 +168,10 @@ describe('a data directory', () => {
     await expect(server().run()).rejects.toThrow('was made by PostgreSQL 15');
   });
 
-  it('tells why the server did not start', async () => {
-    await expect(server({ settings: { shared_buffers: 'much' } }).run()).rejects.toThrow(
-      /did not start: .*invalid value for parameter "shared_buffers"/,
-    );
+  it('tells why the server did not start, and leaves no directory in /tmp', async () => {
+    const one = server({ settings: { shared_buffers: 'much' } });
+    await expect(one.run()).rejects.toThrow(/did not start: .*invalid value for parameter "shared_buffers"/);
+    expect(existsSync(new URL(one.url).searchParams.get('host') ?? '')).toBe(false);
   });
 
   it('puts the socket where its path is short enough', async () => {

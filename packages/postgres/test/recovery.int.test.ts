@@ -51,6 +51,18 @@ it('answers unavailable while the server is dead, and works by itself when it is
   await db.stop();
 });
 
+it('answers unavailable when the connection is lost between two statements of a transaction', async () => {
+  const db = await open(server.url, 'between');
+  const cut = db.transaction(async (tx) => {
+    const [session] = await tx.query<{ pid: number }>('select pg_backend_pid() as pid');
+    await db.query('select pg_terminate_backend($1, 5000)', [session?.pid]);
+    await tx.query('insert into facts values (1)');
+  });
+  await expect(cut).rejects.toMatchObject({ code: 'unavailable' });
+  expect(await db.query('select id from facts')).toEqual([]);
+  await db.stop();
+});
+
 /** How many sessions sleep in this server. */
 const serverBusy = async (url: string): Promise<number> => {
   const db = await open(url, 'observer');

@@ -50,14 +50,14 @@ describe('a server that is away', () => {
   });
 });
 
-it('is refused at once when waiting cannot help', async () => {
+it('is refused at once when waiting cannot help, and a missing database after the wait', async () => {
   const server = embeddedPostgres({ dataDir: join(directory.path, 'hopeless') });
   await server.run();
-  await expect(open(server.url.replace('/skein?', '/other?'), 60_000).run()).rejects.toThrow(
-    'has no such database: create it, or check the name in DATABASE_URL',
-  );
   await expect(open(server.url.replace('//skein@', '//other@'), 60_000).run()).rejects.toThrow(
     'refused the user',
+  );
+  await expect(open(server.url.replace('/skein?', '/other?'), 100).run()).rejects.toThrow(
+    'has no such database: create it, or check the name in DATABASE_URL',
   );
   await server.stop();
 });

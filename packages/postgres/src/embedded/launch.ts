@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open, readFile, rm, rmdir, stat, truncate } from 'node:fs/promises';
+import { open, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '@skein/contracts';
 import { type Account, asAccount, serverEnvironment } from './account.ts';
 import { writeAccessRules } from './data-dir.ts';
 import { findPostmaster, hasMisleadingPidFile, type Postmaster, serves } from './postmaster.ts';
-import { makeSocketDir } from './socket-dir.ts';
+import { makeSocketDir, removeSocketDir } from './socket-dir.ts';
 
 /** Everything a server is started with. */
 export interface Launch {
@@ -107,11 +107,13 @@ export const startOrAdopt = async (launch: Launch): Promise<Running> => {
     }
     if (child && hasEnded(child)) {
       const said = (await readFile(logPath(dataDir))).subarray(logStart).toString().trim();
-      if (!passing.test(said))
+      if (!passing.test(said)) {
+        await removeSocketDir(launch.socketDir);
         throw new AppError(
           'unavailable',
           `The embedded PostgreSQL did not start: ${said.split('\n').slice(-3).join(' ') || 'it said nothing'}`,
         );
+      }
       child = undefined;
       await delay(200);
     }
@@ -143,6 +145,5 @@ export const stopPostmaster = async (dataDir: string): Promise<void> => {
     if (!(await goneWithin(dataDir, live.pid, immediateStopMs)))
       throw new AppError('unavailable', `The embedded PostgreSQL (process ${live.pid}) does not stop`);
   }
-  // Not empty when a new server is there already.
-  await rmdir(live.socketDir).catch(() => {});
+  await removeSocketDir(live.socketDir);
 };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmod, chown, lstat, mkdir } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { AppError } from '@skein/contracts';
@@ -32,4 +32,9 @@ export const makeSocketDir = async (dir: string, account: Account): Promise<void
     );
   await chmod(dir, 0o700);
   if (account.drops) await chown(dir, account.uid, account.gid);
+};
+
+/** Removes the directory, unless a new server is in it already. */
+export const removeSocketDir = async (dir: string): Promise<void> => {
+  await rmdir(dir).catch(() => {});
 };
