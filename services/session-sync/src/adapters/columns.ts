@@ -1,0 +1,82 @@
+/** Select lists that give rows the shape of `domain/state.ts`, for a table alias. */
+const list =
+  (names: Readonly<Record<string, string>>) =>
+  (alias: string): string =>
+    Object.entries(names)
+      .map(([property, column]) => `${alias}."${column}" as "${property}"`)
+      .join(', ');
+
+export const columns = {
+  conversation: list({
+    id: 'id',
+    space: 'space',
+    title: 'title',
+    parent: 'parent',
+    forkedAt: 'forked_at',
+    createdAtMs: 'created_at_ms',
+    updatedAtMs: 'updated_at_ms',
+    head: 'head',
+    count: 'count',
+    offset: 'offset',
+  }),
+  message: list({
+    id: 'id',
+    space: 'space',
+    conversationId: 'conversation_id',
+    role: 'role',
+    text: 'text',
+    offset: 'offset',
+    timeMs: 'time_ms',
+    userId: 'user_id',
+    platform: 'platform',
+    persona: 'persona',
+    turnId: 'turn_id',
+    clientMessageId: 'client_message_id',
+    state: 'state',
+    attachments: 'attachments',
+    meta: 'meta',
+  }),
+  turn: list({
+    id: 'id',
+    space: 'space',
+    conversationId: 'conversation_id',
+    messageId: 'message_id',
+    answerId: 'answer_id',
+    userId: 'user_id',
+    persona: 'persona',
+    state: 'state',
+    createdAtMs: 'created_at_ms',
+    startedOffset: 'started_offset',
+  }),
+  document: list({
+    space: 'space',
+    collection: 'collection',
+    id: 'id',
+    version: 'version',
+    value: 'value',
+    hash: 'hash',
+    offset: 'offset',
+    fields: 'fields',
+    deleted: 'deleted',
+    updatedAtMs: 'updated_at_ms',
+    clientTimeMs: 'client_time_ms',
+  }),
+  conflict: list({
+    id: 'id',
+    space: 'space',
+    collection: 'collection',
+    documentId: 'document_id',
+    field: 'field',
+    strategy: 'strategy',
+    state: 'state',
+    winner: 'winner',
+    serverValue: 'server_value',
+    clientValue: 'client_value',
+    baseVersion: 'base_version',
+    serverVersion: 'server_version',
+    userId: 'user_id',
+    device: 'device',
+    seq: 'seq',
+    createdAtMs: 'created_at_ms',
+  }),
+} as const;

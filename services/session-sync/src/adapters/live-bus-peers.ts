@@ -1,0 +1,84 @@
+import { syncV1 } from '@skein/contracts';
+import type { LiveBus } from '@skein/events';
+import type { LivePeers } from '../app/live/live-hub.ts';
+import type { Passing } from '../app/live/passing-queue.ts';
+import type { PresentDevice } from '../app/live/presence.ts';
+import type { CommittedEvents } from '../app/ports.ts';
+
+/** What arrives from the other replicas. */
+export interface PeerInbox {
+  offer(batch: CommittedEvents): void;
+  pass(passing: Passing): void;
+  presence(space: string, instance: string, devices: readonly PresentDevice[]): void;
+  /** Somebody has begun to watch a space: tell who is connected to it here. */
+  presenceAsked(space: string): void;
+}
+
+const subjectOf = (space: string): string => `skein.live.${space}`;
+
+/** A message says who sent it: a replica hears itself on some buses and must not repeat what it said. */
+interface Head {
+  readonly from: string;
+  readonly what: 'frame' | 'presence' | 'presence?' | 'ephemeral';
+  readonly key?: string;
+  readonly devices?: readonly PresentDevice[];
+}
+
+const separator = 0x0a;
+
+const encode = (head: Head, frame?: syncV1.LiveResponse): Uint8Array => {
+  const start = Buffer.from(`${JSON.stringify(head)}\n`);
+  return frame ? Buffer.concat([start, syncV1.LiveResponse.encode(frame).finish()]) : start;
+};
+
+/**
+ * Replicas of this service talking over the live bus: at most once, one subject a space, heard only while somebody
+ * here watches it. What is malformed or from ourselves is dropped; the log makes up for anything lost.
+ */
+export const liveBusPeers = (bus: LiveBus, instance: string, inbox: () => PeerInbox): LivePeers => {
+  if (!bus.peers) return { tokens() {}, ephemeral() {}, presence() {}, events() {}, follow() {}, leave() {} };
+  const subscriptions = new Map<string, () => void>();
+  const send = (space: string, head: Omit<Head, 'from'>, frame?: syncV1.LiveResponse['frame']) =>
+    bus.publish(subjectOf(space), encode({ from: instance, ...head }, frame && { frame }));
+
+  const receive = (space: string, payload: Uint8Array): void => {
+    const end = payload.indexOf(separator);
+    if (end < 0) return;
+    const head = JSON.parse(Buffer.from(payload.subarray(0, end)).toString()) as Head;
+    if (head.from === instance) return;
+    if (head.what === 'presence') inbox().presence(space, head.from, head.devices ?? []);
+    if (head.what === 'presence?') inbox().presenceAsked(space);
+    if (head.what.startsWith('presence')) return;
+    const { frame } = syncV1.LiveResponse.decode(payload.subarray(end + 1));
+    if (frame?.$case === 'events') inbox().offer(frame.value);
+    else if (frame?.$case === 'tokens') inbox().pass({ kind: 'tokens', tokens: frame.value });
+    else if (frame?.$case === 'ephemeral')
+      inbox().pass({ kind: 'ephemeral', space, key: head.key ?? '', json: frame.value.json });
+  };
+
+  return {
+    tokens: (tokens) => send(tokens.space, { what: 'frame' }, { $case: 'tokens', value: tokens }),
+    ephemeral: (space, key, json) =>
+      send(space, { what: 'ephemeral', key }, { $case: 'ephemeral', value: { space, json } }),
+    events: (space, epoch, events) =>
+      send(space, { what: 'frame' }, { $case: 'events', value: { space, epoch, events: [...events] } }),
+    presence: (space, devices) => send(space, { what: 'presence', devices }),
+    follow: (space) => {
+      subscriptions.set(
+        space,
+        bus.subscribe(subjectOf(space), (payload) => {
+          try {
+            receive(space, payload);
+          } catch {
+            // A peer of another version, or noise: the log and the next announcement make up for it.
+          }
+        }),
+      );
+      send(space, { what: 'presence?' });
+    },
+    leave: (space) => {
+      subscriptions.get(space)?.();
+      subscriptions.delete(space);
+    },
+  };
+};

@@ -1,0 +1,118 @@
+import type { Database } from '@skein/postgres';
+import type {
+  DeviceStore,
+  RunningTurn,
+  SpaceMaker,
+  SpacePosition,
+  SpaceReads,
+  SpaceView,
+} from '../app/ports.ts';
+import type { LoggedEvent } from '../domain/event.ts';
+import type { Role } from '../domain/state.ts';
+import { decodeCursor, pageOf } from './cursor.ts';
+
+const headOf = (space: string) =>
+  `coalesce((select e."offset" from event e where e.stream = ${space} order by e."offset" desc limit 1), 0)`;
+
+const view = `s.id, s.kind, s.title, m.role, s.epoch, ${headOf('s.id')} as head`;
+
+/** Spaces and logs as this service's schema has them. */
+export const postgresSpaceReads = (database: Database): SpaceReads => ({
+  spacesOf: async (userId, { limit, cursor }, device) => {
+    const [after] = decodeCursor(cursor, ['string']) ?? [null];
+    const rows = await database.query<SpaceView>(
+      {
+        name: 'session_sync_spaces_of',
+        text: `select ${view}, coalesce(d.last_seq, 0) as "lastSeq"
+               from member m join space s on s.id = m.space
+               left join device_space d on d.space = s.id and d.user_id = m.user_id and d.device = $3
+               where m.user_id = $1 and ($2::uuid is null or s.id > $2) order by s.id limit $4`,
+      },
+      [userId, after, device ?? null, limit + 1],
+    );
+    return pageOf(rows, limit, (row) => [row.id]);
+  },
+  spaceOf: async (userId, space) => {
+    const [row] = await database.query<SpaceView>(
+      {
+        name: 'session_sync_space_of',
+        text: `select ${view}, 0::bigint as "lastSeq" from member m join space s on s.id = m.space
+               where m.space = $1 and m.user_id = $2`,
+      },
+      [space, userId],
+    );
+    return row;
+  },
+  membersOf: async (space, { limit, cursor }) => {
+    const [after] = decodeCursor(cursor, ['string']) ?? [null];
+    const rows = await database.query<{ userId: string; role: Role }>(
+      `select user_id as "userId", role from member where space = $1 and ($2::text is null or user_id > $2)
+       order by user_id limit $3`,
+      [space, after, limit + 1],
+    );
+    return pageOf(rows, limit, (row) => [row.userId]);
+  },
+  events: (space, after, limit) =>
+    database.query<LoggedEvent & Record<string, unknown>>(
+      {
+        name: 'session_sync_events',
+        text: `select "offset", id, type, json from event where stream = $1 and "offset" > $2
+               order by "offset" limit $3`,
+      },
+      [space, after, limit],
+    ),
+  floor: async (space) => {
+    const [row] = await database.query<{ floor: number }>('select floor from space where id = $1', [space]);
+    return row?.floor ?? 1;
+  },
+  positions: (spaces) =>
+    database.query<SpacePosition & Record<string, unknown>>(
+      {
+        name: 'session_sync_positions',
+        text: `select s.id as space, s.epoch, ${headOf('s.id')} as head from space s where s.id = any($1::uuid[])`,
+      },
+      [spaces],
+    ),
+  runningTurns: (spaces) =>
+    database.query<RunningTurn & Record<string, unknown>>(
+      {
+        name: 'session_sync_running_turns',
+        text: `select space, id as "turnId", answer_id as "messageId", conversation_id as "conversationId"
+               from turn where space = any($1::uuid[]) and state <> 'ended' order by created_at_ms`,
+      },
+      [spaces],
+    ),
+});
+
+/** Makes spaces; two processes at once make one. */
+export const postgresSpaceMaker = (database: Database): SpaceMaker => ({
+  make: async ({ id, kind, title, epoch, owner, nowMs }) => {
+    await database.query(
+      {
+        name: 'session_sync_make_space',
+        text: `with made as (
+                 insert into space (id, kind, title, epoch, created_by, created_at_ms) values ($1, $2, $3, $4, $5, $6)
+                 on conflict (id) do nothing returning id)
+               insert into member (space, user_id, role, joined_at_ms) select id, $5, 'owner', $6 from made
+               on conflict do nothing`,
+      },
+      [id, kind, title, epoch, owner, nowMs],
+    );
+    const [row] = await database.query<{ title: string }>('select title from space where id = $1', [id]);
+    return row?.title ?? title;
+  },
+});
+
+/** Devices as rows of their own: no log orders them. */
+export const postgresDeviceStore = (database: Database): DeviceStore => ({
+  touch: async (userId, { id, platform, name }, nowMs) => {
+    await database.query(
+      {
+        name: 'session_sync_touch_device',
+        text: `insert into device as d (user_id, id, platform, name, last_seen_ms) values ($1, $2, $3, $4, $5)
+               on conflict (user_id, id) do update set last_seen_ms = greatest(d.last_seen_ms, excluded.last_seen_ms)`,
+      },
+      [userId, id, platform, name, nowMs],
+    );
+  },
+});

@@ -1,0 +1,165 @@
+import type { LoggedEvent } from '../domain/event.ts';
+import type { Needs, Role, SpaceState, Writes } from '../domain/state.ts';
+
+/** Identifiers, as an argument so that tests can choose them. */
+export interface Ids {
+  /** Unique and growing with time (UUIDv7). */
+  next(): string;
+  /** Unguessable name of one incarnation of a log. */
+  epoch(): string;
+}
+
+/** Waits and periodic work, as an argument. */
+export interface Timers {
+  /** Runs `work` once after a delay; returns the way to call it off. */
+  after(delayMs: number, work: () => void): () => void;
+}
+
+/** An event about to be written. */
+export interface PlannedEvent extends LoggedEvent {
+  readonly timeMs: number;
+  readonly correlationId: string;
+  readonly traceparent: string | undefined;
+}
+
+/** All that one flush does to one space. */
+export interface SpacePlan {
+  readonly space: string;
+  readonly events: readonly PlannedEvent[];
+  readonly writes: Writes;
+  /** Versions and seqs the plan was decided on, by key: what must still be so when it is written. */
+  readonly expected: {
+    readonly documents: ReadonlyMap<string, number>;
+    readonly seqs: ReadonlyMap<string, number>;
+  };
+}
+
+/** Somebody else wrote to these spaces first; nothing of the batch was written. */
+export class SpacesMoved extends Error {
+  override readonly name = 'SpacesMoved';
+  readonly spaces: ReadonlySet<string>;
+  constructor(spaces: ReadonlySet<string>, cause?: unknown) {
+    super('spaces were written to by somebody else', { cause });
+    this.spaces = spaces;
+  }
+}
+
+/** The connection broke while the batch was being written: it is in the log as a whole, or not at all. */
+export class OutcomeUnknown extends Error {
+  override readonly name = 'OutcomeUnknown';
+  constructor(cause: unknown) {
+    super('the outcome of a write is not known', { cause });
+  }
+}
+
+/** Reads and writes for deciding. */
+export interface SpaceStore {
+  /** The rows needed, per space, all as of one moment. A space that is not there is missing in the answer. */
+  load(needs: ReadonlyMap<string, readonly Needs[]>): Promise<Map<string, SpaceState>>;
+  /** Writes all plans or none. Throws `SpacesMoved` or `OutcomeUnknown`. */
+  commit(plans: readonly SpacePlan[]): Promise<void>;
+  /** Loads, decides and writes while nobody else can write to this space. Throws `OutcomeUnknown`. */
+  exclusively(
+    space: string,
+    needs: readonly Needs[],
+    decide: (state: SpaceState | undefined) => SpacePlan | undefined,
+  ): Promise<void>;
+  /** Whether the event at this offset of the space is this one. */
+  holds(space: string, offset: number, id: string): Promise<boolean>;
+}
+
+/** Events of one space that have just been committed, in order. */
+export interface CommittedEvents {
+  readonly space: string;
+  readonly epoch: string;
+  readonly events: readonly LoggedEvent[];
+}
+
+/** For whom and until when something is done. */
+export interface Call {
+  /** The acting person. */
+  readonly userId: string;
+  readonly device?: DeviceInfo | undefined;
+  readonly platform: string;
+  readonly signal: AbortSignal;
+  readonly correlationId: string;
+  readonly traceparent: string | undefined;
+}
+
+/** One installation, as it introduces itself. */
+export interface DeviceInfo {
+  readonly id: string;
+  readonly platform: string;
+  readonly name: string;
+}
+
+/** A space as one member sees it. */
+export interface SpaceView {
+  readonly id: string;
+  readonly kind: 'personal' | 'team';
+  readonly title: string;
+  readonly role: Role;
+  readonly epoch: string;
+  readonly head: number;
+  readonly lastSeq: number;
+}
+
+/** Where a log is. */
+export interface SpacePosition {
+  readonly space: string;
+  readonly epoch: string;
+  readonly head: number;
+}
+
+/** A turn without an end. */
+export interface RunningTurn {
+  readonly space: string;
+  readonly turnId: string;
+  readonly messageId: string;
+  readonly conversationId: string;
+}
+
+/** One page of a list; `next` is absent at the end. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next?: string | undefined;
+}
+
+/** What asks for a page: at most `limit` items after an opaque cursor. */
+export interface PageRequest {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+/** Reading spaces and their logs. */
+export interface SpaceReads {
+  /** The person's spaces by id; with a device also how far its mutations have got. */
+  spacesOf(userId: string, page: PageRequest, device?: string): Promise<Page<SpaceView>>;
+  /** Undefined unless the person is a member. */
+  spaceOf(userId: string, space: string): Promise<SpaceView | undefined>;
+  membersOf(space: string, page: PageRequest): Promise<Page<{ userId: string; role: Role }>>;
+  /** Events after an offset, oldest first, without a gap. */
+  events(space: string, after: number, limit: number): Promise<LoggedEvent[]>;
+  floor(space: string): Promise<number>;
+  positions(spaces: readonly string[]): Promise<SpacePosition[]>;
+  runningTurns(spaces: readonly string[]): Promise<RunningTurn[]>;
+}
+
+/** Making spaces: the few writes that have no log yet to be ordered in. */
+export interface SpaceMaker {
+  /** Makes the space with its owner unless it is there; any number of callers at once. Returns its title. */
+  make(space: {
+    readonly id: string;
+    readonly kind: 'personal' | 'team';
+    readonly title: string;
+    readonly epoch: string;
+    readonly owner: string;
+    readonly nowMs: number;
+  }): Promise<string>;
+}
+
+/** Devices, as far as they are not part of a space's log. */
+export interface DeviceStore {
+  /** Notes the device as seen now; its platform and name are kept as they are unless it is new. */
+  touch(userId: string, device: DeviceInfo, nowMs: number): Promise<void>;
+}

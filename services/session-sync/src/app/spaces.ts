@@ -1,0 +1,89 @@
+import { AppError } from '@skein/contracts';
+import { v5 } from 'uuid';
+import { type ChangeMember, changeMember, removeMember } from '../domain/member.ts';
+import type { Role } from '../domain/state.ts';
+import { personalAlias } from './personal-space.ts';
+import type { Call, DeviceInfo, Page, PageRequest, SpaceView } from './ports.ts';
+import { type AppParts, visibleSpace } from './session-app.ts';
+import { checkedOneOf, checkedText, nameBytes } from './validate.ts';
+
+/** Fixed for good: a team space's id comes from its maker and the key of the request that made it. */
+const teamNamespace = '0b9a5a0e-2f64-4f0c-8a51-6f1f5c2f7d11';
+/** Spaces in one session; beyond it a person follows the rest by `subscribe`. */
+const sessionSpaces = 1_000;
+
+/** Spaces and their members. */
+export const spaceUseCases = (parts: AppParts) => {
+  const { writer, reads, maker, devices, names, ids, clock } = parts;
+
+  const member = async (
+    call: Call,
+    space: string,
+    userId: string,
+    decide: typeof changeMember,
+    role: Role | null,
+  ) => {
+    const id = await names.resolve(call.userId, space);
+    const command: ChangeMember = {
+      by: call.userId,
+      userId: checkedText('userId', userId, { max: nameBytes }),
+      role,
+      actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
+      nowMs: clock.now(),
+    };
+    await writer.write(
+      {
+        space: id,
+        needs: { members: [call.userId, command.userId], owners: true },
+        decide: (state) => decide(state, command),
+        ...call,
+      },
+      call.signal,
+    );
+  };
+
+  return {
+    /** All spaces of the person, the personal one among them, with how far this device has got. */
+    openSession: async (call: Call, device: DeviceInfo): Promise<readonly SpaceView[]> => {
+      await names.resolve(call.userId, personalAlias);
+      await devices.touch(call.userId, device, clock.now());
+      const { items } = await reads.spacesOf(call.userId, { limit: sessionSpaces }, device.id);
+      return items;
+    },
+    listSpaces: async (call: Call, page: PageRequest): Promise<Page<SpaceView>> => {
+      await names.resolve(call.userId, personalAlias);
+      return reads.spacesOf(call.userId, page);
+    },
+    getSpace: (call: Call, space: string): Promise<SpaceView> => visibleSpace(parts, call, space),
+    /** A team space; the same key again gives the same space, with another title it is refused. */
+    createSpace: async (call: Call, title: string, key: string): Promise<SpaceView> => {
+      const checked = checkedText('title', title, { max: nameBytes });
+      const id = key === '' ? ids.next() : v5(JSON.stringify([call.userId, key]), teamNamespace);
+      const stored = await maker.make({
+        id,
+        kind: 'team',
+        title: checked,
+        epoch: ids.epoch(),
+        owner: call.userId,
+        nowMs: clock.now(),
+      });
+      if (stored !== checked) throw new AppError('idempotency_mismatch');
+      return visibleSpace(parts, call, id);
+    },
+    listMembers: async (
+      call: Call,
+      space: string,
+      page: PageRequest,
+    ): Promise<Page<{ userId: string; role: Role }>> => {
+      const { id } = await visibleSpace(parts, call, space);
+      return reads.membersOf(id, page);
+    },
+    putMember: async (call: Call, space: string, userId: string, role: string): Promise<Role> => {
+      const checked = checkedOneOf('role', role, ['owner', 'editor', 'viewer']);
+      await member(call, space, userId, changeMember, checked);
+      return checked;
+    },
+    removeMember: (call: Call, space: string, userId: string): Promise<void> =>
+      member(call, space, userId, removeMember, null),
+  };
+};

@@ -1,0 +1,330 @@
+import { AppError } from '@skein/contracts';
+import { type GroupCommit, groupCommit } from '@skein/postgres';
+import type { Clock } from '@skein/service-kit';
+import type { Accepted, Decision, Refusal } from '../domain/decision.ts';
+import { encodeEvent } from '../domain/event.ts';
+import { evolve, keyOf, type Needs, type SpaceState, type Writes } from '../domain/state.ts';
+import {
+  type CommittedEvents,
+  type Ids,
+  OutcomeUnknown,
+  type PlannedEvent,
+  type SpacePlan,
+  type SpaceStore,
+  SpacesMoved,
+} from './ports.ts';
+
+/** One command on one space: what it must see and how it decides. */
+export interface Unit<R> {
+  readonly space: string;
+  readonly needs: Needs;
+  /** Pure: it is called again whenever the space has moved on. */
+  readonly decide: (state: SpaceState) => Decision<R>;
+  readonly correlationId: string;
+  readonly traceparent?: string | undefined;
+}
+
+/** The process's one way to change spaces. */
+export interface Writer {
+  /**
+   * Decides and commits, together with whatever else is waiting. Resolves when it is durable and has been handed to
+   * the live feeds. Rejects with the refusal as a fault, `overloaded`, or what the database says.
+   */
+  write<R>(unit: Unit<R>, signal?: AbortSignal): Promise<R>;
+  readonly depth: GroupCommit<unknown, unknown>['depth'];
+  /** Refuses new units and waits for those accepted. */
+  stop(): Promise<void>;
+}
+
+/** What a writer is made of. */
+export interface WriterOptions {
+  readonly store: SpaceStore;
+  readonly ids: Ids;
+  readonly clock: Clock;
+  /** Told of every commit, in order per space, before the writers are answered. Must not throw. */
+  readonly committed: (batch: readonly CommittedEvents[]) => void;
+  /** Told of what is unusual: losing a race, an outcome that had to be read back. */
+  readonly noticed?: (what: 'moved' | 'exclusive' | 'unknown' | 'split') => void;
+  readonly wait: (delayMs: number) => Promise<void>;
+  readonly limits?: { readonly maxUnits?: number; readonly maxQueued?: number };
+}
+
+/** Losing races this often, a writer takes the space for itself. */
+const maxRaces = 5;
+/** Pause between attempts to find out what became of a write. */
+const readBackMs = { first: 50, most: 2_000 };
+
+type AnyUnit = Unit<unknown>;
+
+/** One space's part of a flush: its units in order, and their answers once decided. */
+interface Group {
+  readonly space: string;
+  readonly units: readonly AnyUnit[];
+  readonly at: readonly number[];
+}
+
+/** Answers of a group in the order of its units, and what has to be written for them to be true. */
+interface Planned {
+  readonly group: Group;
+  readonly answers: readonly (Accepted<unknown>['result'] | Error)[];
+  readonly plan: SpacePlan | undefined;
+  readonly epoch: string;
+}
+
+const fault = ({ code, detail, meta }: Refusal): AppError => new AppError(code, detail, meta ? { meta } : {});
+
+/** Adds one decision's rows to those before it: a later row of the same key replaces the earlier one. */
+const merge = (rows: Map<keyof Writes, Map<string, unknown>>, writes: Writes): void => {
+  const put = <K extends keyof Writes>(name: K, key: (row: NonNullable<Writes[K]>[number]) => string) => {
+    for (const row of (writes[name] ?? []) as NonNullable<Writes[K]>[number][]) {
+      let known = rows.get(name);
+      if (!known) {
+        known = new Map();
+        rows.set(name, known);
+      }
+      known.set(key(row), row);
+    }
+  };
+  put('conversations', (row) => row.id);
+  put('messages', (row) => row.id);
+  put('turns', (row) => row.id);
+  put('turnEnds', (row) => row.turnId);
+  put('documents', (row) => keyOf(row.collection, row.id));
+  put('seqs', (row) => keyOf(row.userId, row.device));
+  put('results', (row) => keyOf(row.userId, row.device, row.seq));
+  put('conflicts', (row) => row.id);
+  put('members', (row) => row.userId);
+  put('devices', (row) => keyOf(row.userId, row.id));
+};
+
+const writesOf = (rows: ReadonlyMap<keyof Writes, ReadonlyMap<string, unknown>>): Writes =>
+  Object.fromEntries([...rows].map(([name, byKey]) => [name, [...byKey.values()]])) as Writes;
+
+/** A writer over a store: units that wait at the same time share one transaction, and a space is in one at a time. */
+export const createWriter = (options: WriterOptions): Writer => {
+  const { store, ids, clock, committed, wait, noticed = () => {} } = options;
+
+  /** Decides a group's units one after the other, each on what the one before has done. */
+  const plan = (group: Group, state: SpaceState | undefined): Planned => {
+    if (!state) {
+      const missing = new AppError('not_found', 'There is no such space');
+      return { group, answers: group.units.map(() => missing), plan: undefined, epoch: '' };
+    }
+    const versions = new Map([...state.documents].map(([key, row]) => [key, row.version]));
+    const seqs = new Map(state.seqs);
+    const events: PlannedEvent[] = [];
+    const rows = new Map<keyof Writes, Map<string, unknown>>();
+    const answers = group.units.map((unit) => {
+      let decision: Decision<unknown>;
+      try {
+        decision = unit.decide(state);
+      } catch (error) {
+        // A unit that cannot be decided must not take the others of its flush with it.
+        return error instanceof Error ? error : new Error('a decision failed', { cause: error });
+      }
+      if ('refused' in decision) return fault(decision.refused);
+      const timeMs = clock.now();
+      for (const [index, event] of decision.events.entries()) {
+        const id = ids.next();
+        events.push({
+          offset: state.head + 1 + index,
+          id,
+          type: event.type,
+          json: encodeEvent(event, id, timeMs),
+          timeMs,
+          correlationId: unit.correlationId,
+          traceparent: unit.traceparent,
+        });
+      }
+      merge(rows, decision.writes);
+      evolve(state, decision.events.length, decision.writes);
+      return decision.result;
+    });
+    const writes = writesOf(rows);
+    const nothing = events.length === 0 && rows.size === 0;
+    return {
+      group,
+      answers,
+      epoch: state.epoch,
+      plan: nothing
+        ? undefined
+        : { space: group.space, events, writes, expected: { documents: versions, seqs } },
+    };
+  };
+
+  const publish = (done: readonly Planned[]): void => {
+    const batch = done.flatMap(({ plan: written, epoch }) =>
+      written && written.events.length > 0 ? [{ space: written.space, epoch, events: written.events }] : [],
+    );
+    if (batch.length > 0) committed(batch);
+  };
+
+  /** Whether a batch whose outcome is not known was committed: any event of it tells, for it is all or nothing. */
+  const wasCommitted = async (plans: readonly SpacePlan[]): Promise<boolean> => {
+    for (const { space, events } of plans) {
+      const [first] = events;
+      if (first) return store.holds(space, first.offset, first.id);
+    }
+    // Without an event only the guards speak: the units decide again and find their own results.
+    return false;
+  };
+
+  /**
+   * Writes plans and returns the spaces that lost. An unknown outcome is settled here, however long it takes, so
+   * that its spaces stay out of every other flush: the same write is sent again, which waits for the first one if
+   * that is still under way, and a guard that fails then tells by its event id whose write is there.
+   */
+  const commit = async (plans: readonly SpacePlan[]): Promise<ReadonlySet<string>> => {
+    let unknown = false;
+    let pauseMs = readBackMs.first;
+    for (;;) {
+      try {
+        await store.commit(plans);
+        return new Set();
+      } catch (error) {
+        if (error instanceof OutcomeUnknown) {
+          unknown = true;
+          noticed('unknown');
+        } else if (unknown && error instanceof AppError) {
+          // The database is away or busy: nothing is known yet, so nothing may be told.
+        } else if (error instanceof SpacesMoved) {
+          if (!unknown) return error.spaces;
+          try {
+            return (await wasCommitted(plans)) ? new Set() : error.spaces;
+          } catch {
+            // Still away: asked again after the pause.
+          }
+        } else {
+          throw error;
+        }
+      }
+      await wait(pauseMs);
+      pauseMs = Math.min(pauseMs * 2, readBackMs.most);
+    }
+  };
+
+  const loadAndPlan = async (groups: readonly Group[]): Promise<Planned[]> => {
+    const states = await store.load(
+      new Map(groups.map(({ space, units }) => [space, units.map((u) => u.needs)])),
+    );
+    return groups.map((group) => plan(group, states.get(group.space)));
+  };
+
+  /** One space alone: races at most `maxRaces` times, then has the space for itself. */
+  const alone = async (group: Group): Promise<Planned> => {
+    for (let race = 0; race < maxRaces; race += 1) {
+      const [planned] = (await loadAndPlan([group])) as [Planned];
+      if (!planned.plan) return planned;
+      const lost = await commit([planned.plan]);
+      if (lost.size === 0) return planned;
+      noticed('moved');
+    }
+    noticed('exclusive');
+    let planned: Planned | undefined;
+    try {
+      await store.exclusively(
+        group.space,
+        group.units.flatMap((u) => u.needs),
+        (state) => {
+          planned = plan(group, state);
+          return planned.plan;
+        },
+      );
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknown) || !planned?.plan) throw error;
+      noticed('unknown');
+      const lost = await commit([planned.plan]);
+      // Nobody but us could write while it was ours; had it failed, the next to write would have been others.
+      if (lost.size > 0) throw new AppError('conflict', undefined, { cause: error });
+    }
+    return planned as Planned;
+  };
+
+  /** A group whose write fails for a reason of its own is tried unit by unit: one bad row fails one command. */
+  const aloneOrSplit = async (group: Group): Promise<Planned[]> => {
+    try {
+      return [await alone(group)];
+    } catch (error) {
+      if (error instanceof AppError || group.units.length === 1) {
+        const failure = error instanceof Error ? error : new Error('the write failed', { cause: error });
+        return [{ group, answers: group.units.map(() => failure), plan: undefined, epoch: '' }];
+      }
+      noticed('split');
+      const all: Planned[] = [];
+      for (const [index, unit] of group.units.entries())
+        all.push(
+          ...(await aloneOrSplit({ space: group.space, units: [unit], at: [group.at[index] as number] })),
+        );
+      return all;
+    }
+  };
+
+  const flush = async (units: readonly AnyUnit[]): Promise<(unknown | Error)[]> => {
+    const bySpace = new Map<string, { units: AnyUnit[]; at: number[] }>();
+    for (const [index, unit] of units.entries()) {
+      let group = bySpace.get(unit.space);
+      if (!group) {
+        group = { units: [], at: [] };
+        bySpace.set(unit.space, group);
+      }
+      group.units.push(unit);
+      group.at.push(index);
+    }
+    // Sorted, so that two replicas take their locks in the same order.
+    const groups = [...bySpace]
+      .map(([space, group]) => ({ space, ...group }))
+      .sort((a, b) => (a.space < b.space ? -1 : 1));
+
+    const done: Planned[] = [];
+    const again: Group[] = [];
+    let open = await loadAndPlan(groups);
+    while (open.length > 0) {
+      const writing = open.filter(({ plan: written }) => written);
+      done.push(...open.filter(({ plan: written }) => !written));
+      if (writing.length === 0) break;
+      let lost: ReadonlySet<string>;
+      try {
+        lost = await commit(writing.map(({ plan: written }) => written as SpacePlan));
+      } catch (error) {
+        // What the database refuses as a whole it may take in parts; a fault of the connection is everybody's.
+        if (error instanceof AppError && error.code !== 'conflict') throw error;
+        again.push(...writing.map(({ group }) => group));
+        break;
+      }
+      const won = writing.filter(({ group }) => !lost.has(group.space));
+      again.push(...writing.filter(({ group }) => lost.has(group.space)).map(({ group }) => group));
+      if (lost.size === 0) {
+        publish(won);
+        done.push(...won);
+        break;
+      }
+      noticed('moved');
+      open = won;
+    }
+    for (const group of again) {
+      const settled = await aloneOrSplit(group);
+      publish(settled);
+      done.push(...settled);
+    }
+    const answers = new Array<unknown>(units.length);
+    for (const { group, answers: own } of done)
+      for (const [index, at] of group.at.entries()) answers[at] = own[index];
+    return answers;
+  };
+
+  const batcher = groupCommit<AnyUnit, unknown>({
+    maxUnits: options.limits?.maxUnits ?? 256,
+    maxQueued: options.limits?.maxQueued ?? 10_000,
+    concurrency: 2,
+    keyOf: (unit) => unit.space,
+    flush,
+  });
+
+  return {
+    write: <R>(unit: Unit<R>, signal?: AbortSignal) => batcher.submit(unit, { signal }) as Promise<R>,
+    get depth() {
+      return batcher.depth;
+    },
+    stop: () => batcher.stop(),
+  };
+};

@@ -1,0 +1,139 @@
+import { agentV1 } from '@skein/contracts';
+import { openPlatform } from '@skein/platform';
+import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
+import { agentPoke } from './adapters/agent-poke.ts';
+import { systemIds, systemTimers } from './adapters/ids.ts';
+import { liveBusPeers } from './adapters/live-bus-peers.ts';
+import {
+  postgresDeviceStore,
+  postgresSpaceMaker,
+  postgresSpaceReads,
+} from './adapters/postgres-space-reads.ts';
+import { postgresSpaceStore } from './adapters/postgres-space-store.ts';
+import { migrations } from './adapters/schema.ts';
+import { createFeeds } from './app/live/feeds.ts';
+import { createHub, type LiveHub } from './app/live/live-hub.ts';
+import { createPresence } from './app/live/presence.ts';
+import { periodic } from './app/periodic.ts';
+import { spaceNames } from './app/personal-space.ts';
+import type { Ids, Timers } from './app/ports.ts';
+import { sessionApp } from './app/session-app.ts';
+import { createWriter, type Writer } from './app/writer.ts';
+import type { Config } from './config.ts';
+import { syncImplementation } from './grpc/handlers.ts';
+
+/** What tests may put in the place of the real thing. */
+export interface Overrides {
+  readonly clock?: Clock;
+  readonly timers?: Timers;
+  readonly ids?: Ids;
+}
+
+/** The composed service. */
+export type SessionSync = Composed;
+
+const headCheckMs = 2_000;
+const presenceSweepMs = 1_000;
+/** Peers believe what they were told for 10 s. */
+const presenceAnnounceMs = 3_000;
+
+/** Joins the parts; the only place where adapters are made. */
+export const compose = async (config: Config, over: Overrides = {}): Promise<SessionSync> => {
+  const platform = await openPlatform('session-sync', config);
+  const { log, metrics, instance } = platform;
+  const clock = over.clock ?? systemClock;
+  const timers = over.timers ?? systemTimers;
+  const ids = over.ids ?? systemIds;
+  const database = platform.database(migrations);
+  const { live } = platform.events();
+  const reads = postgresSpaceReads(database);
+  const devices = postgresDeviceStore(database);
+  const maker = postgresSpaceMaker(database);
+  const agent = platform.client(agentV1.AgentServiceService, 'agent', { retryable: ['startTurn'] });
+
+  const peers = liveBusPeers(live, instance, () => ({
+    offer: (batch) => hub.feeds.offer(batch),
+    pass: (passing) => hub.pass(passing),
+    presence: (space, from, present) => hub.presence.peer(space, from, present),
+    presenceAsked: (space) => peers.presence(space, hub.presence.own(space)),
+  }));
+  const hub: LiveHub = createHub(
+    createFeeds({
+      reads,
+      timers,
+      failed: (error) => log.warn({ err: error }, 'a feed could not be read again'),
+      opened: (space) => peers.follow(space),
+      closed: (space) => peers.leave(space),
+    }),
+    createPresence({
+      clock,
+      timers,
+      changed: (space, own) => {
+        hub.pass({ kind: 'presence', space });
+        if (own) peers.presence(space, hub.presence.own(space));
+      },
+    }),
+  );
+
+  const races = metrics.counter(
+    'session_sync_writes_unusual_total',
+    'Writes that lost a race or were read back',
+  );
+  const writer: Writer = createWriter({
+    store: postgresSpaceStore(database),
+    ids,
+    clock,
+    wait: (delayMs) => new Promise((resolve) => timers.after(delayMs, resolve)),
+    noticed: (what) => races.add(1, { what }),
+    committed: (batch) => {
+      for (const one of batch) {
+        hub.feeds.offer(one);
+        peers.events(one.space, one.epoch, one.events);
+      }
+    },
+  });
+
+  const app = sessionApp(
+    {
+      writer,
+      reads,
+      maker,
+      devices,
+      names: spaceNames(maker, ids, clock),
+      hub,
+      peers,
+      ids,
+      clock,
+      departed: () => {},
+    },
+    { poke: agentPoke(agent, log) },
+  );
+
+  const failed = (what: string) => (error: unknown) => log.warn({ err: error }, `${what} failed`);
+  const writing: Service = { id: 'writer', run: async () => {}, stop: () => writer.stop() };
+  const service = platform.lifecycle([
+    writing,
+    periodic('head check', {
+      everyMs: headCheckMs,
+      timers,
+      work: () => hub.feeds.checkHeads(),
+      failed: failed('the head check'),
+    }),
+    periodic('presence sweep', {
+      everyMs: presenceSweepMs,
+      timers,
+      work: () => hub.presence.sweep(),
+      failed: failed('the presence sweep'),
+    }),
+    periodic('presence announcement', {
+      everyMs: presenceAnnounceMs,
+      timers,
+      work: () => {
+        for (const space of hub.presence.ownSpaces()) peers.presence(space, hub.presence.own(space));
+      },
+      failed: failed('the presence announcement'),
+    }),
+    platform.server([syncImplementation(app)]),
+  ]);
+  return { service, log };
+};

@@ -1,0 +1,46 @@
+import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
+import type { Actor } from './event.ts';
+import type { Role, SpaceState } from './state.ts';
+
+/** A member comes, changes or goes (`role` null). */
+export interface ChangeMember {
+  readonly by: string;
+  readonly userId: string;
+  readonly role: Role | null;
+  readonly actor: Actor;
+  readonly nowMs: number;
+}
+
+const isLastOwner = (state: SpaceState, userId: string): boolean =>
+  state.roles.get(userId) === 'owner' &&
+  [...state.roles.values()].filter((role) => role === 'owner').length === 1;
+
+/** Adds a member or changes the role; owners only. Needs the roles of both people and of all owners. */
+export const changeMember = (state: SpaceState, command: ChangeMember): Decision<void> => {
+  const { userId, role, actor, nowMs } = command;
+  const denied = requireRole(state, command.by, 'owner');
+  if (denied) return denied;
+  if (state.kind === 'personal') return refuse('forbidden', 'A personal space has one member');
+  const before = state.roles.get(userId);
+  if (before === role) return unchanged(undefined);
+  if (role !== 'owner' && isLastOwner(state, userId)) return refuse('forbidden', 'A space keeps one owner');
+  return {
+    result: undefined,
+    events: [{ type: before ? 'member.changed' : 'member.added', actor, data: { userId, role } }],
+    writes: { members: [{ space: state.id, userId, role, joinedAtMs: nowMs }] },
+  };
+};
+
+/** Owners remove anybody, everybody may leave, the last owner stays. */
+export const removeMember = (state: SpaceState, command: ChangeMember): Decision<void> => {
+  const { by, userId, actor, nowMs } = command;
+  const denied = requireRole(state, by, by === userId ? 'viewer' : 'owner');
+  if (denied) return denied;
+  if (!state.roles.has(userId)) return refuse('not_found', 'There is no such member');
+  if (isLastOwner(state, userId)) return refuse('forbidden', 'A space keeps one owner');
+  return {
+    result: undefined,
+    events: [{ type: 'member.removed', actor, data: { userId } }],
+    writes: { members: [{ space: state.id, userId, role: null, joinedAtMs: nowMs }] },
+  };
+};

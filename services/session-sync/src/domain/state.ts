@@ -1,0 +1,244 @@
+/** What a member may do: viewers read, editors also write, owners also manage members. */
+export type Role = 'owner' | 'editor' | 'viewer';
+
+/** How a turn ended. */
+export type TurnOutcome = 'completed' | 'cancelled' | 'failed';
+
+/** A conversation as its row says. */
+export interface ConversationRow {
+  readonly id: string;
+  readonly space: string;
+  readonly title: string;
+  readonly parent: string | null;
+  readonly forkedAt: string | null;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  /** Id of the newest message. */
+  readonly head: string | null;
+  readonly count: number;
+  readonly offset: number;
+}
+
+/** A message as its row says. */
+export interface MessageRow {
+  readonly id: string;
+  readonly space: string;
+  readonly conversationId: string;
+  readonly role: 'user' | 'assistant';
+  readonly text: string;
+  readonly offset: number;
+  readonly timeMs: number;
+  /** Null for answers. */
+  readonly userId: string | null;
+  readonly platform: string;
+  readonly persona: string;
+  readonly turnId: string | null;
+  readonly clientMessageId: string | null;
+  readonly state: 'complete' | 'cancelled' | 'failed';
+  /** JSON texts. */
+  readonly attachments: string | null;
+  readonly meta: string | null;
+}
+
+/** A turn, and its end when there is one. */
+export interface TurnRow {
+  readonly id: string;
+  readonly space: string;
+  readonly conversationId: string;
+  readonly messageId: string;
+  readonly answerId: string;
+  readonly userId: string;
+  readonly persona: string;
+  readonly state: 'queued' | 'streaming' | 'ended';
+  readonly createdAtMs: number;
+  readonly startedOffset: number;
+  readonly outcome?: TurnOutcome | null | undefined;
+  readonly endOffset?: number | null | undefined;
+}
+
+/** The one end of a turn. */
+export interface TurnEndRow {
+  readonly space: string;
+  readonly turnId: string;
+  readonly outcome: TurnOutcome;
+  readonly offset: number;
+  readonly timeMs: number;
+}
+
+/** A document; a deleted one is kept as a tombstone with its last value. */
+export interface DocumentRow {
+  readonly space: string;
+  readonly collection: string;
+  readonly id: string;
+  readonly version: number;
+  /** JSON text. */
+  readonly value: string;
+  readonly hash: string;
+  readonly offset: number;
+  /** JSON text `{field path: {version, hlc}}`. */
+  readonly fields: string;
+  readonly deleted: boolean;
+  readonly updatedAtMs: number;
+  readonly clientTimeMs: number;
+}
+
+/** How far a device's mutations have got in a space. */
+export interface SeqRow {
+  readonly space: string;
+  readonly userId: string;
+  readonly device: string;
+  readonly lastSeq: number;
+}
+
+/** What became of one mutation, kept until it is acknowledged. */
+export interface ResultRow {
+  readonly space: string;
+  readonly userId: string;
+  readonly device: string;
+  readonly seq: number;
+  readonly hash: string;
+  /** JSON text of the MutationResult. */
+  readonly result: string;
+}
+
+/** Both sides of one conflict; the losing value is never thrown away. */
+export interface ConflictRow {
+  readonly id: string;
+  readonly space: string;
+  readonly collection: string;
+  readonly documentId: string;
+  /** Field path; empty for the whole document. */
+  readonly field: string;
+  readonly strategy: string;
+  readonly state: 'open' | 'settled' | 'resolved' | 'undone';
+  readonly winner: 'server' | 'client';
+  readonly serverValue: string | null;
+  readonly clientValue: string | null;
+  readonly baseVersion: number;
+  readonly serverVersion: number;
+  readonly userId: string;
+  readonly device: string;
+  readonly seq: number | null;
+  readonly createdAtMs: number;
+}
+
+/** A membership; `role` null ends it. */
+export interface MemberRow {
+  readonly space: string;
+  readonly userId: string;
+  readonly role: Role | null;
+  readonly joinedAtMs: number;
+}
+
+/** An installation of one person. */
+export interface DeviceRow {
+  readonly userId: string;
+  readonly id: string;
+  readonly platform: string;
+  readonly name: string;
+  readonly lastSeenMs: number;
+}
+
+/** The rows one decision changes. Several decisions of one flush add up; the last row of a key counts. */
+export interface Writes {
+  readonly conversations?: readonly ConversationRow[];
+  readonly messages?: readonly MessageRow[];
+  readonly turns?: readonly TurnRow[];
+  readonly turnEnds?: readonly TurnEndRow[];
+  readonly documents?: readonly DocumentRow[];
+  readonly seqs?: readonly SeqRow[];
+  readonly results?: readonly ResultRow[];
+  readonly conflicts?: readonly ConflictRow[];
+  readonly members?: readonly MemberRow[];
+  readonly devices?: readonly DeviceRow[];
+}
+
+/** Which rows of its space a decision looks at. */
+export interface Needs {
+  /** Roles of these people. */
+  readonly members?: readonly string[] | undefined;
+  /** All owners, to keep the last one. */
+  readonly owners?: boolean | undefined;
+  readonly clientMessage?: { readonly userId: string; readonly id: string } | undefined;
+  readonly conversation?: string | undefined;
+  readonly newestConversation?: boolean | undefined;
+  readonly turn?: string | undefined;
+  readonly documents?: readonly { readonly collection: string; readonly id: string }[] | undefined;
+  /** Its last seq, and the kept results from `fromSeq` on. */
+  readonly seq?: { readonly userId: string; readonly device: string; readonly fromSeq: number } | undefined;
+  readonly device?: { readonly userId: string; readonly id: string } | undefined;
+  /** Open conflicts of these documents. */
+  readonly openConflicts?: boolean | undefined;
+}
+
+/** What is known of one space while decisions are made: the rows asked for, as of one moment of the log. */
+export interface SpaceState {
+  readonly id: string;
+  readonly kind: 'personal' | 'team';
+  readonly title: string;
+  readonly epoch: string;
+  head: number;
+  readonly roles: Map<string, Role>;
+  readonly conversations: Map<string, ConversationRow>;
+  readonly messages: Map<string, MessageRow>;
+  readonly turns: Map<string, TurnRow>;
+  readonly documents: Map<string, DocumentRow>;
+  readonly seqs: Map<string, number>;
+  readonly results: Map<string, ResultRow>;
+  readonly devices: Map<string, DeviceRow>;
+  readonly conflicts: Map<string, ConflictRow>;
+}
+
+/** Key of a pair or triple in the maps of a state. */
+export const keyOf = (...parts: readonly (string | number)[]): string => parts.join('\u0000');
+
+/** A space as read, before its rows are put in. */
+export const emptyState = (
+  space: Pick<SpaceState, 'id' | 'kind' | 'title' | 'epoch' | 'head'>,
+): SpaceState => ({
+  ...space,
+  roles: new Map(),
+  conversations: new Map(),
+  messages: new Map(),
+  turns: new Map(),
+  documents: new Map(),
+  seqs: new Map(),
+  results: new Map(),
+  devices: new Map(),
+  conflicts: new Map(),
+});
+
+/** The newest conversation of those known. */
+export const newestConversation = (state: SpaceState): ConversationRow | undefined => {
+  let newest: ConversationRow | undefined;
+  for (const one of state.conversations.values())
+    if (
+      !newest ||
+      one.updatedAtMs > newest.updatedAtMs ||
+      (one.updatedAtMs === newest.updatedAtMs && one.id > newest.id)
+    )
+      newest = one;
+  return newest;
+};
+
+/** Puts what a decision wrote into the state, so that the next decision of the flush builds on it. */
+export const evolve = (state: SpaceState, events: number, writes: Writes): void => {
+  state.head += events;
+  for (const row of writes.conversations ?? []) state.conversations.set(row.id, row);
+  for (const row of writes.messages ?? [])
+    if (row.userId !== null && row.clientMessageId !== null)
+      state.messages.set(keyOf(row.userId, row.clientMessageId), row);
+  for (const row of writes.turns ?? []) state.turns.set(row.id, row);
+  for (const { turnId, outcome, offset } of writes.turnEnds ?? []) {
+    const turn = state.turns.get(turnId);
+    if (turn) state.turns.set(turnId, { ...turn, state: 'ended', outcome, endOffset: offset });
+  }
+  for (const row of writes.documents ?? []) state.documents.set(keyOf(row.collection, row.id), row);
+  for (const row of writes.seqs ?? []) state.seqs.set(keyOf(row.userId, row.device), row.lastSeq);
+  for (const row of writes.results ?? []) state.results.set(keyOf(row.userId, row.device, row.seq), row);
+  for (const row of writes.conflicts ?? []) state.conflicts.set(row.id, row);
+  for (const { userId, role } of writes.members ?? [])
+    if (role === null) state.roles.delete(userId);
+    else state.roles.set(userId, role);
+  for (const row of writes.devices ?? []) state.devices.set(keyOf(row.userId, row.id), row);
+};

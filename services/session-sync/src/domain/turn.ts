@@ -1,0 +1,118 @@
+import { type Decision, refuse, unchanged } from './decision.ts';
+import type { Actor, EventType } from './event.ts';
+import type { SpaceState, TurnOutcome } from './state.ts';
+
+/** The agent takes a turn up. */
+export interface StartTurn {
+  readonly turnId: string;
+  readonly actor: Actor;
+}
+
+/** Where the answer goes; `ended` when it is too late. */
+export interface TurnStarted {
+  readonly messageId: string;
+  readonly conversationId: string;
+  readonly offset: number;
+  readonly ended?: TurnOutcome | undefined;
+}
+
+/** `turn.started`, once: whoever comes again is told the same. */
+export const startTurn = (state: SpaceState, { turnId, actor }: StartTurn): Decision<TurnStarted> => {
+  const turn = state.turns.get(turnId);
+  if (!turn) return refuse('not_found', 'There is no such turn');
+  const place = { messageId: turn.answerId, conversationId: turn.conversationId };
+  if (turn.state === 'ended')
+    return unchanged({ ...place, offset: turn.startedOffset, ended: turn.outcome ?? 'failed' });
+  if (turn.state === 'streaming') return unchanged({ ...place, offset: turn.startedOffset });
+  const offset = state.head + 1;
+  return {
+    result: { ...place, offset },
+    events: [{ type: 'turn.started', actor, data: { turnId, ...place, persona: turn.persona } }],
+    writes: { turns: [{ ...turn, state: 'streaming', startedOffset: offset }] },
+  };
+};
+
+/** The turn's end and its answer. */
+export interface EndTurn {
+  readonly turnId: string;
+  readonly actor: Actor;
+  readonly outcome: TurnOutcome;
+  readonly text: string;
+  /** For programs; only with `failed`. */
+  readonly errorCode?: string | undefined;
+  /** Shown with the answer: model, offline, sources. */
+  readonly meta: Readonly<Record<string, unknown>>;
+  readonly nowMs: number;
+}
+
+/** How the turn ended: what was asked, or what somebody else said first. */
+export interface TurnEnded {
+  readonly outcome: TurnOutcome;
+  readonly offset: number;
+  readonly duplicate: boolean;
+}
+
+const eventOf: Record<TurnOutcome, EventType> = {
+  completed: 'message.completed',
+  cancelled: 'turn.cancelled',
+  failed: 'turn.failed',
+};
+
+/** Ends a turn exactly once; the answer becomes one message of its conversation. */
+export const endTurn = (state: SpaceState, command: EndTurn): Decision<TurnEnded> => {
+  const { turnId, actor, outcome, text, nowMs } = command;
+  const turn = state.turns.get(turnId);
+  if (!turn) return refuse('not_found', 'There is no such turn');
+  if (turn.state === 'ended')
+    return unchanged({ outcome: turn.outcome ?? 'failed', offset: turn.endOffset ?? 0, duplicate: true });
+  const conversation = state.conversations.get(turn.conversationId);
+  if (!conversation) return refuse('not_found', 'The conversation is gone');
+  const offset = state.head + 1;
+  const data = {
+    // Facts first: they never replace what identifies the answer.
+    ...command.meta,
+    turnId,
+    messageId: turn.answerId,
+    conversationId: turn.conversationId,
+    role: 'assistant',
+    text,
+    persona: turn.persona,
+    error: command.errorCode,
+  };
+  return {
+    result: { outcome, offset, duplicate: false },
+    events: [{ type: eventOf[outcome], actor, data }],
+    writes: {
+      turns: [{ ...turn, state: 'ended' }],
+      turnEnds: [{ space: state.id, turnId, outcome, offset, timeMs: nowMs }],
+      conversations: [
+        {
+          ...conversation,
+          updatedAtMs: Math.max(conversation.updatedAtMs, nowMs),
+          head: turn.answerId,
+          count: conversation.count + 1,
+          offset,
+        },
+      ],
+      messages: [
+        {
+          id: turn.answerId,
+          space: state.id,
+          conversationId: turn.conversationId,
+          role: 'assistant',
+          text,
+          offset,
+          timeMs: nowMs,
+          userId: null,
+          platform: actor.platform,
+          persona: turn.persona,
+          turnId,
+          clientMessageId: null,
+          state: outcome === 'completed' ? 'complete' : outcome,
+          attachments: null,
+          meta: Object.keys(command.meta).length === 0 ? null : JSON.stringify(command.meta),
+        },
+      ],
+    },
+  };
+};

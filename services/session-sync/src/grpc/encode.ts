@@ -1,0 +1,84 @@
+import type { syncV1 } from '@skein/contracts';
+import type { LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
+import type { PresentDevice } from '../app/live/presence.ts';
+import type { SpaceView } from '../app/ports.ts';
+import type { LoggedEvent } from '../domain/event.ts';
+import { requiredDevice } from './call.ts';
+
+/** Domain shapes as messages of the proto. */
+export const toSpace = (space: SpaceView): syncV1.Space => ({ ...space });
+
+export const toEvents = (events: readonly LoggedEvent[]): syncV1.LoggedEvent[] => [...events];
+
+const toPresent = ({ userId, device, sinceMs }: PresentDevice): syncV1.LiveResponse_PresentDevice => ({
+  userId,
+  device: { ...device },
+  sinceMs,
+});
+
+/** A frame of the live stream as its message. */
+export const toLiveResponse = (frame: LiveFrame): syncV1.LiveResponse => {
+  switch (frame.kind) {
+    case 'following': {
+      const { kind: _, turns, ...place } = frame;
+      return {
+        frame: {
+          $case: 'following',
+          value: {
+            ...place,
+            turns: turns.map(({ turnId, messageId, conversationId }) => ({
+              turnId,
+              messageId,
+              conversationId,
+            })),
+          },
+        },
+      };
+    }
+    case 'events':
+      return {
+        frame: {
+          $case: 'events',
+          value: { space: frame.space, epoch: frame.epoch, events: toEvents(frame.events) },
+        },
+      };
+    case 'tokens':
+      return { frame: { $case: 'tokens', value: { ...frame.tokens } } };
+    case 'presence':
+      return {
+        frame: { $case: 'presence', value: { space: frame.space, devices: frame.devices.map(toPresent) } },
+      };
+    case 'ephemeral':
+      return { frame: { $case: 'ephemeral', value: { space: frame.space, json: frame.json } } };
+    case 'lost':
+      return {
+        frame: { $case: 'lost', value: { space: frame.space, epoch: frame.epoch, head: frame.head } },
+      };
+  }
+};
+
+/** The commands of a live stream; a frame of a newer gateway that is not known here is passed over. */
+export async function* fromLiveRequests(
+  requests: AsyncIterable<syncV1.LiveRequest>,
+): AsyncGenerator<LiveCommand, void> {
+  for await (const { frame } of requests) {
+    switch (frame?.$case) {
+      case 'follow':
+      case 'typing':
+      case 'unfollow':
+      case 'detach':
+        yield { kind: frame.$case, ...frame.value } as LiveCommand;
+        break;
+      case 'attach':
+        yield {
+          kind: 'attach',
+          userId: frame.value.userId,
+          device: requiredDevice(frame.value.device),
+          spaces: frame.value.spaces,
+        };
+        break;
+      case undefined:
+        break;
+    }
+  }
+}
