@@ -5,6 +5,7 @@ import type { ConsulAgent, NatsServer } from '@skein/components';
 import { type EmbeddedPostgres, embeddedPostgres } from '@skein/postgres';
 import { lifecycle, type Service } from '@skein/service-kit';
 import { keptComponent } from './kept-component.ts';
+import { keptPostgres } from './kept-postgres.ts';
 import { assertFree, type PortPlan, portsOf, type ServiceName, serviceNames } from './ports.ts';
 import { loadSecrets, type Secrets } from './secrets.ts';
 import { takeDataDir } from './single-copy.ts';
@@ -101,6 +102,8 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
         // Every pool, a handful for people, and what replication of a pool during a restart needs.
         maxConnections: poolSize * serviceNames.length * instances + 20,
       });
+  const database =
+    postgres && keptPostgres(postgres, (line) => options.told('postgres', { kind: 'line', line }));
   const consul =
     mesh && !env['DISCOVERY_URL']
       ? keptComponent<ConsulAgent>(
@@ -213,7 +216,7 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
     assertPortsFree,
     together(
       'components',
-      [postgres, consul, nats, traces].filter((part) => part !== undefined),
+      [database, consul, nats, traces].filter((part) => part !== undefined),
     ),
     together('services', made),
   ];
