@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { embeddedPostgres, openDatabase } from '../src/index.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type EmbeddedPostgres, embeddedPostgres, openDatabase } from '../src/index.ts';
 import { silentLog } from './silent-log.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
@@ -8,7 +8,18 @@ let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 beforeAll(async () => {
   directory = await temporaryDirectory();
 });
+const servers: EmbeddedPostgres[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.stop();
+});
 afterAll(() => directory.remove());
+
+/** A server of one test; ended after it. */
+const serverIn = (name: string, settings = {}): EmbeddedPostgres => {
+  const server = embeddedPostgres({ dataDir: join(directory.path, name), settings });
+  servers.push(server);
+  return server;
+};
 
 const open = (url: string, waitMs: number, more: { allowDataLoss?: boolean } = {}, lines: string[] = []) =>
   openDatabase(
@@ -39,19 +50,18 @@ describe('a server that is away', () => {
   });
 
   it('is used as soon as it is there', async () => {
-    const server = embeddedPostgres({ dataDir: join(directory.path, 'late') });
+    const server = serverIn('late');
     const db = open(server.url, 30_000);
     const ready = db.run();
     await server.run();
     await ready;
     expect(await db.query('select 1 as one')).toEqual([{ one: 1 }]);
     await db.stop();
-    await server.stop();
   });
 });
 
 it('is refused at once when waiting cannot help, and a missing database after the wait', async () => {
-  const server = embeddedPostgres({ dataDir: join(directory.path, 'hopeless') });
+  const server = serverIn('hopeless');
   await server.run();
   await expect(open(server.url.replace('//skein@', '//other@'), 60_000).run()).rejects.toThrow(
     'refused the user',
@@ -59,17 +69,15 @@ it('is refused at once when waiting cannot help, and a missing database after th
   await expect(open(server.url.replace('/skein?', '/other?'), 100).run()).rejects.toThrow(
     'has no such database: create it, or check the name in DATABASE_URL',
   );
-  await server.stop();
 });
 
 it('refuses a server that acknowledges before it is safe on disk, unless that is allowed', async () => {
-  const server = embeddedPostgres({ dataDir: join(directory.path, 'unsafe'), settings: { fsync: 'off' } });
+  const server = serverIn('unsafe', { fsync: 'off' });
   await server.run();
   await expect(open(server.url, 1_000).run()).rejects.toThrow('runs with fsync off');
   const db = open(server.url, 1_000, { allowDataLoss: true });
   await db.run();
   await db.stop();
-  await server.stop();
 });
 
 it('says so when it is used before it runs', async () => {
