@@ -55,7 +55,8 @@ export const en = {
   stopped: 'Stopped',
   answerFailed: 'The answer broke off. Send your message again to get another one.',
   offlineAnswerer: 'Offline answerer',
-  offlineAnswererHint: 'No language model is configured: this answer comes from the built-in search over your own history.',
+  offlineAnswererHint:
+    'No language model is configured: this answer comes from the built-in search over your own history.',
 
   persona: 'Persona',
   memory: 'Memory',
@@ -76,7 +77,8 @@ export const en = {
   connectNow: 'Connect now',
   stoppedReplaced: 'This conversation was opened in another window of this device.',
   stoppedNotAllowed: 'The server does not allow this connection. Sign out and in again, or ask an operator.',
-  stoppedProtocol: 'This page and the server do not understand each other. Reload the page to get the current version.',
+  stoppedProtocol:
+    'This page and the server do not understand each other. Reload the page to get the current version.',
   useHere: 'Use it here',
   reload: 'Reload',
   outboxFull: 'You have {max} messages waiting. Connect before you write more.',

@@ -7,8 +7,14 @@ export const catalogues = { en, zh } as const satisfies Record<string, Catalogue
 export type Locale = keyof typeof catalogues;
 
 /** The text of a key with `{name}` filled in; a name without a value stays as it is. */
-export function translate(locale: Locale, key: MessageKey, values: Record<string, string | number> = {}): string {
-  return catalogues[locale][key].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+export function translate(
+  locale: Locale,
+  key: MessageKey,
+  values: Record<string, string | number> = {},
+): string {
+  return catalogues[locale][key].replace(/\{(\w+)\}/g, (whole, name: string) =>
+    String(values[name] ?? whole),
+  );
 }
 
 /** The first of the person's languages that the page speaks, else English. */
@@ -23,7 +29,12 @@ export function chooseLocale(wanted: readonly string[]): Locale {
 /** What to say about a fault: the catalogue's sentence with the next step, else the server's own. */
 export function explain(
   locale: Locale,
-  fault: { readonly code?: string; readonly detail?: string; readonly message?: string; readonly retryAfterMs?: number | undefined },
+  fault: {
+    readonly code?: string;
+    readonly detail?: string;
+    readonly message?: string;
+    readonly retryAfterMs?: number | undefined;
+  },
 ): string {
   const key = `error_${fault.code ?? ''}`;
   const seconds = Math.max(1, Math.ceil((fault.retryAfterMs ?? 5_000) / 1_000));

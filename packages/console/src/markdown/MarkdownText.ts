@@ -41,14 +41,18 @@ export default defineComponent({
         h('pre', { tabindex: 0 }, [h('code', block.text)]),
       ]);
     return () =>
-      h('div', { class: ['md', { 'md-streaming': props.streaming }] }, blocks(parseMarkdown(props.text), code));
+      h(
+        'div',
+        { class: ['md', { 'md-streaming': props.streaming }] },
+        blocks(parseMarkdown(props.text), code),
+      );
   },
 });
 
 type DrawCode = (block: Extract<Block, { kind: 'code' }>) => VNode;
 
 function blocks(all: readonly Block[], code: DrawCode): VNode[] {
-  return all.map((block) => {
+  return all.map((block): VNode => {
     switch (block.kind) {
       case 'paragraph':
         return h('p', inlines(block.parts));
@@ -77,7 +81,7 @@ function tight(item: readonly Block[], code: DrawCode): VNodeChild[] {
 }
 
 function inlines(parts: readonly Inline[]): VNodeChild[] {
-  return parts.map((part) => {
+  return parts.map((part): VNodeChild => {
     switch (part.kind) {
       case 'text':
         return part.text;
@@ -86,7 +90,11 @@ function inlines(parts: readonly Inline[]): VNodeChild[] {
       case 'break':
         return h('br');
       case 'link':
-        return h('a', { href: part.href, target: '_blank', rel: 'noopener noreferrer nofollow' }, inlines(part.parts));
+        return h(
+          'a',
+          { href: part.href, target: '_blank', rel: 'noopener noreferrer nofollow' },
+          inlines(part.parts),
+        );
       case 'strong':
       case 'em':
         return h(part.kind, inlines(part.parts));

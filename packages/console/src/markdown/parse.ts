@@ -11,7 +11,12 @@ export type Block =
   | { readonly kind: 'paragraph'; readonly parts: readonly Inline[] }
   | { readonly kind: 'heading'; readonly level: number; readonly parts: readonly Inline[] }
   | { readonly kind: 'code'; readonly language: string; readonly text: string; readonly open: boolean }
-  | { readonly kind: 'list'; readonly ordered: boolean; readonly start: number; readonly items: readonly (readonly Block[])[] }
+  | {
+      readonly kind: 'list';
+      readonly ordered: boolean;
+      readonly start: number;
+      readonly items: readonly (readonly Block[])[];
+    }
   | { readonly kind: 'quote'; readonly blocks: readonly Block[] }
   | { readonly kind: 'rule' };
 
@@ -125,16 +130,21 @@ function inlineAt(text: string, at: number, depth: number): Found | undefined {
   const pattern = patterns[first];
   if (pattern === undefined) return undefined;
   // Underscores and addresses inside words are part of the word.
-  if ((first === '_' || first === 'h') && /[\p{L}\p{N}_]/u.test(text[at - 1] ?? '') && !isWide(text[at - 1])) return undefined;
+  if ((first === '_' || first === 'h') && /[\p{L}\p{N}_]/u.test(text[at - 1] ?? '') && !isWide(text[at - 1]))
+    return undefined;
   pattern.lastIndex = at;
   const match = pattern.exec(text);
   if (match === null) return undefined;
   const length = match[0].length;
-  if (first === '`') return { part: { kind: 'code', text: (match[2] ?? '').replace(/^ (.*) $/, '$1') }, length };
-  if (first === 'h') return { part: { kind: 'link', href: match[0], parts: [{ kind: 'text', text: match[0] }] }, length };
+  if (first === '`')
+    return { part: { kind: 'code', text: (match[2] ?? '').replace(/^ (.*) $/, '$1') }, length };
+  if (first === 'h')
+    return { part: { kind: 'link', href: match[0], parts: [{ kind: 'text', text: match[0] }] }, length };
   if (first === '[') {
     const href = safeHref(match[2] ?? '');
-    const parts = parseInline(match[1] ?? '', depth + 1).map((p) => (p.kind === 'link' ? { kind: 'text' as const, text: p.href } : p));
+    const parts = parseInline(match[1] ?? '', depth + 1).map((p) =>
+      p.kind === 'link' ? { kind: 'text' as const, text: p.href } : p,
+    );
     return href === undefined ? undefined : { part: { kind: 'link', href, parts }, length };
   }
   const kind = (match[1] ?? '').length === 2 ? 'strong' : 'em';
@@ -161,7 +171,11 @@ function startsBlock(line: string, depth: number): boolean {
   return depth < depthMax && (quote.test(line) || bullet.test(line));
 }
 
-function takeWhile(lines: readonly string[], from: number, keep: (line: string) => boolean): readonly string[] {
+function takeWhile(
+  lines: readonly string[],
+  from: number,
+  keep: (line: string) => boolean,
+): readonly string[] {
   const end = lines.findIndex((line, i) => i >= from && !keep(line));
   return lines.slice(from, end < 0 ? lines.length : end);
 }
@@ -181,7 +195,8 @@ function readList(lines: readonly string[], from: number, depth: number): { bloc
       items.push([own[4] ?? '']);
     } else if (line.trim() === '') {
       const after = lines[at + 1] ?? '';
-      const goesOn = after.startsWith(' '.repeat(indent + 2)) || (bullet.exec(after)?.[1] ?? '-').length === indent;
+      const goesOn =
+        after.startsWith(' '.repeat(indent + 2)) || (bullet.exec(after)?.[1] ?? '-').length === indent;
       if (after.trim() === '' || !goesOn) break;
       items.at(-1)?.push('');
     } else if (depthHere > indent + 1) {
@@ -190,5 +205,8 @@ function readList(lines: readonly string[], from: number, depth: number): { bloc
     else items.at(-1)?.push(line);
   }
   const blocks = items.map((item) => parseMarkdown(item.join('\n'), depth + 1));
-  return { block: { kind: 'list', ordered, start: Number(first?.[3] ?? 1), items: blocks }, taken: Math.max(1, at - from) };
+  return {
+    block: { kind: 'list', ordered, start: Number(first?.[3] ?? 1), items: blocks },
+    taken: Math.max(1, at - from),
+  };
 }

@@ -43,7 +43,11 @@ export function createApi(fetch: Fetch, tokens: Pick<Tokens, 'access'>): Api {
       const body = fields(await call({ method: 'GET', path: '/v1/personas' }));
       return list(body['items']).map((raw) => {
         const item = fields(raw);
-        return { id: str(item['id']), name: str(item['name']) || str(item['id']), description: str(item['description']) };
+        return {
+          id: str(item['id']),
+          name: str(item['name']) || str(item['id']),
+          description: str(item['description']),
+        };
       });
     },
     turn: async (turnId) => {
@@ -51,7 +55,10 @@ export function createApi(fetch: Fetch, tokens: Pick<Tokens, 'access'>): Api {
       return { id: turnId, state: str(body['state']), text: str(body['text']) };
     },
     messages: async (space, conversationId, cursor) => {
-      const query = new URLSearchParams({ limit: String(pageSize), ...(cursor === undefined ? {} : { cursor }) });
+      const query = new URLSearchParams({
+        limit: String(pageSize),
+        ...(cursor === undefined ? {} : { cursor }),
+      });
       const path = `/v1/spaces/${part(space)}/conversations/${part(conversationId)}/messages?${query}`;
       return readMessagePage(await call({ method: 'GET', path }));
     },

@@ -19,7 +19,13 @@ export class Problem extends Error {
   readonly retryAfterMs: number | undefined;
   readonly errors: readonly FieldProblem[];
 
-  constructor(code: string, status: number, detail: string, retryable: boolean, more: { retryAfterMs?: number; errors?: readonly FieldProblem[] } = {}) {
+  constructor(
+    code: string,
+    status: number,
+    detail: string,
+    retryable: boolean,
+    more: { retryAfterMs?: number; errors?: readonly FieldProblem[] } = {},
+  ) {
     super(`${code}: ${detail}`);
     this.code = code;
     this.status = status;
@@ -47,7 +53,10 @@ export async function readProblem(response: Response): Promise<Problem> {
     typeof body['retryable'] === 'boolean' ? body['retryable'] : busy,
     {
       ...(retryAfterMs > 0 ? { retryAfterMs } : {}),
-      errors: list(body['errors']).map((e) => ({ path: str(fields(e)['path']), message: str(fields(e)['message']) })),
+      errors: list(body['errors']).map((e) => ({
+        path: str(fields(e)['path']),
+        message: str(fields(e)['message']),
+      })),
     },
   );
 }

@@ -72,7 +72,10 @@ export function createTokens(deps: {
   const adopt = (raw: unknown): Access => {
     const body = fields(raw);
     keep(str(body['refreshToken']));
-    held = { token: str(body['accessToken']), expiresAtMs: deps.clock.now() + num(body['expiresIn']) * 1_000 };
+    held = {
+      token: str(body['accessToken']),
+      expiresAtMs: deps.clock.now() + num(body['expiresIn']) * 1_000,
+    };
     return held;
   };
   const enter = async (path: string, body: Record<string, unknown>): Promise<User> => {
@@ -116,7 +119,8 @@ export function createTokens(deps: {
       await send(deps.fetch, { method: 'POST', path: '/v1/auth/logout', body: { everywhere }, token });
     },
     access: ({ fresh }) => {
-      if (!fresh && held !== undefined && held.expiresAtMs - marginMs > deps.clock.now()) return Promise.resolve(held);
+      if (!fresh && held !== undefined && held.expiresAtMs - marginMs > deps.clock.now())
+        return Promise.resolve(held);
       refreshing ??= refresh().finally(() => {
         refreshing = undefined;
       });

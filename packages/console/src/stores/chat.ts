@@ -43,7 +43,9 @@ export const useChat = defineStore('chat', () => {
     Object.keys(state.value.turns).find((id) => state.value.turns[id]?.conversationId === current.value),
   );
   const settings = computed(() => sessionSettings(space.value));
-  const persona = computed(() => pendingPersona.value ?? settings.value.persona ?? personas.value[0]?.id ?? '');
+  const persona = computed(
+    () => pendingPersona.value ?? settings.value.persona ?? personas.value[0]?.id ?? '',
+  );
   const memory = computed(() => pendingMemory.value ?? settings.value.memoryEnabled);
   const personaName = (id: string): string => personas.value.find((p) => p.id === id)?.name ?? id;
 

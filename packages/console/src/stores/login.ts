@@ -37,7 +37,8 @@ export const useLogin = defineStore('login', () => {
     }
   };
 
-  const signIn = async (email: string, password: string): Promise<void> => enter(await tokens.login(email, password));
+  const signIn = async (email: string, password: string): Promise<void> =>
+    enter(await tokens.login(email, password));
   const signUp = async (email: string, password: string, displayName: string): Promise<void> =>
     enter(await tokens.register(email, password, displayName));
   const signOut = async (): Promise<void> => {

@@ -35,7 +35,8 @@ export const usePreferences = defineStore('preferences', () => {
   };
 
   /** The text of a key in the chosen language. */
-  const t = (key: MessageKey, values?: Record<string, string | number>): string => translate(locale.value, key, values);
+  const t = (key: MessageKey, values?: Record<string, string | number>): string =>
+    translate(locale.value, key, values);
   /** What to say about a fault, with the next step. */
   const why = (fault: unknown): string => explain(locale.value, fault as Parameters<typeof explain>[1]);
 

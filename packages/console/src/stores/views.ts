@@ -17,7 +17,9 @@ export function titleOf(conversation: Conversation): string {
 /** What waits to be sent in the open conversation. */
 export function shownOutbox(outbox: Outbox, conversationId: string | undefined, draft: string): Outbox {
   return outbox.filter((entry) =>
-    'draft' in entry.target ? conversationId === undefined && entry.target.draft === draft : entry.target.conversationId === conversationId,
+    'draft' in entry.target
+      ? conversationId === undefined && entry.target.draft === draft
+      : entry.target.conversationId === conversationId,
   );
 }
 

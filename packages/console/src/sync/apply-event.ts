@@ -16,7 +16,9 @@ export function applyEvent(state: SessionState, space: string, event: SyncEvent)
   switch (event.type) {
     case 'message.created': {
       const created = message();
-      const next = withSpace(state, space, (s) => withConversation(s, conversationId, (c) => putMessage(c, created)));
+      const next = withSpace(state, space, (s) =>
+        withConversation(s, conversationId, (c) => putMessage(c, created)),
+      );
       if (created.clientMessageId === undefined) return next;
       return { ...next, outbox: remove(next.outbox, created.clientMessageId) };
     }
@@ -79,7 +81,11 @@ export function applyEvent(state: SessionState, space: string, event: SyncEvent)
 }
 
 /** The state with one document replaced. */
-export function putDocument(state: SessionState, space: string, document: ReturnType<typeof readDocument>): SessionState {
+export function putDocument(
+  state: SessionState,
+  space: string,
+  document: ReturnType<typeof readDocument>,
+): SessionState {
   const key = documentKey(document.collection, document.id);
   return withSpace(state, space, (s) => ({ ...s, documents: { ...s.documents, [key]: document } }));
 }

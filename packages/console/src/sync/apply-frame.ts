@@ -40,14 +40,18 @@ export function applyFrame(state: SessionState, frame: ServerFrame, atMs: number
     case 'check': {
       const position = state.spaces[frame.space]?.position;
       const same = position?.epoch === frame.epoch && position.offset === frame.offset;
-      return same ? withEffect(state, { kind: 'check', space: frame.space, stateHash: frame.stateHash }) : plain(state);
+      return same
+        ? withEffect(state, { kind: 'check', space: frame.space, stateHash: frame.stateHash })
+        : plain(state);
     }
     case 'sync_response': {
       const put = frame.documents.reduce((s, document) => putDocument(s, frame.space, document), state);
       return plain(
         withSpace(put, frame.space, (space) => {
           const gone = new Set(frame.gone.map((g) => documentKey(g.collection, g.id)));
-          const documents = Object.fromEntries(Object.entries(space.documents).filter(([key]) => !gone.has(key)));
+          const documents = Object.fromEntries(
+            Object.entries(space.documents).filter(([key]) => !gone.has(key)),
+          );
           return { ...space, documents };
         }),
       );

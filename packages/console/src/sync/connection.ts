@@ -1,7 +1,7 @@
 import { decodeFrame, timeMs } from './decode.ts';
 import type { ClientFrame, Fields, ServerFrame, WelcomeFrame } from './frames.ts';
 import { type Clock, type GetAccess, type OpenSocket, SignInNeeded, type Socket } from './ports.ts';
-import { type Requests, createRequests } from './requests.ts';
+import { createRequests, type Requests } from './requests.ts';
 import { afterClose, jitteredMs, type StopReason } from './retry.ts';
 
 /** How the page stands to the server right now. */
@@ -103,12 +103,14 @@ export function createConnection(deps: ConnectionDeps): Connection {
     drop();
     if (steady) attempt = 0;
     const next = afterClose(code, reason, attempt, deps.random());
-    if (next.kind === 'stop') return halt(next.why);
-    if (next.kind === 'retry') return retryIn(next.afterMs);
+    if (next.kind === 'stop') halt(next.why);
+    else if (next.kind === 'retry') retryIn(next.afterMs);
     // 4001 straight after a fresh token: another one will not help.
-    if (renewed && !steady) return halt('sign_in');
-    wantFresh = true;
-    retryIn(jitteredMs(attempt, deps.random()));
+    else if (renewed && !steady) halt('sign_in');
+    else {
+      wantFresh = true;
+      retryIn(jitteredMs(attempt, deps.random()));
+    }
   };
 
   function connect(): void {

@@ -39,7 +39,8 @@ export function decodeFrame(text: string): ServerFrame | undefined {
       return { type: 'event', space: f['space'], epoch: str(f['epoch']), offset: num(f['offset']), event };
     }
     case 'token':
-      if (!isStr(f['space']) || !isStr(f['turnId']) || !isStr(f['messageId']) || !isStr(f['text'])) return undefined;
+      if (!isStr(f['space']) || !isStr(f['turnId']) || !isStr(f['messageId']) || !isStr(f['text']))
+        return undefined;
       return {
         type: 'token',
         space: f['space'],
@@ -75,7 +76,10 @@ export function decodeFrame(text: string): ServerFrame | undefined {
         space: str(f['space']),
         offset: num(f['offset']),
         documents: list(f['documents']).map(readDocument),
-        gone: list(f['gone']).map((g) => ({ collection: str(fields(g)['collection']), id: str(fields(g)['id']) })),
+        gone: list(f['gone']).map((g) => ({
+          collection: str(fields(g)['collection']),
+          id: str(fields(g)['id']),
+        })),
       };
     case 'subscribed':
       return { type: 'subscribed', stream: streamStart(f) };

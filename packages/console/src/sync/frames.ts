@@ -98,14 +98,44 @@ export type ServerFrame =
   | SnapshotFrame
   | TokenFrame
   | ErrorFrame
-  | { readonly type: 'event'; readonly space: string; readonly epoch: string; readonly offset: number; readonly event: SyncEvent }
-  | { readonly type: 'check'; readonly space: string; readonly epoch: string; readonly offset: number; readonly stateHash: string }
-  | { readonly type: 'sync_response'; readonly space: string; readonly offset: number; readonly documents: readonly Document[]; readonly gone: readonly { readonly collection: string; readonly id: string }[] }
+  | {
+      readonly type: 'event';
+      readonly space: string;
+      readonly epoch: string;
+      readonly offset: number;
+      readonly event: SyncEvent;
+    }
+  | {
+      readonly type: 'check';
+      readonly space: string;
+      readonly epoch: string;
+      readonly offset: number;
+      readonly stateHash: string;
+    }
+  | {
+      readonly type: 'sync_response';
+      readonly space: string;
+      readonly offset: number;
+      readonly documents: readonly Document[];
+      readonly gone: readonly { readonly collection: string; readonly id: string }[];
+    }
   | { readonly type: 'subscribed'; readonly stream: StreamStart }
   | { readonly type: 'unsubscribed'; readonly space: string; readonly reason: string }
   | { readonly type: 'presence'; readonly space: string; readonly devices: readonly PresentDevice[] }
-  | { readonly type: 'typing'; readonly space: string; readonly conversationId: string; readonly user: string; readonly device: string }
-  | { readonly type: 'status'; readonly kind: string; readonly id: string; readonly state: string; readonly label: string }
+  | {
+      readonly type: 'typing';
+      readonly space: string;
+      readonly conversationId: string;
+      readonly user: string;
+      readonly device: string;
+    }
+  | {
+      readonly type: 'status';
+      readonly kind: string;
+      readonly id: string;
+      readonly state: string;
+      readonly label: string;
+    }
   | { readonly type: 'result'; readonly id: string; readonly fields: Fields }
   | { readonly type: 'pong' };
 

@@ -46,7 +46,8 @@ export function readMessage(data: Fields, eventMs: number): ChatMessage {
 /** The conversation with one message put in or replaced. A known one keeps its place. */
 export function putMessage(conversation: Conversation, message: ChatMessage): Conversation {
   const at = conversation.messages.findLastIndex((known) => known.id === message.id);
-  const messages = at < 0 ? inOrder([...conversation.messages, message]) : conversation.messages.with(at, message);
+  const messages =
+    at < 0 ? inOrder([...conversation.messages, message]) : conversation.messages.with(at, message);
   return {
     ...conversation,
     messages,
@@ -87,8 +88,14 @@ export function mergePage(conversation: Conversation, page: MessagePage, newest:
 
 /** The server's final text wins over ours, but a list may not say "offline" where the event did. */
 function settled(ours: ChatMessage, theirs: ChatMessage | undefined): ChatMessage {
-  if (theirs === undefined || (ours.state === 'streaming' && theirs.text.length < ours.text.length)) return ours;
-  return { ...ours, ...theirs, offline: ours.offline || theirs.offline, edited: ours.edited || theirs.edited };
+  if (theirs === undefined || (ours.state === 'streaming' && theirs.text.length < ours.text.length))
+    return ours;
+  return {
+    ...ours,
+    ...theirs,
+    offline: ours.offline || theirs.offline,
+    edited: ours.edited || theirs.edited,
+  };
 }
 
 function inOrder(messages: readonly ChatMessage[]): readonly ChatMessage[] {

@@ -134,7 +134,11 @@ export interface Applied {
 }
 
 /** The state with one space changed; a missing one starts empty. */
-export function withSpace(state: SessionState, id: string, change: (space: SpaceState) => SpaceState): SessionState {
+export function withSpace(
+  state: SessionState,
+  id: string,
+  change: (space: SpaceState) => SpaceState,
+): SessionState {
   return { ...state, spaces: { ...state.spaces, [id]: change(state.spaces[id] ?? emptySpace) } };
 }
 

@@ -32,7 +32,12 @@ export function nextToSend(outbox: Outbox): OutboxEntry | undefined {
 }
 
 /** The outbox with one entry in another state. */
-export function mark(outbox: Outbox, clientMessageId: string, state: OutboxEntry['state'], errorCode?: string): Outbox {
+export function mark(
+  outbox: Outbox,
+  clientMessageId: string,
+  state: OutboxEntry['state'],
+  errorCode?: string,
+): Outbox {
   return outbox.map((entry) => {
     if (entry.clientMessageId !== clientMessageId) return entry;
     const { errorCode: _old, ...rest } = entry;
@@ -48,7 +53,9 @@ export function interrupted(outbox: Outbox): Outbox {
 /** The conversation a draft stood for exists now: everything written for it goes there. */
 export function resolveDraft(outbox: Outbox, draft: string, conversationId: string): Outbox {
   return outbox.map((entry) =>
-    'draft' in entry.target && entry.target.draft === draft ? { ...entry, target: { conversationId } } : entry,
+    'draft' in entry.target && entry.target.draft === draft
+      ? { ...entry, target: { conversationId } }
+      : entry,
   );
 }
 

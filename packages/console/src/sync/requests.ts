@@ -39,7 +39,11 @@ export interface Requests {
 }
 
 /** Requests over a way to send. `newId` makes frame ids. */
-export function createRequests(deps: { clock: Clock; newId: () => string; send: (frame: ClientFrame) => void }): Requests {
+export function createRequests(deps: {
+  clock: Clock;
+  newId: () => string;
+  send: (frame: ClientFrame) => void;
+}): Requests {
   const pending = new Map<string, Pending>();
   const settle = (id: string): Pending | undefined => {
     const found = pending.get(id);
@@ -66,7 +70,8 @@ export function createRequests(deps: { clock: Clock; newId: () => string; send: 
       if (frame.type === 'error' && frame.id !== undefined) settle(frame.id)?.reject(toError(frame));
     },
     abandon: () => {
-      for (const id of [...pending.keys()]) settle(id)?.reject(new CommandError('unavailable', 'Connection lost', true));
+      for (const id of [...pending.keys()])
+        settle(id)?.reject(new CommandError('unavailable', 'Connection lost', true));
     },
   };
 }

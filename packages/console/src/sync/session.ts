@@ -3,9 +3,18 @@ import { loadCache, loadOutbox, saveCache, saveOutbox } from './cache.ts';
 import { type Connection, createConnection, type Link } from './connection.ts';
 import { str } from './decode.ts';
 import type { ServerFrame } from './frames.ts';
-import { mergePage, type MessagePage } from './messages.ts';
+import { type MessagePage, mergePage } from './messages.ts';
 import { type Effect, type SessionState, withConversation, withSpace } from './model.ts';
-import { enqueue, interrupted, mark, nextToSend, type OutboxEntry, remove, resolveDraft, type Target } from './outbox.ts';
+import {
+  enqueue,
+  interrupted,
+  mark,
+  nextToSend,
+  type OutboxEntry,
+  remove,
+  resolveDraft,
+  type Target,
+} from './outbox.ts';
 import type { Clock, GetAccess, KeyValue, OpenSocket } from './ports.ts';
 import { CommandError, readAccepted } from './requests.ts';
 import { jitteredMs } from './retry.ts';
@@ -173,7 +182,8 @@ export function createSession(deps: SessionDeps): Session {
   }
 
   async function deliver(entry: OutboxEntry): Promise<void> {
-    const conversationId = 'draft' in entry.target ? await make(entry.target.draft, entry.text) : entry.target.conversationId;
+    const conversationId =
+      'draft' in entry.target ? await make(entry.target.draft, entry.text) : entry.target.conversationId;
     const result = await connection.requests.ask({
       type: 'message',
       space: here(),
@@ -270,7 +280,10 @@ export function createSession(deps: SessionDeps): Session {
           withConversation(s, conversationId, (c) => mergePage(c, page, !older)),
         );
         const arrived = new Set(page.items.map((item) => str(item.clientMessageId)));
-        set({ ...merged, outbox: merged.outbox.filter((e) => e.state !== 'sent' || !arrived.has(e.clientMessageId)) });
+        set({
+          ...merged,
+          outbox: merged.outbox.filter((e) => e.state !== 'sent' || !arrived.has(e.clientMessageId)),
+        });
       } finally {
         loading.delete(conversationId);
       }

@@ -53,7 +53,12 @@ export function startTurn(
 }
 
 /** Ends a turn: its message's text is final and later tokens are ignored. */
-export function endTurn(state: SessionState, space: string, conversationId: string, message: ChatMessage): SessionState {
+export function endTurn(
+  state: SessionState,
+  space: string,
+  conversationId: string,
+  message: ChatMessage,
+): SessionState {
   const turnId = message.turnId ?? '';
   const { [turnId]: _ended, ...turns } = state.turns;
   const known = findMessage(state, space, conversationId, message.id);
@@ -62,7 +67,9 @@ export function endTurn(state: SessionState, space: string, conversationId: stri
     timeMs: known?.timeMs ?? message.timeMs,
     persona: message.persona || (known?.persona ?? ''),
   };
-  const next = withSpace(state, space, (s) => withConversation(s, conversationId, (c) => putMessage(c, shown)));
+  const next = withSpace(state, space, (s) =>
+    withConversation(s, conversationId, (c) => putMessage(c, shown)),
+  );
   const ended = turnId === '' || state.ended.includes(turnId) ? state.ended : [...state.ended, turnId];
   return { ...next, turns, ended: ended.slice(-endedTurnsMax) };
 }
@@ -75,7 +82,12 @@ export function applyTurnReading(state: SessionState, reading: TurnReading): Ses
   if (known === undefined) return state;
   const end = ({ done: 'complete', cancelled: 'cancelled', failed: 'failed' } as const)[reading.state];
   if (end !== undefined) {
-    return endTurn(state, turn.space, turn.conversationId, { ...known, text: reading.text, state: end, turnId: reading.id });
+    return endTurn(state, turn.space, turn.conversationId, {
+      ...known,
+      text: reading.text,
+      state: end,
+      turnId: reading.id,
+    });
   }
   const points = codePoints(reading.text);
   if (points <= turn.points) return state;
@@ -84,7 +96,12 @@ export function applyTurnReading(state: SessionState, reading: TurnReading): Ses
 
 function putTurn(
   state: SessionState,
-  ids: { readonly space: string; readonly conversationId: string; readonly turnId: string; readonly messageId: string },
+  ids: {
+    readonly space: string;
+    readonly conversationId: string;
+    readonly turnId: string;
+    readonly messageId: string;
+  },
   message: ChatMessage,
   points: number,
 ): SessionState {
@@ -96,12 +113,21 @@ function putTurn(
     connection: state.connection,
     label: state.turns[ids.turnId]?.label ?? '',
   };
-  const next = withSpace(state, ids.space, (s) => withConversation(s, ids.conversationId, (c) => putMessage(c, message)));
+  const next = withSpace(state, ids.space, (s) =>
+    withConversation(s, ids.conversationId, (c) => putMessage(c, message)),
+  );
   return { ...next, turns: { ...state.turns, [ids.turnId]: turn } };
 }
 
-function findMessage(state: SessionState, space: string, conversationId: string, id: string): ChatMessage | undefined {
-  return state.spaces[space]?.conversations[conversationId]?.messages.findLast((message) => message.id === id);
+function findMessage(
+  state: SessionState,
+  space: string,
+  conversationId: string,
+  id: string,
+): ChatMessage | undefined {
+  return state.spaces[space]?.conversations[conversationId]?.messages.findLast(
+    (message) => message.id === id,
+  );
 }
 
 function streamingMessage(id: string, turnId: string, timeMs: number, persona: string): ChatMessage {

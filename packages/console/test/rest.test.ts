@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import { createApi } from '../src/rest/api.ts';
+import type { Fetch } from '../src/rest/http.ts';
+import { Problem } from '../src/rest/problem.ts';
+import { createTokens, type Exclusive } from '../src/rest/tokens.ts';
+import { SignInNeeded } from '../src/sync/ports.ts';
+import { countingIds, FakeClock, memoryStorage } from './fakes.ts';
+
+const alone: Exclusive = (run) => run();
+const answer = (status: number, body: unknown): Response => new Response(JSON.stringify(body), { status });
+const login = (n: number) => ({
+  user: { id: 'u1', email: 'a@b.c' },
+  accessToken: `a${n}`,
+  refreshToken: `r${n}`,
+  expiresIn: 900,
+});
+
+function rig(reply: (path: string, init: RequestInit) => Response | Promise<Response>) {
+  const clock = new FakeClock();
+  const storage = memoryStorage();
+  const calls: { path: string; headers: Record<string, string>; body: string }[] = [];
+  const fetch: Fetch = async (path, init) => {
+    calls.push({ path, headers: init.headers as Record<string, string>, body: String(init.body ?? '') });
+    return reply(path, init);
+  };
+  const tokens = createTokens({ fetch, storage, clock, newId: countingIds(), exclusive: alone });
+  return { clock, storage, calls, tokens, api: createApi(fetch, tokens) };
+}
+
+describe('tokens', () => {
+  it('keep the refresh token and never the access token', async () => {
+    const r = rig(() => answer(200, login(1)));
+    await r.tokens.login('a@b.c', 'secret-pass');
+    const kept = [...r.storage.values.values()].join();
+    expect(kept).toContain('r1');
+    expect(kept).not.toContain('a1');
+    expect(kept).not.toContain('secret-pass');
+  });
+
+  it('are used until shortly before their end, then refreshed', async () => {
+    let n = 0;
+    const r = rig(() => answer(200, login(++n)));
+    await r.tokens.login('a@b.c', 'x');
+    expect((await r.tokens.access({ fresh: false })).token).toBe('a1');
+    await r.clock.advance(880_000);
+    expect((await r.tokens.access({ fresh: false })).token).toBe('a2');
+    expect(JSON.parse(r.calls[1]?.body ?? '')).toEqual({ refreshToken: 'r1' });
+  });
+
+  it('are refreshed once for callers at the same time', async () => {
+    let n = 0;
+    const r = rig(() => answer(200, login(++n)));
+    await r.tokens.login('a@b.c', 'x');
+    await Promise.all([r.tokens.access({ fresh: true }), r.tokens.access({ fresh: true })]);
+    expect(r.calls).toHaveLength(2);
+  });
+
+  it('ask again with the same idempotency key when the answer to a refresh was lost', async () => {
+    let lost = true;
+    const r = rig((path) => {
+      if (path.endsWith('/refresh') && lost) throw new TypeError('network');
+      return answer(200, login(1));
+    });
+    await r.tokens.login('a@b.c', 'x');
+    await expect(r.tokens.access({ fresh: true })).rejects.toMatchObject({ code: 'network' });
+    lost = false;
+    await r.tokens.access({ fresh: true });
+    expect(r.calls[1]?.headers['idempotency-key']).toBe(r.calls[2]?.headers['idempotency-key']);
+    await r.tokens.access({ fresh: true });
+    expect(r.calls[3]?.headers['idempotency-key']).not.toBe(r.calls[2]?.headers['idempotency-key']);
+  });
+
+  it('are forgotten when the refresh is refused, and kept when the service is only away', async () => {
+    let status = 503;
+    const r = rig((path) => (path.endsWith('/refresh') ? answer(status, {}) : answer(200, login(1))));
+    await r.tokens.login('a@b.c', 'x');
+    await expect(r.tokens.access({ fresh: true })).rejects.toBeInstanceOf(Problem);
+    expect(r.tokens.kept).toBe(true);
+    status = 401;
+    await expect(r.tokens.access({ fresh: true })).rejects.toBeInstanceOf(SignInNeeded);
+    expect(r.tokens.kept).toBe(false);
+  });
+
+  it('are forgotten here at sign-out even when the server is away', async () => {
+    const r = rig((path) => {
+      if (path.endsWith('/logout')) throw new TypeError('network');
+      return answer(200, login(1));
+    });
+    await r.tokens.login('a@b.c', 'x');
+    await expect(r.tokens.logout(false)).rejects.toBeInstanceOf(Problem);
+    expect(r.tokens.kept).toBe(false);
+  });
+});
+
+describe('a call', () => {
+  it('is tried again once with a fresh token after a 401', async () => {
+    let n = 0;
+    const r = rig((path, init) => {
+      if (!path.startsWith('/v1/me')) return answer(200, login(++n));
+      const header = (init.headers as Record<string, string>)['authorization'];
+      return header === 'Bearer a1'
+        ? answer(401, { code: 'token_expired' })
+        : answer(200, { id: 'u1', email: 'a@b.c' });
+    });
+    await r.tokens.login('a@b.c', 'x');
+    expect(await r.api.me()).toEqual({ id: 'u1', email: 'a@b.c', displayName: 'a@b.c' });
+  });
+
+  it('rejects with the problem the server states', async () => {
+    const problem = {
+      code: 'invalid_request',
+      detail: 'Not so',
+      retryable: false,
+      errors: [{ path: 'email', message: 'is no address' }],
+    };
+    const r = rig(() => answer(400, problem));
+    await expect(r.tokens.register('x', 'y', '')).rejects.toMatchObject({ status: 400, ...problem });
+  });
+
+  it('makes a problem of a page some proxy sent', async () => {
+    const r = rig(() => new Response('<html>', { status: 502 }));
+    await expect(r.tokens.login('x', 'y')).rejects.toMatchObject({ code: 'unavailable', retryable: true });
+  });
+
+  it('names a new conversation by an idempotency key, so that it is made once', async () => {
+    const r = rig((path) =>
+      path.startsWith('/v1/spaces') ? answer(201, { id: 'c9' }) : answer(200, login(1)),
+    );
+    await r.tokens.login('a@b.c', 'x');
+    expect(await r.api.createConversation('personal', 'Plans', 'key-1')).toBe('c9');
+    expect(r.calls[1]).toMatchObject({
+      path: '/v1/spaces/personal/conversations',
+      body: '{"title":"Plans"}',
+    });
+    expect(r.calls[1]?.headers['idempotency-key']).toBe('key-1');
+  });
+});
