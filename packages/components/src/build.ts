@@ -1,9 +1,9 @@
-import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Component, GoRecipe } from './catalogue.ts';
 import { type GoToolchain, goEnvironment, modulesFolder } from './go-toolchain.ts';
-import { cachedFolder, compareVersions, versionOf } from './locate.ts';
+import { cacheDirectory, cachedFolder, compareVersions, versionOf } from './locate.ts';
 import { runTool } from './run-tool.ts';
 
 /** The longest cold build measured is 5 minutes on two cores; a slow machine gets six times that. */
@@ -58,4 +58,11 @@ export const buildComponent = async (component: Component, go: GoToolchain | und
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
+};
+
+/** Removes what interrupted builds left in the cache. The caller holds the build lock, so nobody is at it now. */
+export const removeUnfinished = async (): Promise<void> => {
+  const folder = join(cacheDirectory(), 'components');
+  const unfinished = (await readdir(folder)).filter((name) => name.includes('.staging-'));
+  await Promise.all(unfinished.map((name) => rm(join(folder, name), { recursive: true, force: true })));
 };

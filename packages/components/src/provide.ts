@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { buildComponent } from './build.ts';
+import { buildComponent, removeUnfinished } from './build.ts';
 import { withBuildLock } from './build-lock.ts';
 import type { Component } from './catalogue.ts';
 import { type GoToolchain, goToolchain } from './go-toolchain.ts';
@@ -52,6 +52,7 @@ export const provideComponents = async (wanted: readonly Component[], line: Line
     join(cacheDirectory(), 'components'),
     { onWait, timeoutMs: lockTimeoutMs },
     async () => {
+      await removeUnfinished();
       // Somebody else may have built them while we waited.
       const still: Component[] = [];
       for (const component of missing) if (!(await reportFound(component, line))) still.push(component);

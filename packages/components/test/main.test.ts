@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -46,6 +46,13 @@ describe('npm run components', () => {
       out: `consul 1.19.2         ${folder}/consul\n`,
       err: '',
     });
+  });
+
+  it('clears away what an interrupted build left', async () => {
+    const left = join(cache, 'components', 'consul-1.19.2.staging-x1y2z3');
+    await mkdir(left, { recursive: true });
+    await run('consul');
+    expect(await readdir(join(cache, 'components'))).toEqual(['build.lock']);
   });
 
   it('names what it does not know', async () => {
