@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import { authV1 } from '@skein/contracts';
+import { type Database, openDatabase } from '@skein/postgres';
 import { type TestDatabase, testDatabase } from '@skein/postgres/testing';
 import { type Actor, type CallContext, identity, type RpcClient, rootContext, rpcClient } from '@skein/rpc';
 import { type Clock, must, readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { onTestFinished } from 'vitest';
+import { migrations } from '../src/adapters/migrations.ts';
+import type { PasswordHasher } from '../src/app/ports.ts';
 import type { Deps } from '../src/compose.ts';
 import { authConfig, compose } from '../src/index.ts';
 
@@ -115,6 +118,36 @@ export const verifyToken = async (client: AuthClient, token: string, atMs = Date
 };
 
 export const device = (id: string, platform = 'web') => ({ id, platform, name: '' });
+
+/** A hasher that costs nothing, for tests of what comes after the password. */
+export const plainHasher: PasswordHasher = {
+  hash: async (text) => `hash of ${text}`,
+  verify: async (stored, text) => stored === `hash of ${text}`,
+  outdated: () => false,
+};
+
+/** A connection of the test's own to what the service has stored. */
+export const openedDatabase = async (url: string): Promise<Database> => {
+  const database = openDatabase(
+    { url, schema: 'auth', migrations, applicationName: 'test', poolSize: 1 },
+    { log: createLogger({ service: 'test', instance: 'test', level: 'silent' }) },
+  );
+  await database.run();
+  onTestFinished(() => database.stop());
+  return database;
+};
+
+/** Every row the service has stored, as text. */
+export const dumpOf = async (url: string): Promise<string> => {
+  const database = await openedDatabase(url);
+  const tables = await database.query<{ name: string }>(
+    `select table_name as name from information_schema.tables where table_schema = 'auth'`,
+  );
+  const rows = await Promise.all(
+    tables.map(({ name }) => database.query(`select to_jsonb(t)::text as row from auth.${name} t`)),
+  );
+  return JSON.stringify(rows);
+};
 
 /** An address nobody has yet. */
 export const newEmail = (): string => `${randomUUID()}@example.org`;

@@ -126,14 +126,24 @@ describe('signing in', () => {
     ).toBe('invalid_credentials');
   });
 
-  it('hashes again with the settings of today', async () => {
-    const weak = await startAuth();
-    const { email } = await registered(weak.client);
-    const env = { AUTH_ARGON2_PASSES: '2' };
-    const strong = await startAuth({ database: weak.database, env });
-    await loggedIn(strong.client, email);
-    await loggedIn(strong.client, email);
-    await loggedIn(weak.client, email);
+  it('hashes again with the settings of today, once', async () => {
+    const { hasher } = countingHasher();
+    const hashed: string[] = [];
+    const of = (year: string): PasswordHasher => ({
+      hash: async (text) => {
+        hashed.push(year);
+        return `${year} ${await hasher.hash(text)}`;
+      },
+      verify: (stored, text) => hasher.verify(stored.slice(year.length + 1), text),
+      outdated: (stored) => !stored.startsWith(year),
+    });
+    const then = await startAuth({ over: { hasher: of('2020') } });
+    const { email } = await registered(then.client);
+    const now = await startAuth({ database: then.database, over: { hasher: of('2030') } });
+    hashed.length = 0;
+    await loggedIn(now.client, email);
+    await loggedIn(now.client, email);
+    expect(hashed).toEqual(['2030']);
   });
 
   it('makes the operator of the address that was configured', async () => {

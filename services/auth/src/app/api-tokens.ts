@@ -6,7 +6,7 @@ import type { ApiToken, Call, Principal, Store, TokenSigner } from './ports.ts';
 import { audience } from './token-pair.ts';
 
 /** More working tokens than this and a person has lost the overview. */
-export const maxApiTokens = 100;
+const maxApiTokens = 100;
 
 const maxName = 100;
 const maxPage = 100;

@@ -3,7 +3,7 @@ import type { Clock } from '@skein/service-kit';
 import type { Store } from './ports.ts';
 
 /** Ids in one question: a gateway asks again for the rest. */
-export const maxChecked = 500;
+const maxChecked = 500;
 
 /** Which of these logins and API tokens no longer work. One that is not known does not work either. */
 export const checkSessions =

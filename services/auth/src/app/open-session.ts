@@ -3,7 +3,7 @@ import { idleExpiry, refreshLifetime } from '../domain/refresh-family.ts';
 import type { Call, Fact, Repositories, Secrets, Session } from './ports.ts';
 
 /** More logins than this at once and the ones not used for longest end: nobody has so many devices. */
-export const maxSessions = 100;
+const maxSessions = 100;
 
 /** What opening a login needs to be told. */
 export interface NewSession {

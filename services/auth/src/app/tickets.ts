@@ -3,7 +3,7 @@ import type { Clock } from '@skein/service-kit';
 import type { Call, Principal, Secrets, Store, Ticket } from './ports.ts';
 
 /** A browser opens its socket at once: a ticket found later in a log is worth nothing. */
-export const ticketTtlMs = 30_000;
+const ticketTtlMs = 30_000;
 
 interface Deps {
   readonly store: Store;

@@ -22,7 +22,7 @@ export const noticeOf = (event: DomainEvent): Omit<Notice, 'id'> | undefined => 
   return undefined;
 };
 
-export const isRegistration = (event: DomainEvent): event is DomainEvent<'user.registered'> =>
+const isRegistration = (event: DomainEvent): event is DomainEvent<'user.registered'> =>
   event.type === 'user.registered';
 
 export const isLogin = (event: DomainEvent): event is DomainEvent<'user.login'> =>

@@ -20,7 +20,7 @@ export interface ProfileChange {
 }
 
 /** Longest name shown for a person, in code points. */
-export const maxDisplayName = 100;
+const maxDisplayName = 100;
 
 const canonicalLocale = (text: string): string | undefined => {
   try {
