@@ -30,7 +30,7 @@ const commands = {
     about: 'format the sources',
     run: [tool('node_modules/@biomejs/biome/bin/biome'), 'check', '--write'],
   },
-  bench: { about: 'run the benchmarks', run: [tool('test/bench/main.ts')], needs: ['console', 'components'] },
+  bench: { about: 'run the benchmarks', run: [tool('tools/bench.ts')], needs: ['console', 'components'] },
 };
 
 const preparations = {
