@@ -35,6 +35,11 @@ export interface LocalMesh extends Service {
   readonly consul: (() => ConsulAgent | undefined) | undefined;
   readonly nats: (() => NatsServer | undefined) | undefined;
   readonly traces: TraceSink | undefined;
+  /** Takes a component away and brings it back at the same address. */
+  readonly drills: {
+    pause(component: 'consul' | 'nats'): Promise<void>;
+    resume(component: 'consul' | 'nats'): Promise<void>;
+  };
   /** What each part is, for people: discovery, events, database, model, telemetry. */
   readonly uses: Readonly<Record<string, string>>;
 }
@@ -236,6 +241,10 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
     consul: consul?.current,
     nats: nats?.current,
     traces,
+    drills: {
+      pause: async (component) => (component === 'consul' ? consul : nats)?.pause(),
+      resume: async (component) => (component === 'consul' ? consul : nats)?.resume(),
+    },
     get uses() {
       return {
         database: postgres ? `embedded Postgres in ${join(dataDir, 'postgres')}` : 'Postgres at DATABASE_URL',

@@ -26,7 +26,7 @@ Options
   --port N                  public port [8002, or PORT]; the second gateway of --mesh is ten above
   --grpc-port N             first of the services' own ports [8100]; loopback only
   --management-port N       first of the health and metrics ports [9464]; loopback only
-  --data-dir DIR            database, stores and secrets [$SKEIN_DATA_DIR or ~/.local/share/skein]
+  --data-dir DIR            database, stores and secrets [$SKEIN_DATA_DIR, else ~/.local/share/skein, as root /var/lib/skein]
   --json                    log lines as the services write them, and what is printed at the end as JSON
   --help                    this page
 
@@ -73,7 +73,11 @@ export const readOptions = (
     }
   };
   const values = parse();
-  const dataHome = env['XDG_DATA_HOME'] || join(homedir(), '.local/share');
+  // As root the database runs as another user, who cannot enter root's home.
+  const standard =
+    process.getuid?.() === 0
+      ? '/var/lib/skein'
+      : join(env['XDG_DATA_HOME'] || join(homedir(), '.local/share'), 'skein');
   return {
     mesh: values.mesh,
     json: values.json,
@@ -81,6 +85,6 @@ export const readOptions = (
     port: portOf('port', values.port ?? env['PORT'], 8002),
     grpcPort: portOf('grpc-port', values['grpc-port'], 8100),
     managementPort: portOf('management-port', values['management-port'], 9464),
-    dataDir: resolve(values['data-dir'] ?? env['SKEIN_DATA_DIR'] ?? join(dataHome, 'skein')),
+    dataDir: resolve(values['data-dir'] ?? env['SKEIN_DATA_DIR'] ?? standard),
   };
 };

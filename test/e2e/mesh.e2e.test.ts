@@ -1,0 +1,198 @@
+import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { componentPath } from '@skein/components';
+import { traceTree } from '@skein/launcher';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Device, openDevice } from './support/device.ts';
+import { newPerson, type Person, type TestMesh, testMesh } from './support/mesh.ts';
+
+const run = promisify(execFile);
+const services = ['gateway', 'auth', 'user', 'session-sync', 'agent'];
+const giveUpMs = 60_000;
+
+let on: TestMesh;
+let person: Person;
+let phone: Device;
+
+beforeAll(async () => {
+  on = await testMesh({ mesh: true, env: { AGENT_OFFLINE_PACE_MS: '5' } });
+  person = await newPerson(on.url);
+  phone = await openDevice(on.url, 'phone', () => person.accessToken);
+}, 180_000);
+
+afterAll(async () => {
+  phone?.close();
+  await on?.[Symbol.asyncDispose]();
+}, 90_000);
+
+const consul = async (path: string): Promise<unknown> =>
+  (await fetch(`${on.mesh.consul?.()?.httpAddress}${path}`)).json();
+
+const passing = async (service: string): Promise<number> =>
+  ((await consul(`/v1/health/service/${service}?passing=true`)) as unknown[]).length;
+
+const me = () =>
+  fetch(`${on.url}/v1/me`, {
+    headers: { authorization: `Bearer ${person.accessToken}` },
+    signal: AbortSignal.timeout(10_000),
+  });
+
+/** Calls at a fixed pace until told to stop; counts the failures after the first second as well. */
+const underLoad = (perSecond: number) => {
+  const startedAt = performance.now();
+  const pending = new Set<Promise<void>>();
+  const failures: { afterMs: number; why: string }[] = [];
+  let calls = 0;
+  const one = async () => {
+    calls += 1;
+    try {
+      const response = await me();
+      if (response.status !== 200)
+        failures.push({
+          afterMs: performance.now() - startedAt,
+          why: `${response.status} ${await response.text()}`,
+        });
+      else await response.arrayBuffer();
+    } catch (error) {
+      failures.push({ afterMs: performance.now() - startedAt, why: String(error) });
+    }
+  };
+  const timer = setInterval(() => {
+    const work = one().finally(() => pending.delete(work));
+    pending.add(work);
+  }, 1_000 / perSecond);
+  return async () => {
+    clearInterval(timer);
+    await Promise.all(pending);
+    return { calls, failures };
+  };
+};
+
+const answered = async (text: string) => {
+  const { turnId } = await phone.say(text);
+  await phone.until('the answer', (frame) => {
+    const event = frame['event'] as { type?: string; data?: { turnId?: string } } | undefined;
+    return event?.type === 'message.completed' && event.data?.turnId === turnId;
+  });
+};
+
+describe('the mesh on Consul and NATS', () => {
+  it('has every service in the catalogue with two passing instances', async () => {
+    for (const service of services) {
+      await expect.poll(() => passing(service), { timeout: giveUpMs, message: service }).toBe(2);
+    }
+  });
+
+  it('answers a message, and shows it as one trace from the socket to the last consumer', async () => {
+    await answered('What is in my notes?');
+    const whole = () => {
+      const byTrace = Map.groupBy(on.mesh.traces?.spans() ?? [], (span) => span.traceId);
+      return [...byTrace.values()].find((spans) => {
+        const has = (service: string, name: RegExp) =>
+          spans.some((span) => span.service === `skein-${service}` && name.test(span.name));
+        return (
+          has('gateway', /message/) &&
+          has('session-sync', /AppendMessage/) &&
+          has('agent', /consume message\.created/) &&
+          has('session-sync', /EndTurn/)
+        );
+      });
+    };
+    await expect.poll(() => whole()?.length ?? 0, { timeout: giveUpMs }).toBeGreaterThan(5);
+    expect(traceTree(whole() ?? [])).toContain('skein-agent');
+  });
+
+  it('describes every service to grpcurl and answers health checks', async () => {
+    const grpcurl = await componentPath('grpcurl');
+    const addresses = (await Promise.all(
+      services
+        .filter((service) => service !== 'gateway')
+        .map(async (service) => {
+          const [first] = (await consul(`/v1/health/service/${service}?passing=true`)) as {
+            Service: { Address: string; Port: number };
+          }[];
+          return [service, `${first?.Service.Address}:${first?.Service.Port}`];
+        }),
+    )) as [string, string][];
+    const names: Record<string, string> = {
+      auth: 'auth',
+      user: 'user',
+      'session-sync': 'sync',
+      agent: 'agent',
+    };
+    for (const [service, address] of addresses) {
+      const listed = (await run(grpcurl, ['-plaintext', address, 'list'])).stdout;
+      expect(listed).toContain(`skein.${names[service]}.v1.`);
+      expect(listed).toContain('grpc.health.v1.Health');
+      expect((await run(grpcurl, ['-plaintext', address, 'describe'])).stdout).toContain(
+        `skein.${names[service]}.v1.`,
+      );
+      const health = (await run(grpcurl, ['-plaintext', address, 'grpc.health.v1.Health/Check'])).stdout;
+      expect(JSON.parse(health)).toEqual({ status: 'SERVING' });
+    }
+  });
+
+  it('fails no call after the first second when one instance is killed under 200 calls a second', async () => {
+    const stop = underLoad(200);
+    await expect.poll(() => me().then((response) => response.status), { timeout: giveUpMs }).toBe(200);
+    const killedAt = performance.now();
+    on.mesh.processes.get('user.1')?.kill('SIGKILL');
+    await on.mesh.processes.get('user.1')?.ready();
+    await expect.poll(() => performance.now() - killedAt, { timeout: giveUpMs }).toBeGreaterThan(4_000);
+    const { calls, failures } = await stop();
+    expect(calls).toBeGreaterThan(500);
+    expect(failures.filter((failure) => failure.afterMs > 1_000)).toEqual([]);
+  }, 120_000);
+
+  it('fails no call at all when an instance is drained', async () => {
+    const stop = underLoad(200);
+    const user = on.mesh.processes.get('user.2');
+    const startsBefore = user?.starts ?? 0;
+    user?.kill('SIGTERM');
+    await expect.poll(() => user?.starts, { timeout: giveUpMs }).toBeGreaterThan(startsBefore);
+    await user?.ready();
+    const { calls, failures } = await stop();
+    expect(calls).toBeGreaterThan(100);
+    expect(failures).toEqual([]);
+  }, 120_000);
+
+  it('goes on while Consul is away, and finds it again', async () => {
+    await on.mesh.drills.pause('consul');
+    const stop = underLoad(50);
+    const startedAt = performance.now();
+    await answered('Are you there without Consul?');
+    await expect
+      .poll(() => performance.now() - startedAt, { timeout: 90_000, interval: 1_000 })
+      .toBeGreaterThan(60_000);
+    const { failures } = await stop();
+    expect(failures).toEqual([]);
+    await on.mesh.drills.resume('consul');
+    // It came back empty: the instances put themselves into it again.
+    for (const service of services) {
+      await expect.poll(() => passing(service), { timeout: giveUpMs, message: service }).toBe(2);
+    }
+  }, 180_000);
+
+  it('delivers every event, with its effect once, although NATS lost its store', async () => {
+    const nats = on.mesh.nats?.();
+    await on.mesh.drills.pause('nats');
+    await rm(nats?.storeDir ?? '', { recursive: true, force: true });
+    const whileAway = await Promise.all(Array.from({ length: 5 }, () => newPerson(on.url)));
+    await answered('Are you there without NATS?');
+    await on.mesh.drills.resume('nats');
+    const after = await newPerson(on.url);
+    const welcomes = async (token: string) => {
+      const response = await fetch(`${on.url}/v1/me/notices`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      const { items } = (await response.json()) as { items: { kind: string }[] };
+      return items.filter((notice) => notice.kind === 'welcome').length;
+    };
+    for (const one of [...whileAway, after, person]) {
+      await expect.poll(() => welcomes(one.accessToken), { timeout: giveUpMs }).toBe(1);
+    }
+    await answered('And now?');
+    for (const one of [...whileAway, after, person]) expect(await welcomes(one.accessToken)).toBe(1);
+  }, 180_000);
+});
