@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ServerFrame } from '../src/sync/frames.ts';
 import { documentKey } from '../src/sync/model.ts';
 import {
   apply,
@@ -189,6 +190,21 @@ describe('session state', () => {
   it('forgets a space it was removed from', () => {
     const { state } = apply([{ type: 'unsubscribed', space, reason: 'removed' }], fresh());
     expect(state.spaces).toEqual({});
+  });
+
+  it('asks again to follow a space that is away for now, and not one that is forbidden', () => {
+    const welcome = (error: string) => ({
+      ...(welcomeFrame(false) as Extract<ServerFrame, { type: 'welcome' }>),
+      streams: [{ space, epoch: '', offset: 0, recovered: false, error }],
+    });
+    expect(apply([welcome('unavailable')]).effects).toEqual([{ kind: 'subscribe', space }]);
+    expect(apply([welcome('forbidden')]).effects).toEqual([]);
+    expect(apply([welcome('forbidden')]).state.spaces[space]?.refused).toBe('forbidden');
+  });
+
+  it('keeps a space whose stream only broke', () => {
+    const { state } = apply([{ type: 'unsubscribed', space, reason: 'unavailable' }], fresh());
+    expect(Object.keys(state.spaces)).toEqual([space]);
   });
 
   it('edits and deletes messages', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  draftTarget,
   enqueue,
   interrupted,
   mark,
@@ -12,7 +13,7 @@ import { apply, eventFrame, fresh, snapshotFrame, welcomeFrame } from './fakes.t
 
 const entry = (id: string, state: OutboxEntry['state'] = 'waiting'): OutboxEntry => ({
   clientMessageId: id,
-  target: { draft: 'new' },
+  target: { draft: 'new', title: 'T' },
   text: id,
   queuedMs: 0,
   state,
@@ -40,8 +41,18 @@ describe('the outbox', () => {
   });
 
   it('sends everything written for a draft to the conversation made of it', () => {
-    const box = resolveDraft([entry('a'), { ...entry('b'), target: { draft: 'other' } }], 'new', 'c7');
-    expect(box.map((e) => e.target)).toEqual([{ conversationId: 'c7' }, { draft: 'other' }]);
+    const box = resolveDraft(
+      [entry('a'), { ...entry('b'), target: { draft: 'other', title: '' } }],
+      'new',
+      'c7',
+    );
+    expect(box.map((e) => e.target)).toEqual([{ conversationId: 'c7' }, { draft: 'other', title: '' }]);
+  });
+
+  it('titles a draft by the first words written for it, and keeps that title', () => {
+    const first = draftTarget([], 'd', `${'😀'.repeat(70)} x\nsecond line`);
+    expect(first).toEqual({ draft: 'd', title: '😀'.repeat(60) });
+    expect(draftTarget([{ ...entry('a'), target: first }], 'd', 'something else')).toEqual(first);
   });
 
   it('lets go of a message when its event comes', () => {

@@ -81,7 +81,7 @@ describe('what is shown', () => {
   it('puts waiting messages into the conversation they were written for', () => {
     const entry = { clientMessageId: 'a', text: 'a', queuedMs: 0, state: 'waiting' as const };
     const box = [
-      { ...entry, target: { draft: 'd' } },
+      { ...entry, target: { draft: 'd', title: '' } },
       { ...entry, target: { conversationId: 'c1' } },
     ];
     expect(shownOutbox(box, 'c1', 'd')).toEqual([box[1]]);

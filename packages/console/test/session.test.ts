@@ -267,6 +267,40 @@ describe('a session', () => {
     expect(conversation(r.session.state).older).toBeUndefined();
   });
 
+  it('asks again to follow a space after a gap until it is answered', async () => {
+    const r = rig();
+    r.session.start();
+    await r.connect(false);
+    r.sockets
+      .last()
+      .push({
+        type: 'event',
+        space,
+        epoch,
+        offset: 5,
+        event: { id: 'e', type: 'x', time: 0, actor: {}, data: {} },
+      });
+    await settle();
+    expect(r.sockets.last().of('subscribe')).toMatchObject([{ space, epoch, offset: 0 }]);
+    r.sockets.last().refuse('subscribe', { code: 'unavailable', retryable: true });
+    await r.clock.advance(2_000);
+    expect(r.sockets.last().of('subscribe')).toHaveLength(2);
+    r.sockets.last().answer('subscribe');
+    await r.clock.advance(10_000);
+    expect(r.sockets.last().of('subscribe')).toHaveLength(2);
+  });
+
+  it('acknowledges how far it is, once per position', async () => {
+    const r = rig();
+    r.session.start();
+    await r.connect(false);
+    r.event('message.created', { messageId: 'm1', conversationId: 'c1', text: 'hi' });
+    await r.clock.advance(5_000);
+    r.sockets.last().push({ type: 'presence', space, devices: [] });
+    await r.clock.advance(5_000);
+    expect(r.sockets.last().of('ack')).toEqual([{ type: 'ack', space, offset: 1 }]);
+  });
+
   it('refuses commands while offline instead of losing them', async () => {
     const r = rig();
     await expect(r.session.choosePersona('cruz')).rejects.toMatchObject({ code: 'offline' });

@@ -44,60 +44,59 @@ export default defineComponent({
       h(
         'div',
         { class: ['md', { 'md-streaming': props.streaming }] },
-        blocks(parseMarkdown(props.text), code),
+        parseMarkdown(props.text).map((block) => drawBlock(block, code)),
       );
   },
 });
 
 type DrawCode = (block: Extract<Block, { kind: 'code' }>) => VNode;
 
-function blocks(all: readonly Block[], code: DrawCode): VNode[] {
-  return all.map((block): VNode => {
-    switch (block.kind) {
-      case 'paragraph':
-        return h('p', inlines(block.parts));
-      case 'heading':
-        // The page has its own first three levels.
-        return h(`h${Math.min(block.level + 3, 6)}`, inlines(block.parts));
-      case 'code':
-        return code(block);
-      case 'quote':
-        return h('blockquote', blocks(block.blocks, code));
-      case 'rule':
-        return h('hr');
-      case 'list': {
-        const items = block.items.map((item) => h('li', tight(item, code)));
-        return block.ordered ? h('ol', { start: block.start }, items) : h('ul', items);
-      }
+function drawBlock(block: Block, code: DrawCode): VNode {
+  switch (block.kind) {
+    case 'paragraph':
+      return h('p', block.parts.map(drawInline));
+    case 'heading':
+      // The page has its own first three levels.
+      return h(`h${Math.min(block.level + 3, 6)}`, block.parts.map(drawInline));
+    case 'code':
+      return code(block);
+    case 'quote':
+      return h(
+        'blockquote',
+        block.blocks.map((inner) => drawBlock(inner, code)),
+      );
+    case 'rule':
+      return h('hr');
+    case 'list': {
+      const items = block.items.map((item) => h('li', tight(item, code)));
+      return block.ordered ? h('ol', { start: block.start }, items) : h('ul', items);
     }
-  });
+  }
 }
 
 /** A list item's first paragraph stands without the space around a paragraph. */
 function tight(item: readonly Block[], code: DrawCode): VNodeChild[] {
   const [first, ...rest] = item;
-  if (first?.kind !== 'paragraph') return blocks(item, code);
-  return [...inlines(first.parts), ...blocks(rest, code)];
+  if (first?.kind !== 'paragraph') return item.map((block) => drawBlock(block, code));
+  return [...first.parts.map(drawInline), ...rest.map((block) => drawBlock(block, code))];
 }
 
-function inlines(parts: readonly Inline[]): VNodeChild[] {
-  return parts.map((part): VNodeChild => {
-    switch (part.kind) {
-      case 'text':
-        return part.text;
-      case 'code':
-        return h('code', part.text);
-      case 'break':
-        return h('br');
-      case 'link':
-        return h(
-          'a',
-          { href: part.href, target: '_blank', rel: 'noopener noreferrer nofollow' },
-          inlines(part.parts),
-        );
-      case 'strong':
-      case 'em':
-        return h(part.kind, inlines(part.parts));
-    }
-  });
+function drawInline(part: Inline): VNodeChild {
+  switch (part.kind) {
+    case 'text':
+      return part.text;
+    case 'code':
+      return h('code', part.text);
+    case 'break':
+      return h('br');
+    case 'link':
+      return h(
+        'a',
+        { href: part.href, target: '_blank', rel: 'noopener noreferrer nofollow' },
+        part.parts.map(drawInline),
+      );
+    case 'strong':
+    case 'em':
+      return h(part.kind, part.parts.map(drawInline));
+  }
 }

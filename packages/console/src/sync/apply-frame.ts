@@ -1,6 +1,13 @@
 import { applyEvent, putDocument } from './apply-event.ts';
 import type { ServerFrame, StreamStart } from './frames.ts';
-import { type Applied, documentKey, type Effect, type SessionState, withSpace } from './model.ts';
+import {
+  type Applied,
+  documentKey,
+  type Effect,
+  type Position,
+  type SessionState,
+  withSpace,
+} from './model.ts';
 import { applySnapshot } from './snapshot.ts';
 import { applyToken } from './turns.ts';
 
@@ -15,7 +22,7 @@ export function applyFrame(state: SessionState, frame: ServerFrame, atMs: number
   switch (frame.type) {
     case 'welcome': {
       const followed = frame.streams.filter((stream) => stream.error === undefined);
-      const home = state.home ?? followed[0]?.space;
+      const home = state.home ?? (followed[0] ?? frame.streams[0])?.space;
       const greeted: SessionState = {
         ...state,
         ...(home === undefined ? {} : { home }),
@@ -23,11 +30,17 @@ export function applyFrame(state: SessionState, frame: ServerFrame, atMs: number
         user: frame.user,
         device: frame.device,
       };
-      return plain(frame.streams.reduce(startStream, greeted));
+      const away = frame.streams.filter((stream) => stream.error !== undefined && !forGood(stream.error));
+      return {
+        state: frame.streams.reduce(startStream, greeted),
+        effects: away.map(({ space }) => ({ kind: 'subscribe', space, ...positionOf(state, space) })),
+      };
     }
     case 'subscribed':
       return plain(startStream(state, frame.stream));
     case 'unsubscribed': {
+      // Only a lost membership ends it; otherwise the server closes or starts the stream again by itself.
+      if (!forGood(frame.reason)) return plain(state);
       const { [frame.space]: _left, ...spaces } = state.spaces;
       return plain({ ...state, spaces });
     }
@@ -76,6 +89,16 @@ export function applyFrame(state: SessionState, frame: ServerFrame, atMs: number
     case 'pong':
       return plain(state); // Answers to commands; the driver pairs them.
   }
+}
+
+/** Whether asking to follow again is useless. */
+function forGood(reason: string): boolean {
+  return ['forbidden', 'not_found', 'not_member', 'removed', 'unsubscribed'].includes(reason);
+}
+
+function positionOf(state: SessionState, space: string): { readonly position?: Position } {
+  const position = state.spaces[space]?.position;
+  return position === undefined ? {} : { position };
 }
 
 /** The head in a welcome is not adopted: only events and a finished snapshot move the position. */

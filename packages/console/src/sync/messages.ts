@@ -39,7 +39,8 @@ export function readMessage(data: Fields, eventMs: number): ChatMessage {
     persona: str(data['persona']),
     offline: data['offline'] === true || meta['offline'] === true,
     edited: data['edited'] === true || str(data['editedAt']) !== '',
-    errorCode: str(data['errorCode']) || str(fields(data['error'])['code']) || str(data['code']),
+    errorCode:
+      str(data['errorCode']) || str(fields(data['error'])['code']) || str(data['error']) || str(data['code']),
   };
 }
 

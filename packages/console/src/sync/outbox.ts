@@ -1,5 +1,8 @@
-/** Where a message goes: a conversation that exists, or one to be made first (named by a local key). */
-export type Target = { readonly conversationId: string } | { readonly draft: string };
+/**
+ * Where a message goes: a conversation that exists, or one to be made first, named by a local key. The title
+ * belongs to the key: making it a second time with another one would be refused.
+ */
+export type Target = { readonly conversationId: string } | { readonly draft: string; readonly title: string };
 
 /** A message a person has sent and the server has not yet told everybody about. */
 export interface OutboxEntry {
@@ -23,6 +26,17 @@ export const outboxMax = 200;
 /** The outbox with one more, or `undefined` when it is full. */
 export function enqueue(outbox: Outbox, entry: OutboxEntry): Outbox | undefined {
   return outbox.length >= outboxMax ? undefined : [...outbox, entry];
+}
+
+/** Titles come from the first words of the first message; a list shows no more. */
+const titleMax = 60;
+
+/** The target of a draft: with the title it has already, or one from the text that is its first. */
+export function draftTarget(outbox: Outbox, draft: string, text: string): Target {
+  const known = outbox.find((entry) => 'draft' in entry.target && entry.target.draft === draft);
+  if (known !== undefined) return known.target;
+  const line = text.trim().split('\n', 1).join('');
+  return { draft, title: [...line].slice(0, titleMax).join('') };
 }
 
 /** The entry to send now: the oldest waiting one, and only when none is under way, so order is kept. */

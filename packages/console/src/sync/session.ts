@@ -6,6 +6,7 @@ import type { ServerFrame } from './frames.ts';
 import { type MessagePage, mergePage } from './messages.ts';
 import { type Effect, type SessionState, withConversation, withSpace } from './model.ts';
 import {
+  draftTarget,
   enqueue,
   interrupted,
   mark,
@@ -13,7 +14,6 @@ import {
   type OutboxEntry,
   remove,
   resolveDraft,
-  type Target,
 } from './outbox.ts';
 import type { Clock, GetAccess, KeyValue, OpenSocket } from './ports.ts';
 import { CommandError, readAccepted } from './requests.ts';
@@ -61,7 +61,7 @@ export interface Session {
   stop(options?: { readonly forget: boolean }): void;
   online(is: boolean): void;
   /** Queues a message; it is sent at once when live, in order with the others later. `false`: the outbox is full. */
-  say(text: string, target: Target): boolean;
+  say(text: string, to: { readonly conversationId: string } | { readonly draft: string }): boolean;
   retry(clientMessageId: string): void;
   discard(clientMessageId: string): void;
   /** These reject with `CommandError`: offline, refused or unanswered. */
@@ -76,12 +76,10 @@ export interface Session {
   save(): void;
 }
 
-/** How long changes may go unsaved while the page is in use. */
+/** How long changes may go unsaved and unacknowledged while the page is in use. */
 const saveEveryMs = 5_000;
 /** What the API calls one's own space until its id is known. */
 const personalAlias = 'personal';
-/** Titles come from the first words of the first message; the sidebar shows no more. */
-const titleMax = 60;
 
 /** Opens a session over its ports. Nothing happens before `start`. */
 export function createSession(deps: SessionDeps): Session {
@@ -92,6 +90,7 @@ export function createSession(deps: SessionDeps): Session {
   let sendAttempt = 0;
   let cancelResend: (() => void) | undefined;
   let cancelSave: (() => void) | undefined;
+  const acknowledged = new Map<string, number>();
   const fetchingTurns = new Set<string>();
   const loading = new Set<string>();
 
@@ -109,8 +108,20 @@ export function createSession(deps: SessionDeps): Session {
     if (next === state) return;
     if (next.outbox !== state.outbox) saveOutbox(deps.kept, outboxKey, next.outbox);
     state = next;
-    cancelSave ??= deps.clock.after(saveEveryMs, save);
+    cancelSave ??= deps.clock.after(saveEveryMs, () => {
+      acknowledge();
+      save();
+    });
     deps.onChange(state);
+  }
+
+  /** Tells how far everything is here; the server lets go of what it keeps for this device. */
+  function acknowledge(): void {
+    for (const [id, { position }] of Object.entries(state.spaces)) {
+      if (position === undefined || acknowledged.get(id) === position.offset) continue;
+      if (connection.send({ type: 'ack', space: id, offset: position.offset }))
+        acknowledged.set(id, position.offset);
+    }
   }
 
   function save(): void {
@@ -133,10 +144,7 @@ export function createSession(deps: SessionDeps): Session {
   }
 
   async function run(effect: Effect): Promise<void> {
-    if (effect.kind === 'subscribe') {
-      connection.send({ type: 'subscribe', space: effect.space, ...effect.position });
-      return;
-    }
+    if (effect.kind === 'subscribe') return follow(effect, 0);
     if (effect.kind === 'check') return check(effect.space, effect.stateHash);
     if (fetchingTurns.has(effect.turnId)) return;
     fetchingTurns.add(effect.turnId);
@@ -146,6 +154,19 @@ export function createSession(deps: SessionDeps): Session {
       // The end of the turn brings the whole text; until then the next token asks again.
     } finally {
       fetchingTurns.delete(effect.turnId);
+    }
+  }
+
+  /** Follows a space from a position, again and again until it works or the connection is gone. */
+  async function follow(from: Extract<Effect, { kind: 'subscribe' }>, attempt: number): Promise<void> {
+    const before = state.connection;
+    try {
+      await connection.requests.ask({ type: 'subscribe', space: from.space, ...from.position });
+    } catch (error) {
+      if (!(error instanceof CommandError) || !error.retryable) return;
+      deps.clock.after(error.retryAfterMs ?? 1_000 + jitteredMs(attempt, deps.random()), () => {
+        if (live && state.connection === before) void follow(from, attempt + 1);
+      });
     }
   }
 
@@ -183,7 +204,9 @@ export function createSession(deps: SessionDeps): Session {
 
   async function deliver(entry: OutboxEntry): Promise<void> {
     const conversationId =
-      'draft' in entry.target ? await make(entry.target.draft, entry.text) : entry.target.conversationId;
+      'draft' in entry.target
+        ? await make(entry.target.draft, entry.target.title)
+        : entry.target.conversationId;
     const result = await connection.requests.ask({
       type: 'message',
       space: here(),
@@ -196,8 +219,7 @@ export function createSession(deps: SessionDeps): Session {
     set({ ...state, outbox: mark(state.outbox, entry.clientMessageId, 'sent') });
   }
 
-  async function make(draft: string, firstText: string): Promise<string> {
-    const title = [...firstText.trim().split('\n', 1).join('')].slice(0, titleMax).join('');
+  async function make(draft: string, title: string): Promise<string> {
     const id = await deps.rest.createConversation(here(), title, draft);
     set({ ...state, outbox: resolveDraft(state.outbox, draft, id) });
     deps.onDraft(draft, id);
@@ -247,7 +269,8 @@ export function createSession(deps: SessionDeps): Session {
       }
     },
     online: (is) => connection.online(is),
-    say: (text, target) => {
+    say: (text, to) => {
+      const target = 'draft' in to ? draftTarget(state.outbox, to.draft, text) : to;
       const outbox = enqueue(state.outbox, {
         clientMessageId: deps.newId(),
         target,
