@@ -1,0 +1,277 @@
+import { AppError, type syncV1, toAppError } from '@skein/contracts';
+import type { Actor, CallContext, RpcClient } from '@skein/rpc';
+import type { Principal } from '../ports.ts';
+import { actorOf, callFor, type DeviceName } from './actor.ts';
+import type { Feeds } from './feeds.ts';
+import { Follower, type FollowerHost, type Plan, type StreamRequest } from './follower.ts';
+import { controlFrame } from './frame.ts';
+import type { Presence } from './presence.ts';
+import type { Sink } from './sink.ts';
+
+/** What all connections share. */
+export interface ConnectionDeps {
+  readonly feeds: Feeds;
+  readonly presence: Presence;
+  readonly sync: RpcClient<syncV1.SyncServiceService>;
+  readonly random: () => number;
+  readonly callTimeoutMs: number;
+}
+
+/** One entry of `welcome.streams`. */
+export type WelcomeStream =
+  | {
+      readonly space: string;
+      readonly epoch: string;
+      readonly offset: number;
+      readonly recovered: boolean;
+      readonly lastSeq: number;
+    }
+  | { readonly space: string; readonly error: string };
+
+/** Spaces one connection may follow; a person with more names those that matter. */
+const maxSpaces = 200;
+/** Spaces that one connection opens at the same time. */
+const opening = 8;
+
+/** Works on all items, a few at a time, results in order. */
+const inTurns = async <T, R>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> => {
+  const results: R[] = [];
+  let next = 0;
+  const lane = async () => {
+    while (next < items.length) {
+      const at = next;
+      next += 1;
+      results[at] = await work(items[at] as T);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
+  return results;
+};
+
+/**
+ * One device's connection, whatever carries it: which spaces it follows and from where. The carrier sends
+ * `welcome` between `open` and `begin`, and calls `end` once. Membership is checked at every subscribe.
+ */
+export class Connection implements FollowerHost {
+  principal: Principal;
+  device: DeviceName;
+  readonly sink: Sink;
+  actor: Actor;
+  /** Id of the person's own space; known after `open`. */
+  personal = '';
+  readonly signal: AbortSignal;
+  readonly random: () => number;
+  readonly sync: RpcClient<syncV1.SyncServiceService>;
+  /** Told when following a space failed for a reason that is not the person's membership. */
+  onFault: (fault: AppError) => void = () => {};
+  /** Told, instead of the client, that an epoch changed and a snapshot follows. */
+  onRestarted: ((follower: Follower) => void) | undefined;
+  private readonly deps: ConnectionDeps;
+  private readonly abort = new AbortController();
+  private readonly followers = new Map<string, Follower>();
+  private readonly starting = new Set<string>();
+  private plans: [Follower, Plan][] = [];
+  private attached = false;
+  /** Whether the client named no streams: then new spaces begin at their head. */
+  private everything = false;
+
+  constructor(deps: ConnectionDeps, principal: Principal, device: DeviceName, sink: Sink) {
+    this.deps = deps;
+    this.principal = principal;
+    this.device = device;
+    this.sink = sink;
+    this.actor = actorOf(principal, device);
+    this.signal = this.abort.signal;
+    this.random = deps.random;
+    this.sync = deps.sync;
+  }
+
+  get userId(): string {
+    return this.principal.userId;
+  }
+
+  /** Followed spaces with their positions, in the order of subscribing. */
+  get streams(): readonly Follower[] {
+    return [...this.followers.values()];
+  }
+
+  call(timeoutMs = this.deps.callTimeoutMs): CallContext {
+    return callFor(this.actor, timeoutMs, { signal: this.signal });
+  }
+
+  /** The same person with a newer token. */
+  renew(principal: Principal): void {
+    this.principal = principal;
+    this.actor = actorOf(principal, this.device);
+  }
+
+  /** The device says who it is after the connection was opened. */
+  rename(device: DeviceName): void {
+    const spaces = [...this.followers.keys()];
+    const moved = device.id !== this.device.id && this.attached;
+    const before = this.device.id;
+    this.device = device;
+    this.actor = actorOf(this.principal, device);
+    if (!moved) return;
+    this.deps.presence.attach(this.userId, device, spaces);
+    this.deps.presence.detach(this.userId, before, spaces);
+  }
+
+  /** A space's id, with the alias `personal` resolved. */
+  resolve(space: string | undefined): string {
+    return space === undefined || space === 'personal' ? this.personal : space;
+  }
+
+  /** The follower of a space, when it is followed. */
+  stream(space: string): Follower | undefined {
+    return this.followers.get(space);
+  }
+
+  /**
+   * Finds out what each stream begins with: those asked for, or every space of the person from its head. One
+   * call for all of them. Nothing is sent before `begin`.
+   */
+  async open(requests: readonly StreamRequest[] | undefined): Promise<WelcomeStream[]> {
+    if (requests && requests.length > maxSpaces) throw new AppError('invalid_request', 'too many streams');
+    const spaces = await this.session();
+    this.everything = requests === undefined;
+    const wanted: readonly StreamRequest[] =
+      requests?.map((one) => ({ ...one, space: this.resolve(one.space) })) ??
+      spaces.slice(0, maxSpaces).map(({ id }) => ({ space: id }));
+    const byId = new Map(spaces.map((one) => [one.id, one]));
+    const once = new Map(wanted.map((one) => [one.space, one]));
+    const streams = await inTurns([...once.values()], opening, async (one): Promise<WelcomeStream> => {
+      const access = byId.get(one.space);
+      if (!access) return { space: one.space, error: 'forbidden' };
+      return this.prepare(one.space, this.everything ? undefined : one, access);
+    });
+    if (this.signal.aborted) throw new AppError('cancelled');
+    this.attached = true;
+    const followed = this.streams.map((one) => one.space);
+    this.deps.presence.attach(this.userId, this.device, followed);
+    return streams;
+  }
+
+  /** Starts every stream that `open` or `subscribe` has prepared. */
+  begin(): void {
+    const plans = this.plans;
+    this.plans = [];
+    for (const [follower, plan] of plans) follower.start(plan);
+  }
+
+  /**
+   * Follows one more space and says `subscribed`; a space that is followed already starts over from the
+   * position asked for. Rejects with `forbidden` for spaces of others.
+   */
+  async subscribe(request: StreamRequest): Promise<void> {
+    const spaces = await this.session();
+    const access = spaces.find((one) => one.id === this.resolve(request.space));
+    if (!access) throw new AppError('forbidden', 'this space is not yours or does not exist');
+    if (this.followers.size >= maxSpaces) throw new AppError('invalid_request', 'too many streams');
+    if (this.drop(access.id)) this.deps.presence.change(this.userId, this.device.id, { remove: access.id });
+    const stream = await this.prepare(access.id, request, access);
+    if ('error' in stream) throw new AppError('unavailable');
+    if (this.signal.aborted) return;
+    this.deps.presence.change(this.userId, this.device.id, { add: access.id });
+    this.sink.control(controlFrame({ type: 'subscribed', ...stream }));
+    this.begin();
+  }
+
+  /** Follows a space of which the person has just become a member. Harmless when it is followed. */
+  async welcomeTo(space: string): Promise<void> {
+    if (this.followers.has(space) || this.starting.has(space) || !this.attached) return;
+    this.starting.add(space);
+    try {
+      const access = (await this.session()).find((one) => one.id === space);
+      if (!access || this.followers.has(space) || this.followers.size >= maxSpaces) return;
+      const stream = await this.prepare(space, this.everything ? undefined : { space }, access);
+      if ('error' in stream || this.signal.aborted) return;
+      this.deps.presence.change(this.userId, this.device.id, { add: space });
+      this.sink.control(controlFrame({ type: 'subscribed', ...stream }));
+      this.begin();
+    } finally {
+      this.starting.delete(space);
+    }
+  }
+
+  /** Follows a space no more and says so. False when it was not followed. */
+  unsubscribe(space: string, reason: string): boolean {
+    if (!this.drop(space)) return false;
+    this.deps.presence.change(this.userId, this.device.id, { remove: space });
+    this.sink.control(controlFrame({ type: 'unsubscribed', space, reason }));
+    return true;
+  }
+
+  ended(follower: Follower, error: AppError): void {
+    if (this.followers.get(follower.space) !== follower) return;
+    const lost = error.code === 'forbidden' || error.code === 'not_found';
+    this.unsubscribe(follower.space, lost ? 'not_member' : error.code);
+    if (!lost) this.onFault(error);
+  }
+
+  restarted(follower: Follower): void {
+    if (this.onRestarted) {
+      this.onRestarted(follower);
+      return;
+    }
+    this.sink.control(
+      controlFrame({
+        type: 'subscribed',
+        space: follower.space,
+        epoch: follower.epoch,
+        offset: follower.feed.head,
+        recovered: false,
+        lastSeq: follower.lastSeq,
+      }),
+    );
+  }
+
+  /** Lets go of everything. The device counts as connected for `lingerMs` more. */
+  end(lingerMs = 0): void {
+    if (this.signal.aborted) return;
+    this.abort.abort(new AppError('cancelled'));
+    const spaces = [...this.followers.keys()];
+    for (const space of spaces) this.drop(space);
+    if (this.attached) this.deps.presence.detach(this.userId, this.device.id, spaces, lingerMs);
+  }
+
+  private async session(): Promise<readonly syncV1.Space[]> {
+    const { spaces } = await this.sync.openSession({ device: { ...this.device } }, this.call());
+    this.personal = spaces.find((one) => one.kind === 'personal')?.id ?? this.personal;
+    return spaces;
+  }
+
+  private async prepare(
+    space: string,
+    request: StreamRequest | undefined,
+    access: syncV1.Space,
+  ): Promise<WelcomeStream> {
+    const feed = this.deps.feeds.acquire(space, this.actor, access);
+    const follower = new Follower(this, feed);
+    this.followers.set(space, follower);
+    try {
+      const plan = await follower.plan(request, access);
+      if (this.followers.get(space) !== follower) throw new AppError('cancelled');
+      this.plans.push([follower, plan]);
+      const { epoch, lastSeq } = follower;
+      return { space, epoch, offset: plan.head, recovered: plan.recovered, lastSeq };
+    } catch (error) {
+      if (this.followers.get(space) === follower) this.drop(space);
+      return { space, error: toAppError(error).code };
+    }
+  }
+
+  private drop(space: string): boolean {
+    const follower = this.followers.get(space);
+    if (!follower) return false;
+    this.followers.delete(space);
+    this.plans = this.plans.filter(([one]) => one !== follower);
+    follower.stop();
+    this.deps.feeds.release(follower.feed);
+    return true;
+  }
+}

@@ -1,0 +1,298 @@
+import { AppError, type syncV1, toAppError } from '@skein/contracts';
+import type { CallContext, RpcClient } from '@skein/rpc';
+import { fullJitter, pause } from './backoff.ts';
+import type { SpaceFeed, Subscriber } from './feed.ts';
+import { type Batch, batchOf, type EphemeralFrame, type EventFrame, rawFrame } from './frame.ts';
+import type { Sink, StreamPosition } from './sink.ts';
+
+/** Where a client says it is: nothing but the space asks for a snapshot. */
+export interface StreamRequest {
+  readonly space: string;
+  readonly epoch?: string | undefined;
+  readonly offset?: number | undefined;
+  readonly lastId?: string | undefined;
+}
+
+/** What the person's session says about a space, read after the feed was opened. */
+export interface SpaceAccess {
+  readonly epoch: string;
+  readonly head: number;
+  readonly lastSeq: number;
+}
+
+/** How a follower will reach the head. */
+export interface Plan {
+  readonly recovered: boolean;
+  /** The head when the plan was made. */
+  readonly head: number;
+  readonly page?: syncV1.ReadEventsResponse | undefined;
+}
+
+/** What a follower needs of its connection. */
+export interface FollowerHost {
+  readonly userId: string;
+  readonly sink: Sink;
+  readonly sync: RpcClient<syncV1.SyncServiceService>;
+  readonly random: () => number;
+  /** Aborts when the connection ends. */
+  readonly signal: AbortSignal;
+  call(timeoutMs: number): CallContext;
+  /** The person is no longer a member, or following failed for good. */
+  ended(follower: Follower, error: AppError): void;
+  /** The epoch changed while live; a snapshot follows. */
+  restarted(follower: Follower): void;
+}
+
+const pageSize = 500;
+const callTimeoutMs = 10_000;
+/** A snapshot of a large space is read part by part at the reader's pace. */
+const snapshotTimeoutMs = 300_000;
+const maxAttempts = 5;
+/** Replayed frames per write. */
+const maxBatchBytes = 64 * 1024;
+const readyTimeoutMs = 10_000;
+
+/**
+ * One connection in one space: finds out whether its position can be continued, replays from memory or from
+ * the log, or sends a snapshot, and joins the feed in the same tick in which it has caught up: no gap, no
+ * duplicate. Never partial: a position that cannot be continued gets a snapshot.
+ */
+export class Follower implements Subscriber, StreamPosition {
+  readonly space: string;
+  readonly feed: SpaceFeed;
+  epoch = '';
+  position = 0;
+  lastId = '';
+  lastSeq = 0;
+  settled = true;
+  private readonly host: FollowerHost;
+  private stopped = false;
+
+  constructor(host: FollowerHost, feed: SpaceFeed) {
+    this.host = host;
+    this.space = feed.space;
+    this.feed = feed;
+  }
+
+  get userId(): string {
+    return this.host.userId;
+  }
+
+  /**
+   * Decides, before anything is sent, whether the position can be continued. Without a request: live from the
+   * head. Rejects with `forbidden` when the person was removed, `unavailable` when there is no feed in time.
+   */
+  async plan(request: StreamRequest | undefined, access: SpaceAccess): Promise<Plan> {
+    await this.feedReady();
+    if ((this.feed.removedAt(this.userId) ?? -1) > access.head) throw new AppError('forbidden');
+    this.lastSeq = access.lastSeq;
+    this.epoch = this.feed.epoch;
+    const head = access.epoch === this.epoch ? Math.max(this.feed.head, access.head) : this.feed.head;
+    if (!request) {
+      this.position = head;
+      this.lastId = this.feed.idAt(head) ?? '';
+      return { recovered: true, head };
+    }
+    const { epoch, offset, lastId } = request;
+    if (epoch !== this.epoch || offset === undefined || offset > head) return { recovered: false, head };
+    this.position = offset;
+    this.lastId = lastId ?? '';
+    return this.check(offset, lastId, head);
+  }
+
+  /** Carries a plan out; ends when the follower is live. Failures go to the host. */
+  start(plan: Plan): void {
+    this.run(plan).catch((error: unknown) => {
+      if (!this.stopped) this.host.ended(this, toAppError(error));
+    });
+  }
+
+  deliver(batch: Batch): void {
+    if (this.stopped) return;
+    if (batch.first > 0) {
+      if (batch.last <= this.position) {
+        const rest = batch.frames.filter((frame) => frame.kind === 'ephemeral');
+        if (rest.length > 0) this.host.sink.batch(batchOf(this.space, rest), this);
+        return;
+      }
+      if (batch.first <= this.position) {
+        this.deliver(this.newer(batch));
+        return;
+      }
+      this.position = batch.last;
+      this.lastId = batch.lastId;
+    }
+    this.host.sink.batch(batch, this);
+  }
+
+  removed(): void {
+    this.stop();
+    this.host.ended(this, new AppError('forbidden'));
+  }
+
+  lost(): void {
+    if (this.stopped) return;
+    this.epoch = this.feed.epoch;
+    this.host.restarted(this);
+    this.start({ recovered: false, head: this.feed.head });
+  }
+
+  tokenSince(turnId: string, from: number): EphemeralFrame | undefined {
+    return this.feed.tokenSince(turnId, from);
+  }
+
+  /** Follows no more. */
+  stop(): void {
+    this.stopped = true;
+    this.feed.leave(this);
+  }
+
+  private async feedReady(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new AppError('unavailable', 'the live feed is away')), readyTimeoutMs);
+    });
+    try {
+      await Promise.race([this.feed.ready, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async check(offset: number, lastId: string | undefined, head: number): Promise<Plan> {
+    const checksId = lastId !== undefined && lastId !== '' && offset > 0;
+    const known = checksId ? this.feed.idAt(offset) : lastId;
+    if (checksId && known !== undefined && known !== lastId) return { recovered: false, head };
+    const inMemory = offset >= this.feed.head || this.feed.after(offset, 1) !== undefined;
+    if (inMemory && (!checksId || known !== undefined)) return { recovered: true, head };
+    // One page tells whether the position is still served, and which event is there.
+    const back = checksId && known === undefined ? 1 : 0;
+    const page = await this.read(offset - back);
+    if (!page || page.floor > offset + 1 - back) return { recovered: false, head };
+    const frames = this.feed.epoch === page.epoch ? this.feed.adopt(page.events) : [];
+    if (back === 1 && frames[0]?.id !== lastId) return { recovered: false, head };
+    return { recovered: true, head, page };
+  }
+
+  private async read(after: number): Promise<syncV1.ReadEventsResponse | undefined> {
+    try {
+      return await this.host.sync.readEvents(
+        { space: this.space, epoch: this.epoch, after, limit: pageSize },
+        this.host.call(callTimeoutMs),
+      );
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'position_lost') return undefined;
+      throw error;
+    }
+  }
+
+  private async run(plan: Plan): Promise<void> {
+    let { page } = plan;
+    let snapshot = !plan.recovered;
+    for (let round = 0; round < maxAttempts; round += 1) {
+      if (snapshot) await this.snapshot();
+      if (await this.replay(page)) return;
+      // The position went away in the middle: the epoch changed or the floor rose.
+      page = undefined;
+      snapshot = true;
+      await pause(fullJitter(round, 100, 2_000, this.host.random), this.host.signal);
+    }
+    throw new AppError('unavailable', 'the position was lost again and again');
+  }
+
+  /** Sends what is between the position and the head, then joins. False when the position is lost. */
+  private async replay(first: syncV1.ReadEventsResponse | undefined): Promise<boolean> {
+    let page = first;
+    let idle = 0;
+    while (!this.stopped) {
+      if (this.epoch !== this.feed.epoch) return false;
+      const memory = page ? undefined : this.feed.after(this.position, pageSize);
+      if (memory && memory.length > 0) this.replayed(memory);
+      else if (this.position >= this.feed.head) {
+        this.feed.join(this);
+        return true;
+      } else {
+        page ??= await this.read(this.position);
+        // The epoch may have changed while the page was read.
+        if (!page || page.epoch !== this.feed.epoch || page.floor > this.position + 1) return false;
+        const moved = this.replayed(this.feed.adopt(page.events));
+        idle = moved ? 0 : idle + 1;
+        if (idle > 3) throw new AppError('unavailable', 'the log is behind the live feed');
+        page = undefined;
+      }
+      const room = this.host.sink.ready('replay');
+      if (room !== undefined) await room;
+    }
+    return true;
+  }
+
+  private replayed(frames: readonly EventFrame[]): boolean {
+    let chunk: EventFrame[] = [];
+    let bytes = 0;
+    let moved = false;
+    const send = () => {
+      if (chunk.length > 0) this.deliver(batchOf(this.space, chunk));
+      chunk = [];
+      bytes = 0;
+    };
+    for (const frame of frames) {
+      if (frame.offset <= this.position || this.stopped) continue;
+      moved = true;
+      chunk.push(frame);
+      bytes += frame.wire.length;
+      if (bytes >= maxBatchBytes) send();
+    }
+    send();
+    return moved;
+  }
+
+  /** Sends a whole snapshot; one that breaks off begins again at part 1. */
+  private async snapshot(): Promise<void> {
+    this.settled = false;
+    for (let attempt = 1; !this.stopped; attempt += 1) {
+      try {
+        if (await this.snapshotOnce()) return;
+        if (attempt >= maxAttempts) throw new AppError('unavailable', 'the snapshot broke off');
+      } catch (error) {
+        const fault = toAppError(error);
+        if (this.stopped) return;
+        if (attempt >= maxAttempts || !fault.row.retryable) throw fault;
+      }
+      await pause(fullJitter(attempt, 100, 2_000, this.host.random), this.host.signal);
+    }
+  }
+
+  private async snapshotOnce(): Promise<boolean> {
+    const parts = this.host.sync.readSnapshot({ space: this.space }, this.host.call(snapshotTimeoutMs));
+    for await (const part of parts) {
+      if (this.stopped) return true;
+      const head = JSON.stringify({
+        type: 'snapshot',
+        space: this.space,
+        epoch: part.epoch,
+        offset: part.offset,
+        part: part.part,
+        parts: part.parts,
+      });
+      const last = part.part === part.parts;
+      if (last) {
+        this.epoch = part.epoch;
+        this.position = part.offset;
+        this.lastId = '';
+        this.settled = true;
+      }
+      this.host.sink.control(rawFrame(`${head.slice(0, -1)},${part.json.slice(1)}`));
+      if (last) return true;
+      const room = this.host.sink.ready('snapshot');
+      if (room !== undefined) await room;
+    }
+    return false;
+  }
+
+  private newer(batch: Batch): Batch {
+    return batchOf(
+      this.space,
+      batch.frames.filter((frame) => frame.kind !== 'event' || frame.offset > this.position),
+    );
+  }
+}

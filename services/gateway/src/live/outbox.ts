@@ -1,0 +1,107 @@
+import type { Socket } from 'node:net';
+import type { Batch, Frame } from './frame.ts';
+import { Held, type Sink, type StreamPosition } from './sink.ts';
+
+/** What one socket may cost. */
+export interface OutboxLimits {
+  /** Bytes that may wait to be sent; more: the reader is too slow. */
+  readonly budgetBytes: number;
+  /** Replays go on below this many waiting bytes. */
+  readonly lowBytes: number;
+  /** How long waiting bytes may stand still. */
+  readonly stallMs: number;
+}
+
+/**
+ * The way out of one WebSocket: frames that are encoded already go straight to the TCP socket (`ws` writes
+ * its own frames there at once, so the order of calls is the order on the wire). A slow reader is first spared
+ * the ephemeral frames, then, past the budget, told to go and resume. Memory per socket is bounded by the
+ * budget and one frame.
+ */
+export class Outbox implements Sink {
+  private readonly socket: Socket;
+  private readonly limits: OutboxLimits;
+  private readonly tooSlow: () => void;
+  private readonly held = new Held();
+  private waiters: (() => void)[] = [];
+  private listening = false;
+  private closed = false;
+  private sent = 0;
+  private movedAt = 0;
+
+  constructor(socket: Socket, limits: OutboxLimits, tooSlow: () => void) {
+    this.socket = socket;
+    this.limits = limits;
+    this.tooSlow = tooSlow;
+  }
+
+  /** Bytes that wait to be sent. */
+  get queued(): number {
+    return this.socket.writableLength;
+  }
+
+  control(frame: Frame): void {
+    this.write(frame.wire);
+  }
+
+  batch(batch: Batch, stream: StreamPosition): void {
+    if (!this.socket.writableNeedDrain) {
+      this.write(batch.wire);
+      return;
+    }
+    for (const frame of batch.frames) {
+      if (frame.kind === 'event') this.write(frame.wire);
+      else this.hold(() => this.held.add(frame, stream));
+    }
+  }
+
+  ready(): Promise<void> | undefined {
+    if (this.closed || this.socket.writableLength <= this.limits.lowBytes) return undefined;
+    return new Promise((resolve) => this.hold(() => this.waiters.push(resolve)));
+  }
+
+  /** Whether waiting bytes stood still for too long at `now`. To be asked every second or so. */
+  stalled(now: number): boolean {
+    const sent = this.socket.bytesWritten - this.socket.writableLength;
+    if (this.socket.writableLength === 0 || sent !== this.sent || this.movedAt === 0) {
+      this.sent = sent;
+      this.movedAt = now;
+      return false;
+    }
+    return now - this.movedAt > this.limits.stallMs;
+  }
+
+  /** Takes no more frames; who waits for room goes on and finds the connection ended. */
+  close(): void {
+    this.closed = true;
+    this.release();
+  }
+
+  private write(wire: Buffer): void {
+    if (this.closed || this.socket.destroyed) return;
+    if (this.socket.writableLength > this.limits.budgetBytes) {
+      this.closed = true;
+      this.tooSlow();
+      return;
+    }
+    this.socket.write(wire);
+  }
+
+  private hold(what: () => void): void {
+    if (this.closed) return;
+    what();
+    if (this.listening) return;
+    this.listening = true;
+    this.socket.once('drain', () => {
+      this.listening = false;
+      this.release();
+      for (const frame of this.held.take()) this.write(frame.wire);
+    });
+  }
+
+  private release(): void {
+    const waiters = this.waiters;
+    this.waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}

@@ -1,0 +1,200 @@
+import type { ServerResponse } from 'node:http';
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
+import { type AppError, toAppError } from '@skein/contracts';
+import type { RequestHandler } from 'express';
+import type { Closing } from '../live/close.ts';
+import { Connection, type WelcomeStream } from '../live/connection.ts';
+import type { LiveDeps } from '../live/deps.ts';
+import { type Batch, controlFrame, type Frame } from '../live/frame.ts';
+import type { Guest } from '../live/people.ts';
+import { expiryOf } from '../live/sign-in.ts';
+import { Held, type Sink, type StreamPosition } from '../live/sink.ts';
+import { encodeCursor } from './cursor.ts';
+import { acknowledge, readAsk, type StreamAsk } from './open.ts';
+
+/** Bytes of frames in one answer; a snapshot always comes whole. */
+const maxAnswerBytes = 1_000_000;
+/** Frames that come together are answered together. */
+const gatherMs = 20;
+/** Tokens alone are not worth an answer each. */
+const gatherTokensMs = 250;
+const settleMs = 10;
+/** Between two polls the device counts as connected. */
+const lingerMs = 15_000;
+
+/**
+ * One `GET /v1/poll`: collects frames until there are some, then answers once with them and the cursor behind
+ * them. What does not fit is read again with that cursor.
+ */
+class Poll implements Guest, Sink {
+  readonly fences = false;
+  readonly connection: Connection;
+  private readonly done: Promise<void>;
+  private readonly finish: () => void;
+  /** Resolves when the poll is answered. */
+  private readonly over: Promise<void>;
+  /** Lets go of replays that wait for room. */
+  readonly release: () => void;
+  private readonly frames: Frame[] = [];
+  private readonly held = new Held();
+  private bytes = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private ended = false;
+  private failure: AppError | undefined;
+  private begun = false;
+
+  constructor(deps: LiveDeps, ask: StreamAsk) {
+    this.connection = new Connection(deps.connection, ask.principal, ask.device, this);
+    this.connection.onFault = (fault) => {
+      this.failure = fault;
+      this.finish();
+    };
+    const done = Promise.withResolvers<void>();
+    this.done = done.promise;
+    this.finish = done.resolve;
+    const over = Promise.withResolvers<void>();
+    this.over = over.promise;
+    this.release = over.resolve;
+  }
+
+  get principal() {
+    return this.connection.principal;
+  }
+
+  get deviceId(): string {
+    return this.connection.device.id;
+  }
+
+  control(frame: Frame): void {
+    this.take(frame);
+    if (this.begun) this.within(gatherMs);
+  }
+
+  batch(batch: Batch, stream: StreamPosition): void {
+    let events = false;
+    let tokens = false;
+    for (const frame of batch.frames) {
+      if (frame.kind === 'event') {
+        this.take(frame);
+        events = true;
+      } else {
+        this.held.add(frame, stream);
+        // The text so far of a running turn, given to everybody who joins, is no news to wake up for.
+        tokens ||= frame.token ? this.begun && frame.token.from > 0 : false;
+      }
+    }
+    if (events) this.within(this.bytes >= maxAnswerBytes ? 0 : gatherMs);
+    else if (tokens) this.within(gatherTokensMs);
+  }
+
+  ready(what: 'replay' | 'snapshot'): Promise<void> | undefined {
+    // A full answer goes out; what is left of the replay is read by the next poll.
+    return what === 'replay' && this.bytes >= maxAnswerBytes ? this.over : undefined;
+  }
+
+  close(_why: Closing): void {
+    this.finish();
+  }
+
+  /** Ends empty: a newer poll of the device has come. */
+  replaced(): void {
+    this.ended = true;
+    this.finish();
+  }
+
+  /** Answers within a time, once there is something. */
+  within(ms: number): void {
+    this.timer ??= setTimeout(() => this.finish(), ms);
+  }
+
+  /** Waits for frames, at most so long. */
+  async wait(ms: number, response: ServerResponse): Promise<void> {
+    this.begun = true;
+    const late = setTimeout(() => this.finish(), ms);
+    response.once('close', this.finish);
+    try {
+      await this.done;
+      // A snapshot that has begun comes whole, or the next poll would begin it again, for ever.
+      while (this.unsettled && !response.destroyed) await setTimeoutPromise(settleMs);
+    } finally {
+      response.off('close', this.finish);
+      clearTimeout(late);
+      clearTimeout(this.timer);
+    }
+  }
+
+  answer(): string {
+    if (this.failure) throw this.failure;
+    const frames = this.ended ? [] : [...this.frames, ...this.held.take()];
+    const list = frames.map(({ payload }) => payload.toString('utf8')).join(',');
+    return `{"cursor":${JSON.stringify(encodeCursor(this.connection.streams))},"frames":[${list}]}`;
+  }
+
+  private get unsettled(): boolean {
+    return !this.failure && !this.ended && this.connection.streams.some((one) => !one.settled);
+  }
+
+  private take(frame: Frame): void {
+    this.frames.push(frame);
+    this.bytes += frame.payload.length;
+  }
+}
+
+const welcome = (deps: LiveDeps, poll: Poll, streams: readonly WelcomeStream[]): Frame =>
+  controlFrame({
+    type: 'welcome',
+    connection: deps.newId(),
+    user: poll.connection.userId,
+    device: poll.deviceId,
+    streams,
+    authExpiresAt: expiryOf(poll.principal),
+    pingMs: deps.tuning.pingMs,
+    maxFrame: deps.tuning.maxFrame,
+    maxInflight: 0,
+    serverTime: deps.clock.now(),
+  });
+
+/** The handler of `GET /v1/poll`. */
+export const pollHandler = (deps: LiveDeps): RequestHandler => {
+  const newest = new Map<string, Poll>();
+
+  const run = async (ask: StreamAsk, response: ServerResponse): Promise<string> => {
+    const poll = new Poll(deps, ask);
+    const key = `${ask.principal.userId}\0${ask.device.id}`;
+    newest.get(key)?.replaced();
+    newest.set(key, poll);
+    try {
+      deps.people.add(poll);
+      const streams = await poll.connection.open(ask.streams);
+      acknowledge(deps, poll.connection, ask);
+      const lost = streams.filter((one) => !('error' in one) && !one.recovered);
+      if (!ask.resumed) poll.control(welcome(deps, poll, streams));
+      else for (const one of lost) poll.control(controlFrame({ type: 'subscribed', ...one }));
+      for (const one of streams) {
+        if (ask.resumed && 'error' in one) {
+          poll.control(controlFrame({ type: 'unsubscribed', space: one.space, reason: one.error }));
+        }
+      }
+      poll.connection.begin();
+      await poll.wait(ask.resumed ? ask.waitMs : 0, response);
+      return poll.answer();
+    } finally {
+      if (newest.get(key) === poll) newest.delete(key);
+      deps.people.remove(poll);
+      poll.connection.end(lingerMs);
+      poll.release();
+    }
+  };
+
+  return (request, response, next) => {
+    const work = async () => {
+      const ask = await readAsk(deps, request);
+      deps.limits.unauthenticated.settle(request.socket);
+      const body = await run(ask, response);
+      if (response.destroyed) return;
+      response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
+      response.end(body);
+    };
+    work().catch((error: unknown) => next(toAppError(error)));
+  };
+};

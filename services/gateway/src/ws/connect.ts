@@ -1,0 +1,282 @@
+import { AppError, toAppError } from '@skein/contracts';
+import type { DeviceName } from '../live/actor.ts';
+import { type Closing, closeCodes, closing, closingFor } from '../live/close.ts';
+import { Connection } from '../live/connection.ts';
+import type { LiveDeps } from '../live/deps.ts';
+import { controlFrame, type Frame } from '../live/frame.ts';
+import type { Guest } from '../live/people.ts';
+import { expiryOf } from '../live/sign-in.ts';
+import type { Principal } from '../ports.ts';
+import { FrameBudget } from './budget.ts';
+import { errorFrame } from './error-frame.ts';
+import { decode, type Inbound, parseFrame } from './inbound.ts';
+import {
+  isClientFrame,
+  isRequest,
+  type Outcome,
+  type RequestPort,
+  type RequestType,
+  requests,
+  resultFrame,
+} from './requests.ts';
+import { type ClientFrame, clientFrames } from './schemas.ts';
+import type { LiveSocket, SocketHandler } from './socket.ts';
+
+/** Frames that may arrive behind a `hello` that is being worked on: no more than one read of the socket holds. */
+const maxEarly = 256;
+const typingEveryMs = 500;
+
+/**
+ * One WebSocket of `/v1/connect`: hello, welcome, then frames both ways until somebody leaves. A request with
+ * an `id` gets exactly one `result` or `error`.
+ */
+export class ConnectSocket implements SocketHandler, Guest {
+  readonly fences = true;
+  connection: Connection | undefined;
+  deviceId = '';
+  private readonly deps: LiveDeps;
+  private readonly socket: LiveSocket;
+  private readonly settle: () => void;
+  private readonly budget: FrameBudget;
+  private state: 'hello' | 'opening' | 'open' | 'closed' = 'hello';
+  private early: Buffer[] = [];
+  private inflight = 0;
+  private readonly lanes = new Map<string, Promise<void>>();
+  private readonly acks = new Map<string, { offset: number; seq: number }>();
+  private typedAt = 0;
+  private port: RequestPort | undefined;
+  private readonly ending = new AbortController();
+
+  constructor(deps: LiveDeps, socket: LiveSocket, settle: () => void) {
+    this.deps = deps;
+    this.socket = socket;
+    this.settle = settle;
+    this.budget = new FrameBudget(deps.limits);
+  }
+
+  get principal(): Principal {
+    if (!this.connection) throw new Error('bug: nobody has signed in');
+    return this.connection.principal;
+  }
+
+  close(why: Closing): void {
+    this.socket.close(why);
+  }
+
+  frame(bytes: Buffer): void {
+    if (this.state === 'open') this.received(bytes);
+    else if (this.state === 'hello') this.first(bytes);
+    else if (this.early.push(bytes) > maxEarly) this.close(closing(closeCodes.protocolError));
+  }
+
+  closed(): void {
+    this.state = 'closed';
+    this.early = [];
+    this.ending.abort(new AppError('cancelled'));
+    this.settle();
+    this.sendAcks();
+    if (!this.connection) return;
+    this.deps.people.remove(this);
+    this.connection.end();
+  }
+
+  sweep(nowMs: number): void {
+    this.sendAcks();
+    if (nowMs > this.principal.expiresAtMs + this.deps.tuning.graceMs) {
+      this.close(closing(closeCodes.signInAgain));
+    }
+  }
+
+  private first(bytes: Buffer): void {
+    this.state = 'opening';
+    // What comes behind waits in the kernel until we know who it is.
+    this.socket.ws.pause();
+    this.hello(bytes).catch((error: unknown) => {
+      const fault = toAppError(error);
+      if (this.state === 'closed') return;
+      if (fault.code === 'internal') this.deps.log.error({ err: error }, 'a socket could not be opened');
+      this.send(errorFrame(fault));
+      this.close(closingFor(fault));
+    });
+  }
+
+  private async hello(bytes: Buffer): Promise<void> {
+    const inbound = parseFrame(bytes);
+    if (inbound.type !== 'hello') throw new AppError('protocol_error', 'The first frame must be hello');
+    const hello = decode(clientFrames.hello, inbound.value);
+    const principal = await this.deps.signIn(hello, this.ending.signal);
+    if (this.ending.signal.aborted) return;
+    this.settle();
+    const device: DeviceName = { ...hello.device, name: hello.device.name ?? '' };
+    const connection = new Connection(this.deps.connection, principal, device, this.socket.outbox);
+    connection.onFault = (fault) => this.close(closingFor(fault));
+    this.deviceId = device.id;
+    this.connection = connection;
+    this.port = this.portOf(connection);
+    this.deps.people.add(this);
+    const streams = await connection.open(hello.streams);
+    // A revocation may have come while the spaces were opened.
+    if (this.deps.verifier.isRevoked(principal)) throw new AppError('session_revoked');
+    this.send(this.welcome(connection, streams));
+    if (hello.id !== undefined) this.send(resultFrame(hello.id, {}));
+    this.state = 'open';
+    this.socket.greet();
+    connection.begin();
+    for (const early of this.early.splice(0)) this.frame(early);
+    this.socket.ws.resume();
+  }
+
+  private welcome(connection: Connection, streams: readonly unknown[]): Frame {
+    const { tuning, clock, newId } = this.deps;
+    return controlFrame({
+      type: 'welcome',
+      connection: newId(),
+      user: connection.userId,
+      device: connection.device.id,
+      streams,
+      authExpiresAt: expiryOf(connection.principal),
+      pingMs: tuning.pingMs,
+      maxFrame: tuning.maxFrame,
+      maxInflight: tuning.maxInflight,
+      serverTime: clock.now(),
+    });
+  }
+
+  private portOf(connection: Connection): RequestPort {
+    const { clients, verifier } = this.deps;
+    return {
+      clients,
+      verifier,
+      connection,
+      renew: (principal) => connection.renew(principal),
+      send: (frame) => this.send(frame),
+      call: () => connection.call(),
+    };
+  }
+
+  private received(bytes: Buffer): void {
+    let inbound: Inbound | undefined;
+    try {
+      inbound = parseFrame(bytes);
+      this.dispatch(inbound);
+    } catch (error) {
+      this.refuse(error, inbound?.id);
+    }
+  }
+
+  private dispatch(inbound: Inbound): void {
+    const { type, value } = inbound;
+    if (isRequest(type)) {
+      this.request(type, inbound);
+      return;
+    }
+    if (!isClientFrame(type))
+      throw new AppError('unknown_type', `There is no frame of type ${type.slice(0, 64)}`);
+    if (!this.budget.passes(this.deps.clock.now())) throw new AppError('rate_limited');
+    switch (type) {
+      case 'ping':
+        this.pong(decode(clientFrames.ping, value));
+        break;
+      case 'ack':
+        this.ack(decode(clientFrames.ack, value));
+        break;
+      case 'typing':
+        this.typing(decode(clientFrames.typing, value));
+        break;
+      default:
+        throw new AppError('protocol_error', 'hello comes once');
+    }
+  }
+
+  private request(type: RequestType, { id, value }: Inbound): void {
+    const { connection, port } = this;
+    if (!connection || !port) return;
+    this.budget.request(connection.userId);
+    if (this.inflight >= this.deps.tuning.maxInflight) {
+      throw new AppError('overloaded', 'Too many requests without an answer yet', { retryAfterMs: 1_000 });
+    }
+    const { scope, order, handle } = requests[type] as {
+      scope: string;
+      order?: (frame: unknown, port: RequestPort) => string;
+      handle: (frame: unknown, port: RequestPort) => Promise<Outcome>;
+    };
+    const frame = decode(clientFrames[type], value);
+    if (!connection.principal.scopes.includes(scope)) {
+      throw new AppError('forbidden', `The token lacks the scope ${scope}`);
+    }
+    this.inflight += 1;
+    const work = async () => {
+      try {
+        const outcome = await handle(frame, port);
+        if (id !== undefined) this.send(resultFrame(id, outcome));
+      } catch (error) {
+        this.refuse(error, id);
+      } finally {
+        this.inflight -= 1;
+      }
+    };
+    if (order) this.inLane(order(frame, port), work);
+    else void work();
+  }
+
+  /** One after the other: what a client sent first happens first. */
+  private inLane(lane: string, work: () => Promise<void>): void {
+    const before = this.lanes.get(lane) ?? Promise.resolve();
+    const mine = before.then(() => (this.state === 'closed' ? undefined : work()));
+    this.lanes.set(lane, mine);
+    void mine.finally(() => {
+      if (this.lanes.get(lane) === mine) this.lanes.delete(lane);
+    });
+  }
+
+  private refuse(error: unknown, id: string | number | undefined): void {
+    if (this.state === 'closed') return;
+    const fault = toAppError(error);
+    if (fault.code === 'internal') this.deps.log.error({ err: error }, 'a frame could not be handled');
+    this.send(errorFrame(fault, id));
+    const ours = fault.row.retryable && fault.code !== 'rate_limited';
+    if (!ours && this.budget.refused(this.deps.clock.now())) this.close(closing(closeCodes.overLimit));
+  }
+
+  private pong({ t }: ClientFrame<'ping'>): void {
+    this.send(
+      controlFrame({ type: 'pong', ...(t === undefined ? {} : { t }), serverTime: this.deps.clock.now() }),
+    );
+  }
+
+  private ack({ space, offset, seq }: ClientFrame<'ack'>): void {
+    const id = this.connection?.resolve(space) ?? '';
+    if (!this.connection?.stream(id)) return;
+    const known = this.acks.get(id);
+    this.acks.set(id, {
+      offset: Math.max(offset, known?.offset ?? 0),
+      seq: Math.max(seq ?? 0, known?.seq ?? 0),
+    });
+  }
+
+  /** Acks are cumulative: the newest of a second is enough. */
+  private sendAcks(): void {
+    if (this.acks.size === 0 || !this.connection) return;
+    const { connection } = this;
+    for (const [space, { offset, seq }] of this.acks) {
+      this.deps.clients.sync
+        .ackDevice({ space, deviceId: this.deviceId, offset, seq }, connection.call())
+        // The next ack says it again.
+        .catch(() => {});
+    }
+    this.acks.clear();
+  }
+
+  private typing({ space, conversationId }: ClientFrame<'typing'>): void {
+    const { connection } = this;
+    const now = this.deps.clock.now();
+    const id = connection?.resolve(space) ?? '';
+    if (!connection?.stream(id) || now - this.typedAt < typingEveryMs) return;
+    this.typedAt = now;
+    this.deps.typing({ space: id, conversationId, userId: connection.userId, deviceId: this.deviceId });
+  }
+
+  private send(frame: Frame): void {
+    this.socket.outbox.control(frame);
+  }
+}
