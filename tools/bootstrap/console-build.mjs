@@ -6,8 +6,11 @@ import { root } from './run.mjs';
 const folder = join(root, 'packages', 'console');
 const mark = join(folder, 'dist', '.built-from');
 
-/** The console and the one package of ours that it bundles. */
-const sources = () => [...filesUnder(folder), ...filesUnder(join(root, 'packages', 'sync-core', 'src'))];
+/** What goes into the page: the console without its tests, and the one package of ours that it bundles. */
+const sources = () => [
+  ...filesUnder(folder).filter((file) => !file.startsWith(join(folder, 'test'))),
+  ...filesUnder(join(root, 'packages', 'sync-core', 'src')),
+];
 
 /** True when there is a console whose sources differ from those of the last build. */
 export const consoleIsStale = () =>
