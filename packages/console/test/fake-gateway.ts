@@ -190,6 +190,7 @@ export async function fakeGateway(
       role: 'user',
       text: frame['text'],
       clientMessageId: frame['clientMessageId'],
+      persona: session['persona'],
       platform: 'web',
       turnId: randomUUID(),
     };

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { deviceName } from '../src/browser.ts';
 import { en, type MessageKey } from '../src/i18n/en.ts';
 import { catalogues, chooseLocale, explain, translate } from '../src/i18n/translate.ts';
-import { keyAction, sessionSettings, shownOutbox, titleOf } from '../src/stores/views.ts';
-import { apply, conversation, eventFrame, fresh, space } from './fakes.ts';
+import { keyAction, personaAsked, sessionSettings, shownOutbox, titleOf } from '../src/stores/views.ts';
+import { apply, conversation, eventFrame, fresh, space, tokenFrame } from './fakes.ts';
 
 const key = (over: Partial<Parameters<typeof keyAction>[0]>) =>
   keyAction({ key: 'Enter', shiftKey: false, isComposing: false, keyCode: 13, ...over });
@@ -69,6 +69,20 @@ describe('what is shown', () => {
       fresh(),
     );
     expect(titleOf(conversation(state))).toBe('Plan the trip');
+  });
+
+  it('names who answers by the message that asked, when only tokens have come', () => {
+    const asked = {
+      messageId: 'm',
+      conversationId: 'c1',
+      role: 'user',
+      text: 'x',
+      turnId: 't1',
+      persona: 'cruz',
+    };
+    const { state } = apply([eventFrame(1, 'message.created', asked), tokenFrame(0, 'Hi')], fresh());
+    expect(personaAsked(conversation(state), 't1')).toBe('cruz');
+    expect(personaAsked(conversation(state), 't2')).toBe('');
   });
 
   it('takes memory as on until somebody has switched it off', () => {

@@ -271,15 +271,13 @@ describe('a session', () => {
     const r = rig();
     r.session.start();
     await r.connect(false);
-    r.sockets
-      .last()
-      .push({
-        type: 'event',
-        space,
-        epoch,
-        offset: 5,
-        event: { id: 'e', type: 'x', time: 0, actor: {}, data: {} },
-      });
+    r.sockets.last().push({
+      type: 'event',
+      space,
+      epoch,
+      offset: 5,
+      event: { id: 'e', type: 'x', time: 0, actor: {}, data: {} },
+    });
     await settle();
     expect(r.sockets.last().of('subscribe')).toMatchObject([{ space, epoch, offset: 0 }]);
     r.sockets.last().refuse('subscribe', { code: 'unavailable', retryable: true });

@@ -14,6 +14,12 @@ export function titleOf(conversation: Conversation): string {
   return first.trim().split('\n', 1).join('').slice(0, 80);
 }
 
+/** The persona that a turn's question was put to; empty when it is not known here. */
+export function personaAsked(conversation: Conversation | undefined, turnId: string | undefined): string {
+  const asked = conversation?.messages.findLast((m) => m.role === 'user' && m.turnId === turnId);
+  return turnId === undefined ? '' : (asked?.persona ?? '');
+}
+
 /** What waits to be sent in the open conversation. */
 export function shownOutbox(outbox: Outbox, conversationId: string | undefined, draft: string): Outbox {
   return outbox.filter((entry) =>
