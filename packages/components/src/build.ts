@@ -1,9 +1,10 @@
 import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Component, GoRecipe } from './catalogue.ts';
+import type { Component, GoRecipe, PipRecipe } from './catalogue.ts';
 import { type GoToolchain, goEnvironment, modulesFolder } from './go-toolchain.ts';
 import { cacheDirectory, cachedFolder, compareVersions, versionOf } from './locate.ts';
+import { pipInstall, workingPip } from './pip.ts';
 import { runTool } from './run-tool.ts';
 
 /** The longest cold build measured is 5 minutes on two cores; a slow machine gets six times that. */
@@ -41,6 +42,16 @@ const unpackChromium = async (component: Component, folder: string): Promise<voi
   }
 };
 
+const installPackage = async (component: Component, recipe: PipRecipe, folder: string): Promise<void> => {
+  const pip = await workingPip();
+  if (!pip) {
+    throw new Error(
+      `${component.name} needs pip, which was not found: ${component.byHand}, and run this again.`,
+    );
+  }
+  await pipInstall(pip, `${recipe.package}==${component.version}`, folder);
+};
+
 /**
  * Makes a component and puts it into the cache in one rename, so that nobody ever sees half of it.
  * The caller holds the build lock. `go` is needed for Go recipes only.
@@ -51,8 +62,10 @@ export const buildComponent = async (component: Component, go: GoToolchain | und
   const staging = await mkdtemp(`${folder}.staging-`);
   try {
     await chmod(staging, 0o755);
-    if (component.recipe.kind === 'unpack') await unpackChromium(component, staging);
-    else if (go) await buildGo(component, component.recipe, go, staging);
+    const { recipe } = component;
+    if (recipe.kind === 'unpack') await unpackChromium(component, staging);
+    else if (recipe.kind === 'pip') await installPackage(component, recipe, staging);
+    else if (go) await buildGo(component, recipe, go, staging);
     await rm(folder, { recursive: true, force: true });
     await rename(staging, folder);
   } finally {

