@@ -16,5 +16,6 @@ export {
   text,
   url,
 } from './config.ts';
+export { type PeriodicOptions, periodic } from './periodic.ts';
 export { type Composed, type RunServiceOptions, runService } from './run-service.ts';
 export { type LifecycleOptions, lifecycle, type Service } from './service.ts';

@@ -1,7 +1,7 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { relay } from '@skein/events';
 import { openPlatform } from '@skein/platform';
-import { type Clock, type Composed, systemClock } from '@skein/service-kit';
+import { type Clock, type Composed, periodic, systemClock } from '@skein/service-kit';
 import { v7 as uuidv7 } from 'uuid';
 import { argon2Hasher } from './adapters/argon2-hasher.ts';
 import { bell } from './adapters/bell.ts';
@@ -9,11 +9,11 @@ import { boundedHasher } from './adapters/bounded-hasher.ts';
 import { ed25519Keys } from './adapters/ed25519-keys.ts';
 import { type RandomBytes, sealerFrom, secretsFrom } from './adapters/master-key.ts';
 import { migrations } from './adapters/migrations.ts';
-import { periodic } from './adapters/periodic.ts';
 import { postgresKeys } from './adapters/postgres-keys.ts';
 import { postgresLimiter } from './adapters/postgres-limiter.ts';
 import { pruneExpired } from './adapters/postgres-prune.ts';
 import { postgresStore } from './adapters/postgres-store.ts';
+import { reuseAlarm } from './adapters/reuse-alarm.ts';
 import { createApiToken, listApiTokens, revokeApiToken } from './app/api-tokens.ts';
 import { checkSessions } from './app/check-sessions.ts';
 import { dummyHash } from './app/dummy-hash.ts';
@@ -69,7 +69,7 @@ export const compose = async (
         passes: config.AUTH_ARGON2_PASSES,
         lanes: config.AUTH_ARGON2_LANES,
       }),
-    { concurrency: config.AUTH_HASH_CONCURRENCY, queue: config.AUTH_HASH_QUEUE },
+    { concurrency: config.AUTH_HASH_CONCURRENCY, queue: config.AUTH_HASH_QUEUE, metrics },
   );
   const accessTtlMs = config.AUTH_ACCESS_TTL_MS;
   const operatorEmail = normaliseEmail(config.SKEIN_OPERATOR_EMAIL) ?? '';
@@ -85,6 +85,7 @@ export const compose = async (
     limiter: postgresLimiter(database, config.AUTH_LOGINS_PER_MINUTE),
     tokenPair: tokenPairs({ issuer: config.AUTH_ISSUER, accessTtlMs, operatorEmail }, secrets, keys),
     revoked: revocations.ring,
+    reused: reuseAlarm({ log, metrics }),
     heard: revocations.heard,
   };
   const dummy = dummyHash(hasher, secrets.newToken());
@@ -107,12 +108,18 @@ export const compose = async (
       watchRevocations: watchRevocations(shared),
     }),
   ]);
+  const failed = (what: string) => (error: unknown) =>
+    log.warn({ err: error }, `${what} failed; it will be tried again`);
   const service = platform.lifecycle([
     keys,
     dummy,
     outboxRelay,
-    periodic('signing-keys', { pauseMs: keysEveryMs, work: keys.renew, log }),
-    periodic('pruning', { pauseMs: pruneEveryMs, work: () => pruneExpired(database, clock.now()), log }),
+    periodic('signing-keys', { everyMs: keysEveryMs, work: keys.renew, failed: failed('renewing the keys') }),
+    periodic('pruning', {
+      everyMs: pruneEveryMs,
+      work: () => pruneExpired(database, clock.now()),
+      failed: failed('pruning'),
+    }),
     server,
   ]);
   return { service, log, keyring: keys };

@@ -1,8 +1,9 @@
 import { authV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
 import { openPlatform } from '@skein/platform';
+import { pruneIdempotencyKeys } from '@skein/postgres';
 import { rootContext } from '@skein/rpc';
-import type { Composed } from '@skein/service-kit';
+import { type Composed, periodic } from '@skein/service-kit';
 import { v7 as uuidv7 } from 'uuid';
 import { authAccounts } from './adapters/auth-accounts.ts';
 import { migrations } from './adapters/migrations.ts';
@@ -18,6 +19,9 @@ import { userService } from './grpc/handlers.ts';
 export interface Deps {
   readonly newId: () => string;
 }
+
+/** A thousand keys of a day ago go each time. */
+const pruneEveryMs = 60_000;
 
 /** How long making a profile ahead of its first use may take. */
 const aheadTimeoutMs = 5_000;
@@ -53,6 +57,11 @@ export const compose = async (config: UserConfig, over: Partial<Deps> = {}): Pro
     // No call to another service belongs in the transaction. What is missed here is made at first touch.
     committed: ahead,
   });
+  const pruning = periodic('pruning', {
+    everyMs: pruneEveryMs,
+    work: () => pruneIdempotencyKeys(database),
+    failed: (error) => log.warn({ err: error }, 'pruning failed; it will be tried again'),
+  });
   const server = platform.server([
     userService({
       getProfile: getProfile(shared),
@@ -60,5 +69,5 @@ export const compose = async (config: UserConfig, over: Partial<Deps> = {}): Pro
       listNotices: listNotices(shared),
     }),
   ]);
-  return { service: platform.lifecycle([accountEvents, server]), log };
+  return { service: platform.lifecycle([accountEvents, pruning, server]), log };
 };

@@ -1,4 +1,5 @@
-import { AppError } from '@skein/contracts';
+import { bulkhead } from '@skein/resilience';
+import type { MetricRegistry } from '@skein/telemetry';
 import type { PasswordHasher } from '../app/ports.ts';
 
 /** Bounds of the pool. */
@@ -7,35 +8,19 @@ export interface HashingBounds {
   readonly concurrency: number;
   /** How many more may wait; further ones are `overloaded` at once. */
   readonly queue: number;
+  readonly metrics: MetricRegistry;
 }
 
-/** About how long a full queue takes to empty: what the refused are told to wait. */
-const retryAfterMs = 1_000;
-
-/** A hasher that never works on more than a few passwords at once, first come, first served. */
+/** A hasher with bounds: without them, asking for hashes would be a way to bring the service down. */
 export const boundedHasher = (
   inner: PasswordHasher,
-  { concurrency, queue }: HashingBounds,
+  { concurrency, queue, metrics }: HashingBounds,
 ): PasswordHasher => {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  const bounded = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (running >= concurrency) {
-      if (waiting.length >= queue) throw new AppError('overloaded', undefined, { retryAfterMs });
-      // Who is called takes over the place of the one that calls: `running` stays.
-      await new Promise<void>((start) => waiting.push(start));
-    } else running += 1;
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running -= 1;
-    }
-  };
+  const pool = bulkhead({ name: 'password hashing', concurrency, queue });
+  metrics.gauge('skein_auth_hashes_waiting', 'Passwords that wait to be hashed', () => pool.waiting);
   return {
-    hash: (password) => bounded(() => inner.hash(password)),
-    verify: (stored, password) => bounded(() => inner.verify(stored, password)),
+    hash: (password, signal) => pool.run(() => inner.hash(password), signal),
+    verify: (stored, password, signal) => pool.run(() => inner.verify(stored, password), signal),
     outdated: (stored) => inner.outdated(stored),
   };
 };

@@ -44,8 +44,10 @@ export const postgresAccounts = (db: Queryable): Accounts => ({
     );
     return row && accountOf(row);
   },
-  async setPasswordHash(id, passwordHash) {
-    await db.query('update accounts set password_hash = $2 where id = $1', [id, passwordHash]);
+  async replaceHash({ id, passwordHash: old }, passwordHash) {
+    await db.query('update accounts set password_hash = $3 where id = $1 and password_hash = $2', [
+      ...[id, old, passwordHash],
+    ]);
   },
 });
 

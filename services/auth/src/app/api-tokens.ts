@@ -11,6 +11,9 @@ const maxApiTokens = 100;
 const maxName = 100;
 const maxPage = 100;
 
+/** What an id of ours can look like; nothing else is asked of the database. */
+const isId = (text: string): boolean => /^[\w-]{1,64}$/.test(text);
+
 interface Deps {
   readonly store: Store;
   readonly signer: TokenSigner;
@@ -97,6 +100,8 @@ export const createApiToken =
 export const listApiTokens =
   ({ store, clock }: Deps) =>
   async (by: Principal, page: { limit: number; cursor: string | undefined }) => {
+    if (page.cursor !== undefined && !isId(page.cursor))
+      throw new AppError('invalid_request', 'This cursor is not one of ours');
     const limit = Math.min(Math.max(page.limit || maxPage, 1), maxPage);
     const found = await store.apiTokens.list(by.userId, page.cursor, limit + 1, clock.now());
     const items = found.slice(0, limit);
@@ -107,6 +112,7 @@ export const listApiTokens =
 export const revokeApiToken =
   ({ store, clock, revoked }: Deps) =>
   async (by: Principal, id: string, call: Call): Promise<void> => {
+    if (!isId(id)) throw new AppError('not_found', 'You have no such token');
     const nowMs = clock.now();
     const known = await store.transaction(async ({ apiTokens, revocations }) => {
       const fresh = await apiTokens.revoke(by.userId, id, nowMs);

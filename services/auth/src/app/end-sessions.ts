@@ -1,5 +1,6 @@
 import { AppError } from '@skein/contracts';
 import type { Clock } from '@skein/service-kit';
+import { deviceFaults, deviceLimits } from '../domain/login-place.ts';
 import type { EndReason } from '../domain/refresh-family.ts';
 import type { Call, Principal, SessionFilter, Store } from './ports.ts';
 
@@ -41,9 +42,10 @@ export const logout =
 export const revokeDevice =
   (deps: Deps) =>
   async ({ userId }: Principal, deviceId: string, call: Call): Promise<void> => {
-    if (deviceId === '')
+    const faults = deviceFaults({ id: deviceId, platform: '', name: '' });
+    if (deviceId === '' || faults.length > 0)
       throw new AppError('invalid_request', undefined, {
-        errors: [{ path: 'deviceId', message: 'must not be empty' }],
+        errors: [{ path: 'deviceId', message: `must have 1 to ${deviceLimits.id} printable characters` }],
       });
     return end(deps, { userId, deviceId }, 'device_revoked', call);
   };

@@ -1,6 +1,6 @@
 import { AppError } from '@skein/contracts';
 import type { Clock } from '@skein/service-kit';
-import { normaliseEmail, normalisePassword, passwordLength } from '../domain/credentials.ts';
+import { isTooLong, normaliseEmail, normalisePassword, passwordLength } from '../domain/credentials.ts';
 import { type Device, deviceFaults } from '../domain/login-place.ts';
 import type { DummyHash } from './dummy-hash.ts';
 import { openSession } from './open-session.ts';
@@ -36,25 +36,31 @@ export const login =
     call: Call,
   ): Promise<SignedIn> => {
     const email = normaliseEmail(given);
-    const password = normalisePassword(typed);
     const errors = deviceFaults(device);
     if (email === undefined) errors.push({ path: 'email', message: 'must be an e-mail address' });
-    if ([...password].length > passwordLength.max)
+    if (isTooLong(typed))
       errors.push({ path: 'password', message: `must have at most ${passwordLength.max} characters` });
     if (email === undefined || errors.length > 0)
       throw new AppError('invalid_request', undefined, { errors });
 
+    const password = normalisePassword(typed);
     const retryAfterMs = await limiter.take(`login:${email}`);
     if (retryAfterMs !== undefined) throw new AppError('rate_limited', undefined, { retryAfterMs });
 
     const account = await store.accounts.byEmail(email);
-    const matches = await hasher.verify(account?.passwordHash ?? (await dummyHash.get()), password);
+    const matches = await hasher.verify(
+      account?.passwordHash ?? (await dummyHash.get()),
+      password,
+      call.signal,
+    );
     if (!account || !matches) throw new AppError('invalid_credentials');
 
-    const rehashed = hasher.outdated(account.passwordHash) ? await hasher.hash(password) : undefined;
+    const rehashed = hasher.outdated(account.passwordHash)
+      ? await hasher.hash(password, call.signal)
+      : undefined;
     const nowMs = clock.now();
     const { session, refreshToken } = await store.transaction(async (repositories) => {
-      if (rehashed !== undefined) await repositories.accounts.setPasswordHash(account.id, rehashed);
+      if (rehashed !== undefined) await repositories.accounts.replaceHash(account, rehashed);
       return openSession(
         repositories,
         { newId, secrets },

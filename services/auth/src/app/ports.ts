@@ -36,7 +36,8 @@ export interface Accounts {
   add(account: Credentials): Promise<boolean>;
   byEmail(email: string): Promise<Credentials | undefined>;
   byId(id: string): Promise<Account | undefined>;
-  setPasswordHash(id: string, passwordHash: string): Promise<void>;
+  /** Puts a new hash of the same password in the place of the account's, unless that has been changed meanwhile. */
+  replaceHash(account: Pick<Credentials, 'id' | 'passwordHash'>, passwordHash: string): Promise<void>;
 }
 
 /** A login, and with it the family of its refresh tokens. */
@@ -179,10 +180,10 @@ export interface Store extends Repositories {
   transaction<T>(work: (repositories: Repositories) => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
-/** Password hashing, slow on purpose. Throws `overloaded` when too many wait for it. */
+/** Password hashing, slow on purpose. Rejects with `overloaded` when too many wait for it. */
 export interface PasswordHasher {
-  hash(password: string): Promise<string>;
-  verify(hash: string, password: string): Promise<boolean>;
+  hash(password: string, signal?: AbortSignal): Promise<string>;
+  verify(hash: string, password: string, signal?: AbortSignal): Promise<boolean>;
   /** Whether a hash was made with weaker settings than those of today. */
   outdated(hash: string): boolean;
 }

@@ -12,6 +12,8 @@ interface Deps {
   readonly clock: Clock;
   /** Tells watchers in this process that a login has ended. */
   readonly revoked: () => void;
+  /** Told of every family that ended because a token came twice: a theft, or a client with a fault. */
+  readonly reused: (login: { userId: string; sessionId: string; deviceId: string }) => void;
 }
 
 interface Granted {
@@ -22,13 +24,17 @@ interface Granted {
   readonly kid: string;
 }
 
-type Refused = Exclude<RefreshDecision, 'rotate' | 'repeat'> | 'unknown';
+/** The family that this very request has ended. */
+interface Ended {
+  readonly ended: Session;
+}
+
+type Refused = Exclude<RefreshDecision, 'rotate' | 'repeat' | 'reuse'> | 'unknown';
 
 const refusals: Readonly<Record<Refused, () => AppError>> = {
   unknown: () => new AppError('unauthenticated', 'This refresh token is not known; sign in again'),
   expired: () => new AppError('session_revoked', 'This login has expired; sign in again'),
   ended: () => new AppError('session_revoked'),
-  reuse: () => new AppError('refresh_reused'),
   ended_by_reuse: () => new AppError('refresh_reused'),
 };
 
@@ -38,13 +44,13 @@ const refusals: Readonly<Record<Refused, () => AppError>> = {
  * finds out. A client that sends an idempotency key may repeat a lost request for a minute.
  */
 export const refresh =
-  ({ store, secrets, signer, tokenPair, clock, revoked }: Deps) =>
+  ({ store, secrets, signer, tokenPair, clock, revoked, reused }: Deps) =>
   async (token: string, call: Call): Promise<SignedIn> => {
     const hash = secrets.hash(token);
     const { idempotencyKey } = call;
     const key = idempotencyKey === undefined ? undefined : secrets.fingerprint(idempotencyKey);
 
-    const outcome = await store.transaction(async (repositories): Promise<Granted | Refused> => {
+    const outcome = await store.transaction(async (repositories): Promise<Granted | Ended | Refused> => {
       const { accounts, sessions, refreshTokens, revocations } = repositories;
       const known = await refreshTokens.find(hash);
       const session = known && (await sessions.lock(known.sessionId));
@@ -56,7 +62,7 @@ export const refresh =
       if (decision === 'reuse') {
         await sessions.end({ userId: session.userId, sessionId: session.id }, 'refresh_reused', nowMs);
         await revocations.append([{ sessionId: session.id }], nowMs);
-        return decision;
+        return { ended: session };
       }
       if (decision !== 'rotate' && decision !== 'repeat') return decision;
 
@@ -77,9 +83,12 @@ export const refresh =
       return { account, session, child, atMs: nowMs, kid };
     }, call.signal);
 
-    if (typeof outcome === 'string') {
-      if (outcome === 'reuse') revoked();
-      throw refusals[outcome]();
+    if (typeof outcome === 'string') throw refusals[outcome]();
+    if ('ended' in outcome) {
+      const { id: sessionId, userId, device } = outcome.ended;
+      revoked();
+      reused({ userId, sessionId, deviceId: device.id });
+      throw new AppError('refresh_reused');
     }
     const { account, session, child, atMs, kid } = outcome;
     return tokenPair(account, session, child, { atMs, kid, nowMs: clock.now() });

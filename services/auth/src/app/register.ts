@@ -76,7 +76,7 @@ export const register = ({ store, hasher, limiter, secrets, tokenPair, clock, ne
     const registrationKey =
       call.idempotencyKey === undefined ? undefined : secrets.fingerprint(call.idempotencyKey);
     const account = { id: newId(), email, displayName, createdAtMs: clock.now() };
-    const passwordHash = await hasher.hash(password);
+    const passwordHash = await hasher.hash(password, call.signal);
     const made = await signIn(account, input, call, { ...account, passwordHash, registrationKey });
     if (made) return made;
 
@@ -86,7 +86,7 @@ export const register = ({ store, hasher, limiter, secrets, tokenPair, clock, ne
       registrationKey !== undefined &&
       first.registrationKey === registrationKey &&
       clock.now() - first.createdAtMs < repeatWindowMs &&
-      (await hasher.verify(first.passwordHash, password));
+      (await hasher.verify(first.passwordHash, password, call.signal));
     const again = repeated ? await signIn(first, input, call) : undefined;
     if (!again) throw new AppError('email_taken');
     return again;

@@ -11,7 +11,7 @@ import type { register } from '../app/register.ts';
 import type { createTicket, redeemTicket } from '../app/tickets.ts';
 import type { watchRevocations } from '../app/watch-revocations.ts';
 import {
-  fromDevice,
+  fromAttempt,
   optional,
   principalOf,
   toAccount,
@@ -40,12 +40,9 @@ export interface AuthApp {
 }
 
 const handlersOf = (app: AuthApp): Handlers<typeof authV1.AuthServiceService> => ({
-  register: async ({ email, password, displayName, device, remoteAddress }, ctx) =>
-    toSignedIn(
-      await app.register({ email, password, displayName, device: fromDevice(device), remoteAddress }, ctx),
-    ),
-  login: async ({ email, password, device, remoteAddress }, ctx) =>
-    toSignedIn(await app.login({ email, password, device: fromDevice(device), remoteAddress }, ctx)),
+  register: async ({ displayName, ...attempt }, ctx) =>
+    toSignedIn(await app.register({ ...fromAttempt(attempt), displayName }, ctx)),
+  login: async (attempt, ctx) => toSignedIn(await app.login(fromAttempt(attempt), ctx)),
   refresh: async ({ refreshToken, idempotencyKey }, { signal, correlationId, ...ctx }) =>
     toSignedIn(
       await app.refresh(refreshToken, {

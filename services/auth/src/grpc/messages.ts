@@ -1,8 +1,8 @@
 import { AppError, type authV1 } from '@skein/contracts';
 import type { CallContext } from '@skein/rpc';
+import type { LoginAttempt } from '../app/login.ts';
 import type { Account, ApiToken, Principal, Revocation, Ticket } from '../app/ports.ts';
 import type { SignedIn } from '../app/token-pair.ts';
-import type { Device } from '../domain/login-place.ts';
 
 /** The person a call acts for; `unauthenticated` for a call on behalf of nobody. */
 export const principalOf = ({ actor }: CallContext): Principal => {
@@ -10,8 +10,19 @@ export const principalOf = ({ actor }: CallContext): Principal => {
   return actor;
 };
 
-export const fromDevice = (device: authV1.DeviceInfo | undefined): Device =>
-  device ?? { id: '', platform: '', name: '' };
+/** What registering and signing in have in common. */
+export const fromAttempt = ({
+  email,
+  password,
+  device,
+  remoteAddress,
+}: authV1.LoginRequest): LoginAttempt => ({
+  email,
+  password,
+  device: device ?? { id: '', platform: '', name: '' },
+  // As long as an address can be, without what a database cannot store.
+  remoteAddress: remoteAddress.slice(0, 64).replace(/\p{Cc}/gu, ''),
+});
 
 /** A text that proto3 cannot leave out. */
 export const optional = (text: string): string | undefined => (text === '' ? undefined : text);

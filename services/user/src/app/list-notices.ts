@@ -9,7 +9,7 @@ const toCursor = ({ timeMs, id }: NoticePosition): string =>
   Buffer.from(`${timeMs}.${id}`).toString('base64url');
 
 const fromCursor = (cursor: string): NoticePosition => {
-  const match = /^(\d{1,15})\.(.{1,100})$/s.exec(Buffer.from(cursor, 'base64url').toString());
+  const match = /^(\d{1,15})\.([\w-]{1,64})$/.exec(Buffer.from(cursor, 'base64url').toString());
   const [, timeMs, id] = match ?? [];
   if (timeMs === undefined || id === undefined)
     throw new AppError('invalid_request', 'This cursor is not one of ours');

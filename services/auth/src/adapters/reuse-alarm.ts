@@ -1,0 +1,20 @@
+import type { Logger, MetricRegistry } from '@skein/telemetry';
+
+/** Which login ended because one of its refresh tokens came twice. */
+export interface Reuse {
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly deviceId: string;
+}
+
+/** Counts and logs reuses: a theft, or a client with a fault; somebody should look. */
+export const reuseAlarm = ({ log, metrics }: { log: Logger; metrics: MetricRegistry }) => {
+  const reuses = metrics.counter(
+    'skein_auth_refresh_reuse_total',
+    'Logins ended because a refresh token came twice',
+  );
+  return (reuse: Reuse): void => {
+    reuses.add();
+    log.warn(reuse, 'a refresh token came twice: the login was ended');
+  };
+};
