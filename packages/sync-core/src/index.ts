@@ -1,0 +1,36 @@
+export { type Applied, type ApplyFault, applyOp, applyOps, valueAt } from './apply.ts';
+export { canonicalJson, jsonEqual } from './canonical.ts';
+export { type FieldStamp, type Fields, fieldKey, stampAt, stampFields } from './fields.ts';
+export {
+  clampHlc,
+  compareHlc,
+  encodeHlc,
+  type Hlc,
+  maxAheadMs,
+  parseHlc,
+  receiveHlc,
+  tickHlc,
+} from './hlc.ts';
+export { isForbiddenKey, isJsonObject, type Json, type JsonObject } from './json.ts';
+export {
+  type Decoded,
+  decodeMutation,
+  isCollectionName,
+  isDocumentId,
+  type Mutation,
+  type MutationResult,
+  mutationLimits,
+  type Op,
+  type Path,
+} from './mutation.ts';
+export {
+  defaultPolicy,
+  type Policy,
+  policyOf,
+  type Resolver,
+  type Strategy,
+  shippedPolicies,
+} from './policy.ts';
+export { type Clash, type DocumentState, type Settlement, settle } from './settle.ts';
+export { type Sha256, sha256, toHex } from './sha256.ts';
+export { type HashedDocument, type StateHash, stateHash, stateHashOf, valueHash } from './state-hash.ts';
