@@ -13,6 +13,9 @@ import { byRecency, sessionSettings, shownOutbox } from './views.ts';
 /** A message's text may have this many bytes (the contract's 64 KB). */
 const textMaxBytes = 64 * 1024;
 
+/** Messages that could not be loaded are asked for again after this long, while they are on screen. */
+const loadAgainMs = 5_000;
+
 /** The session as the page draws it. */
 export const useChat = defineStore('chat', () => {
   const deps = useDeps();
@@ -159,15 +162,23 @@ export const useChat = defineStore('chat', () => {
     const hash = id === undefined ? '' : `#/c/${encodeURIComponent(id)}`;
     if (location.hash !== hash) history.replaceState(null, '', hash || location.pathname);
   });
-  // Whatever is open gets its messages as soon as there is a connection to get them over.
-  watch(
-    () => [current.value, conversation.value?.history, link.value.phase] as const,
-    ([id, loaded, phase]) => {
-      if (id !== undefined && loaded !== undefined && loaded !== 'loaded' && phase === 'live') {
-        void attempt(async () => session?.loadMessages(id, false));
-      }
-    },
+  /** The open conversation when its messages are missing and there is a connection to get them over. */
+  const missing = computed(() =>
+    link.value.phase === 'live' && conversation.value !== undefined && conversation.value.history !== 'loaded'
+      ? conversation.value.id
+      : undefined,
   );
+  watch(missing, (id) => {
+    if (id !== undefined) void loadNewest(id);
+  });
+
+  async function loadNewest(id: string): Promise<void> {
+    const loaded = await attempt(async () => session?.loadMessages(id, false));
+    if (loaded) return;
+    setTimeout(() => {
+      if (missing.value === id) void loadNewest(id);
+    }, loadAgainMs);
+  }
 
   return {
     state,
