@@ -68,7 +68,7 @@ export const steps: readonly Step[] = [
   program('format and lint', 'biome', 'check', '--error-on-warnings'),
   program('types', 'tsc', '--noEmit', '--project', 'tsconfig.json'),
   consoleTypes,
-  program('unused code', 'knip', '--no-progress'),
+  program('unused code', 'knip', '--no-progress', '--no-config-hints'),
   program(
     'layers',
     'depcruise',
