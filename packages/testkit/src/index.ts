@@ -1,0 +1,6 @@
+export {
+  type ChatAnswer,
+  type ChatRequest,
+  type FakeChatCompletions,
+  fakeChatCompletions,
+} from './chat-completions.ts';
