@@ -1,9 +1,13 @@
 import { agentV1 } from '@skein/contracts';
+import { relay } from '@skein/events';
 import { openPlatform } from '@skein/platform';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { agentPoke } from './adapters/agent-poke.ts';
+import { eventLogSource } from './adapters/event-log-source.ts';
 import { systemIds, systemTimers } from './adapters/ids.ts';
 import { liveBusPeers } from './adapters/live-bus-peers.ts';
+import { postgresHistory } from './adapters/postgres-history.ts';
+import { postgresSnapshots } from './adapters/postgres-snapshots.ts';
 import {
   postgresDeviceStore,
   postgresSpaceMaker,
@@ -45,7 +49,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const timers = over.timers ?? systemTimers;
   const ids = over.ids ?? systemIds;
   const database = platform.database(migrations);
-  const { live } = platform.events();
+  const { bus, live } = platform.events();
   const reads = postgresSpaceReads(database);
   const devices = postgresDeviceStore(database);
   const maker = postgresSpaceMaker(database);
@@ -75,6 +79,15 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     }),
   );
 
+  const outbox = relay({
+    database,
+    source: eventLogSource,
+    bus,
+    name: 'session-sync',
+    instance,
+    log,
+    metrics,
+  });
   const races = metrics.counter(
     'session_sync_writes_unusual_total',
     'Writes that lost a race or were read back',
@@ -90,6 +103,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
         hub.feeds.offer(one);
         peers.events(one.space, one.epoch, one.events);
       }
+      outbox.wake();
     },
   });
 
@@ -97,6 +111,8 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     {
       writer,
       reads,
+      history: postgresHistory(database),
+      snapshots: postgresSnapshots(database),
       maker,
       devices,
       names: spaceNames(maker, ids, clock),
@@ -113,6 +129,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const writing: Service = { id: 'writer', run: async () => {}, stop: () => writer.stop() };
   const service = platform.lifecycle([
     writing,
+    outbox,
     periodic('head check', {
       everyMs: headCheckMs,
       timers,

@@ -117,8 +117,7 @@ describe('a turn', () => {
     expect(JSON.parse(log.events[0]?.json ?? '')).toMatchObject({
       actor: { kind: 'agent' },
       data: {
-        ...place,
-        space: undefined,
+        turnId: place.turnId,
         text: 'the answer',
         role: 'assistant',
         persona: 'cruz',

@@ -54,6 +54,8 @@ create table event (
 ${partitions}
 -- For readers over all streams: relay, projections.
 create index event_order on event (era, xid, global_seq);
+-- For a moment in time; next to free, because the log only grows.
+create index event_time on event using brin (time_ms);
 
 create table conversation (
   id uuid primary key,

@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '../domain/event.ts';
-import type { Needs, Role, SpaceState, Writes } from '../domain/state.ts';
+import type { ConversationRow, MessageRow, Needs, Role, SpaceState, Writes } from '../domain/state.ts';
 
 /** Identifiers, as an argument so that tests can choose them. */
 export interface Ids {
@@ -162,4 +162,29 @@ export interface SpaceMaker {
 export interface DeviceStore {
   /** Notes the device as seen now; its platform and name are kept as they are unless it is new. */
   touch(userId: string, device: DeviceInfo, nowMs: number): Promise<void>;
+}
+
+/** Reading what was said. */
+export interface History {
+  /** Newest change first. */
+  conversations(space: string, page: PageRequest): Promise<Page<ConversationRow>>;
+  hasConversation(space: string, conversation: string): Promise<boolean>;
+  /** Over one conversation or all of them; pages go back from the newest, each oldest first. */
+  messages(space: string, conversation: string | undefined, page: PageRequest): Promise<Page<MessageRow>>;
+  /** Recent messages that hold one of the terms; a bounded look back. */
+  containing(space: string, terms: readonly string[]): Promise<readonly MessageRow[]>;
+}
+
+/** The whole state of a space at one offset, in parts. */
+export interface Snapshot {
+  readonly epoch: string;
+  readonly offset: number;
+  /** JSON texts `{documents, conversations}`, at least one; the last one also has `stateHash`. */
+  readonly parts: readonly string[];
+}
+
+/** Reading whole states. */
+export interface Snapshots {
+  /** All of one moment. Errors: `overloaded`, `too_large`. */
+  read(space: string, signal: AbortSignal): Promise<Snapshot>;
 }

@@ -1,12 +1,24 @@
 import { AppError } from '@skein/contracts';
 import type { Clock } from '@skein/service-kit';
+import { conversationUseCases } from './conversations.ts';
 import { coalesce } from './live/coalesce.ts';
 import type { LiveHub, LivePeers } from './live/live-hub.ts';
 import { type LiveCommand, type LiveFrame, liveStream } from './live/live-stream.ts';
 import { appendMessageUseCase, type QueuedTurn } from './messages.ts';
 import type { SpaceNames } from './personal-space.ts';
-import type { Call, DeviceStore, Ids, RunningTurn, SpaceMaker, SpaceReads, SpaceView } from './ports.ts';
+import type {
+  Call,
+  DeviceStore,
+  History,
+  Ids,
+  RunningTurn,
+  Snapshots,
+  SpaceMaker,
+  SpaceReads,
+  SpaceView,
+} from './ports.ts';
 import { readEvents } from './read-events.ts';
+import { readSnapshot } from './read-snapshot.ts';
 import { spaceUseCases } from './spaces.ts';
 import { turnUseCases } from './turns.ts';
 import type { Writer } from './writer.ts';
@@ -15,6 +27,8 @@ import type { Writer } from './writer.ts';
 export interface AppParts {
   readonly writer: Writer;
   readonly reads: SpaceReads;
+  readonly history: History;
+  readonly snapshots: Snapshots;
   readonly maker: SpaceMaker;
   readonly devices: DeviceStore;
   readonly names: SpaceNames;
@@ -45,6 +59,8 @@ export const visibleSpace = async (
 export interface SessionApp {
   readonly spaces: ReturnType<typeof spaceUseCases>;
   readonly readEvents: ReturnType<typeof readEvents>;
+  readonly readSnapshot: ReturnType<typeof readSnapshot>;
+  readonly conversations: ReturnType<typeof conversationUseCases>;
   readonly appendMessage: ReturnType<typeof appendMessageUseCase>;
   readonly turns: ReturnType<typeof turnUseCases>;
   /** One gateway's stream. */
@@ -65,6 +81,8 @@ export const sessionApp = (
   return {
     spaces: spaceUseCases(parts),
     readEvents: readEvents(parts),
+    readSnapshot: readSnapshot(parts),
+    conversations: conversationUseCases(parts),
     appendMessage: appendMessageUseCase(parts, poke),
     turns: turnUseCases(parts),
     live: (commands, signal) =>

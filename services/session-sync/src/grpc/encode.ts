@@ -3,12 +3,37 @@ import type { LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
 import type { SpaceView } from '../app/ports.ts';
 import type { LoggedEvent } from '../domain/event.ts';
+import type { ConversationRow, MessageRow } from '../domain/state.ts';
 import { requiredDevice } from './call.ts';
 
 /** Domain shapes as messages of the proto. */
 export const toSpace = (space: SpaceView): syncV1.Space => ({ ...space });
 
 export const toEvents = (events: readonly LoggedEvent[]): syncV1.LoggedEvent[] => [...events];
+
+export const toConversation = (row: ConversationRow): syncV1.Conversation => ({
+  id: row.id,
+  title: row.title,
+  createdAtMs: row.createdAtMs,
+  updatedAtMs: row.updatedAtMs,
+  head: row.head ?? '',
+  count: row.count,
+});
+
+export const toMessage = (row: MessageRow): syncV1.Message => ({
+  id: row.id,
+  conversationId: row.conversationId,
+  role: row.role,
+  text: row.text,
+  timeMs: row.timeMs,
+  userId: row.userId ?? '',
+  platform: row.platform,
+  persona: row.persona,
+  turnId: row.turnId ?? '',
+  clientMessageId: row.clientMessageId ?? '',
+  state: row.state,
+  offset: row.offset,
+});
 
 const toPresent = ({ userId, device, sinceMs }: PresentDevice): syncV1.LiveResponse_PresentDevice => ({
   userId,

@@ -3,7 +3,7 @@ import { type Handlers, type Implementation, implement } from '@skein/rpc';
 import type { SessionApp } from '../app/session-app.ts';
 import { checkedOneOf, pageLimit } from '../app/validate.ts';
 import { callOf, requiredDevice, serviceCallOf } from './call.ts';
-import { fromLiveRequests, toEvents, toLiveResponse, toSpace } from './encode.ts';
+import { fromLiveRequests, toConversation, toEvents, toLiveResponse, toMessage, toSpace } from './encode.ts';
 
 type SyncHandlers = Handlers<typeof syncV1.SyncServiceService>;
 
@@ -45,8 +45,9 @@ const spaceHandlers = ({ spaces }: SessionApp) =>
     },
   }) satisfies Partial<SyncHandlers>;
 
-const logHandlers = ({ readEvents, live }: SessionApp) =>
+const logHandlers = ({ readEvents, readSnapshot, live }: SessionApp) =>
   ({
+    readSnapshot: (req, ctx) => readSnapshot(callOf(ctx), req.space),
     readEvents: async (req, ctx) => {
       const { events, ...at } = await readEvents(callOf(ctx), req);
       return { ...at, events: toEvents(events) };
@@ -56,8 +57,33 @@ const logHandlers = ({ readEvents, live }: SessionApp) =>
     },
   }) satisfies Partial<SyncHandlers>;
 
-const conversationHandlers = ({ appendMessage, turns }: SessionApp) =>
+const conversationHandlers = ({ conversations, appendMessage, turns }: SessionApp) =>
   ({
+    listConversations: async (req, ctx) => {
+      const { items, next } = await conversations.list(callOf(ctx), req.space, page(req));
+      return { items: items.map(toConversation), next: next ?? '' };
+    },
+    createConversation: async (req, ctx) => {
+      const row = await conversations.create(
+        callOf(ctx, req.origin),
+        req.space,
+        req.title,
+        req.idempotencyKey,
+      );
+      return { conversation: toConversation(row), offset: row.offset };
+    },
+    listMessages: async (req, ctx) => {
+      const { items, next } = await conversations.messages(
+        callOf(ctx),
+        req.space,
+        req.conversationId,
+        page(req),
+      );
+      return { items: items.map(toMessage), next: next ?? '' };
+    },
+    searchMessages: async (req, ctx) => ({
+      items: (await conversations.search(callOf(ctx), req.space, req.query, req.limit)).map(toMessage),
+    }),
     appendMessage: async (req, ctx) => {
       const appended = await appendMessage(callOf(ctx, req.origin), {
         ...req,
@@ -93,13 +119,6 @@ export const syncImplementation = (app: SessionApp): Implementation =>
       ...spaceHandlers(app),
       ...logHandlers(app),
       ...conversationHandlers(app),
-      readSnapshot: () => {
-        throw new AppError('not_implemented');
-      },
-      listConversations: later,
-      createConversation: later,
-      listMessages: later,
-      searchMessages: later,
       mutate: later,
       listDocuments: later,
       getDocument: later,
