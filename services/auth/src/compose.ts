@@ -14,19 +14,10 @@ import { postgresLimiter } from './adapters/postgres-limiter.ts';
 import { pruneExpired } from './adapters/postgres-prune.ts';
 import { postgresStore } from './adapters/postgres-store.ts';
 import { reuseAlarm } from './adapters/reuse-alarm.ts';
-import { createApiToken, listApiTokens, revokeApiToken } from './app/api-tokens.ts';
-import { checkSessions } from './app/check-sessions.ts';
+import { authApp } from './app/auth-app.ts';
 import { dummyHash } from './app/dummy-hash.ts';
-import { logout, revokeDevice } from './app/end-sessions.ts';
-import { getAccount } from './app/get-account.ts';
 import { type Keyring, keyring } from './app/keyring.ts';
-import { login } from './app/login.ts';
 import type { PasswordHasher } from './app/ports.ts';
-import { refresh } from './app/refresh.ts';
-import { register } from './app/register.ts';
-import { createTicket, redeemTicket } from './app/tickets.ts';
-import { tokenPairs } from './app/token-pair.ts';
-import { watchRevocations } from './app/watch-revocations.ts';
 import type { AuthConfig } from './config.ts';
 import { normaliseEmail } from './domain/credentials.ts';
 import { authService } from './grpc/handlers.ts';
@@ -71,43 +62,24 @@ export const compose = async (
       }),
     { concurrency: config.AUTH_HASH_CONCURRENCY, queue: config.AUTH_HASH_QUEUE, metrics },
   );
-  const accessTtlMs = config.AUTH_ACCESS_TTL_MS;
-  const operatorEmail = normaliseEmail(config.SKEIN_OPERATOR_EMAIL) ?? '';
-  const shared = {
-    store,
-    secrets,
-    hasher,
-    clock,
-    newId,
-    signer: keys,
-    issuer: config.AUTH_ISSUER,
-    accessTtlMs,
-    limiter: postgresLimiter(database, config.AUTH_LOGINS_PER_MINUTE),
-    tokenPair: tokenPairs({ issuer: config.AUTH_ISSUER, accessTtlMs, operatorEmail }, secrets, keys),
-    revoked: revocations.ring,
-    reused: reuseAlarm({ log, metrics }),
-    heard: revocations.heard,
-  };
   const dummy = dummyHash(hasher, secrets.newToken());
 
-  const server = platform.server([
-    authService({
-      register: register(shared),
-      login: login({ ...shared, dummyHash: dummy }),
-      refresh: refresh(shared),
-      logout: logout(shared),
-      jwks: keys.jwks,
-      createTicket: createTicket(shared),
-      redeemTicket: redeemTicket(shared),
-      createApiToken: createApiToken(shared),
-      listApiTokens: listApiTokens(shared),
-      revokeApiToken: revokeApiToken(shared),
-      revokeDevice: revokeDevice(shared),
-      getAccount: getAccount(shared),
-      checkSessions: checkSessions(shared),
-      watchRevocations: watchRevocations(shared),
-    }),
-  ]);
+  const app = authApp({
+    store,
+    secrets,
+    keyring: keys,
+    hasher,
+    dummyHash: dummy,
+    clock,
+    newId,
+    issuer: config.AUTH_ISSUER,
+    accessTtlMs: config.AUTH_ACCESS_TTL_MS,
+    operatorEmail: normaliseEmail(config.SKEIN_OPERATOR_EMAIL) ?? '',
+    limiter: postgresLimiter(database, config.AUTH_LOGINS_PER_MINUTE),
+    revoked: revocations.ring,
+    heard: revocations.heard,
+    reused: reuseAlarm({ log, metrics }),
+  });
   const failed = (what: string) => (error: unknown) =>
     log.warn({ err: error }, `${what} failed; it will be tried again`);
   const service = platform.lifecycle([
@@ -120,7 +92,7 @@ export const compose = async (
       work: () => pruneExpired(database, clock.now()),
       failed: failed('pruning'),
     }),
-    server,
+    platform.server([authService(app)]),
   ]);
   return { service, log, keyring: keys };
 };

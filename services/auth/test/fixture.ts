@@ -53,7 +53,7 @@ export const clientFor = (port: number, service = 'gateway'): AuthClient =>
   });
 
 export interface StartOptions {
-  readonly database?: TestDatabase;
+  readonly database?: Pick<TestDatabase, 'url'>;
   readonly over?: Partial<Deps>;
   readonly env?: Readonly<Record<string, string>>;
 }

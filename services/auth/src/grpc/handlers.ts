@@ -1,15 +1,6 @@
 import { authV1 } from '@skein/contracts';
 import { type Handlers, type Implementation, implement } from '@skein/rpc';
-import type { createApiToken, listApiTokens, revokeApiToken } from '../app/api-tokens.ts';
-import type { checkSessions } from '../app/check-sessions.ts';
-import type { logout, revokeDevice } from '../app/end-sessions.ts';
-import type { getAccount } from '../app/get-account.ts';
-import type { Keyring } from '../app/keyring.ts';
-import type { login } from '../app/login.ts';
-import type { refresh } from '../app/refresh.ts';
-import type { register } from '../app/register.ts';
-import type { createTicket, redeemTicket } from '../app/tickets.ts';
-import type { watchRevocations } from '../app/watch-revocations.ts';
+import type { AuthApp } from '../app/auth-app.ts';
 import {
   fromAttempt,
   optional,
@@ -20,24 +11,6 @@ import {
   toRevocation,
   toSignedIn,
 } from './messages.ts';
-
-/** The use cases behind the service. */
-export interface AuthApp {
-  readonly register: ReturnType<typeof register>;
-  readonly login: ReturnType<typeof login>;
-  readonly refresh: ReturnType<typeof refresh>;
-  readonly logout: ReturnType<typeof logout>;
-  readonly jwks: Keyring['jwks'];
-  readonly createTicket: ReturnType<typeof createTicket>;
-  readonly redeemTicket: ReturnType<typeof redeemTicket>;
-  readonly createApiToken: ReturnType<typeof createApiToken>;
-  readonly listApiTokens: ReturnType<typeof listApiTokens>;
-  readonly revokeApiToken: ReturnType<typeof revokeApiToken>;
-  readonly revokeDevice: ReturnType<typeof revokeDevice>;
-  readonly getAccount: ReturnType<typeof getAccount>;
-  readonly checkSessions: ReturnType<typeof checkSessions>;
-  readonly watchRevocations: ReturnType<typeof watchRevocations>;
-}
 
 const handlersOf = (app: AuthApp): Handlers<typeof authV1.AuthServiceService> => ({
   register: async ({ displayName, ...attempt }, ctx) =>
