@@ -49,9 +49,11 @@ describe('texts', () => {
     expect(explain('en', { code: 'rate_limited', retryAfterMs: 12_000 })).toBe(
       'Too many tries. Wait 12 s and try again.',
     );
-    expect(explain('en', { code: 'brand_new', detail: 'The moon is full.' })).toBe(
+    const unknown = { code: 'brand_new', detail: 'The moon is full.' };
+    expect(explain('en', { ...unknown, retryable: true })).toBe(
       'That did not work: The moon is full. Try again.',
     );
+    expect(explain('en', { ...unknown, retryable: false })).toBe('That did not work: The moon is full.');
   });
 });
 

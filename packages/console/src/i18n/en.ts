@@ -108,7 +108,9 @@ export const en = {
   error_not_found: 'It is not there any more.',
   error_turn_ended: 'The answer had already ended.',
   error_offline: 'You are not connected. It will work once the connection is back.',
+  error_not_implemented: 'This is not available on this server yet.',
   error_other: 'That did not work: {detail}. Try again.',
+  error_final: 'That did not work: {detail}.',
   field_email: 'Enter an email address such as name@example.com.',
   field_password: 'Use at least 8 characters.',
 } as const;

@@ -33,12 +33,13 @@ export function explain(
     readonly code?: string;
     readonly detail?: string;
     readonly message?: string;
+    readonly retryable?: boolean;
     readonly retryAfterMs?: number | undefined;
   },
 ): string {
   const key = `error_${fault.code ?? ''}`;
   const seconds = Math.max(1, Math.ceil((fault.retryAfterMs ?? 5_000) / 1_000));
-  if (key in en && key !== 'error_other') return translate(locale, key as MessageKey, { seconds });
+  if (key in en) return translate(locale, key as MessageKey, { seconds });
   const detail = (fault.detail || fault.message || fault.code || '').replace(/[.。]$/, '');
-  return translate(locale, 'error_other', { detail });
+  return translate(locale, fault.retryable === false ? 'error_final' : 'error_other', { detail });
 }

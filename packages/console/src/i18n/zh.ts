@@ -108,7 +108,9 @@ export const zh: Catalogue = {
   error_not_found: '内容已不存在。',
   error_turn_ended: '回答已经结束。',
   error_offline: '当前未连接。恢复连接后即可使用。',
+  error_not_implemented: '此服务器暂不支持该功能。',
   error_other: '操作失败：{detail}。请重试。',
+  error_final: '操作失败：{detail}。',
   field_email: '请输入邮箱地址，例如 name@example.com。',
   field_password: '请至少使用 8 个字符。',
 };
