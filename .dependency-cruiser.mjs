@@ -136,12 +136,20 @@ const rules = [
     to: {
       pathNot: [
         '^services/$1/src/(app|domain)/',
-        '^packages/(sync-core|contracts|service-kit|telemetry)/',
+        '^packages/(sync-core|contracts|service-kit|telemetry|rpc)/',
         '^(node:)?(crypto|events|timers/promises)$',
         // For ids that follow from names (v5); random ones are arguments.
         npm('uuid'),
       ],
     },
+  },
+  {
+    name: 'app-takes-types-of-rpc',
+    comment:
+      'A use case hands the CallContext on (who, until when), so it names the type; making one is for compose.ts.',
+    severity: 'error',
+    from: { path: '^services/([^/]+)/src/app/' },
+    to: { path: '^packages/rpc/', dependencyTypesNot: ['type-only'] },
   },
   {
     name: 'edges-do-not-import-each-other',

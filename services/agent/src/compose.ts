@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { syncV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
 import { openPlatform } from '@skein/platform';
+import { rootContext } from '@skein/rpc';
 import { type Composed, ConfigError } from '@skein/service-kit';
 import { grpcSession } from './adapters/grpc-session.ts';
 import { liveCancelSignals } from './adapters/live-cancel-signals.ts';
@@ -67,6 +68,8 @@ export const compose = async (config: AgentConfig, over: Overrides = {}): Promis
         log,
         delay: wait,
         turnTimeoutMs: config.AGENT_TURN_TIMEOUT_MS,
+        contextFor: ({ id, userId }, timeoutMs, signal) =>
+          rootContext({ actor: { userId, scopes: [] }, timeoutMs, signal, correlationId: id }),
       }),
   });
   const pickUp = consume({

@@ -7,6 +7,13 @@ import type { Ending, HeldTurn } from '../src/domain/turn.ts';
 
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
 
+const contextFor = ({ id }: { id: string }, _: number, signal: AbortSignal) => ({
+  caller: '',
+  signal,
+  deadlineMs: Number.POSITIVE_INFINITY,
+  correlationId: id,
+});
+
 const held: HeldTurn = {
   id: 't1',
   space: 's1',
@@ -115,6 +122,7 @@ const start = (over: Partial<HeldTurn> = {}) => {
     log,
     delay: on.delay,
     turnTimeoutMs: 60_000,
+    contextFor,
   });
   /** Moves the clock until the turn is over. */
   const settle = async () => {
@@ -217,7 +225,7 @@ describe('a turn', () => {
     on.state.alreadyEnded = 'cancelled';
     const { model } = handModel();
     const never = new AbortController().signal;
-    await runTurn(held, never, never, { ...on, model, log, turnTimeoutMs: 60_000 });
+    await runTurn(held, never, never, { ...on, model, log, turnTimeoutMs: 60_000, contextFor });
     expect(on.finished).toEqual(['cancelled']);
     expect(on.ends).toEqual([]);
   });

@@ -1,5 +1,5 @@
 import { type AppError, toAppError } from '@skein/contracts';
-import { type CallContext, rootContext } from '@skein/rpc';
+import type { CallContext } from '@skein/rpc';
 import type { Logger } from '@skein/telemetry';
 import {
   codePoints,
@@ -21,6 +21,8 @@ export interface RunTurnDeps {
   /** Resolves after a time; rejects never. The timers of the process, or a test's. */
   readonly delay: (ms: number) => Promise<void>;
   readonly turnTimeoutMs: number;
+  /** A context of the turn's own, on behalf of its person: the work outlives the request that asked for it. */
+  readonly contextFor: (turn: Turn, timeoutMs: number, signal: AbortSignal) => CallContext;
 }
 
 /** Tokens are gathered this long before a frame goes out: smooth to read, 30 frames a second at most. */
@@ -56,10 +58,8 @@ export const runTurn = async (
   };
   // Heard on the way; the saved flag says the same a moment later.
   cancelled.addEventListener('abort', () => halt('cancelled'), { once: true });
-  const actor = { userId: held.userId, scopes: [] };
-  // The work outlives the request that asked for it: its own deadline, on behalf of the person.
   const ctx = (timeoutMs: number, over: AbortSignal = stop): CallContext =>
-    rootContext({ actor, timeoutMs, signal: over, correlationId: held.id });
+    deps.contextFor(held, timeoutMs, over);
 
   /** Tells the session the end until it has heard it: an end is never dropped. */
   const tell = async (turn: Turn, ending: Ending): Promise<void> => {
