@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@skein/contracts';
+import { currentTraceparent } from '@skein/telemetry';
+import { traceIdOf } from './wire-metadata.ts';
 
 /** The person a call acts for. */
 export interface Actor {
@@ -32,7 +34,7 @@ export interface RootContextOptions {
   /** How long everything under it may take. `Infinity` is for opening streams; a unary call still ends at 30 s. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Given by the client, or made here when it is missing or not printable ASCII of at most 128 characters. */
+  /** Given by the client, or else the trace id, or a new one; never anything but printable ASCII of at most 128. */
   readonly correlationId?: string | undefined;
   /** Printable ASCII of at most 128 characters; anything else is `invalid_request`. */
   readonly idempotencyKey?: string | undefined;
@@ -61,7 +63,7 @@ export const rootContext = (options: RootContextOptions): CallContext => ({
   correlationId:
     options.correlationId !== undefined && plain.test(options.correlationId)
       ? options.correlationId
-      : randomUUID(),
+      : (traceIdOf(currentTraceparent()) ?? randomUUID()),
   idempotencyKey: keyOf(options.idempotencyKey),
 });
 

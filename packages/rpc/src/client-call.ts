@@ -1,4 +1,4 @@
-import type { Client } from '@grpc/grpc-js';
+import type { ChannelInterface, Client } from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
 import type { Breaker, Bulkhead, RetryBudget } from '@skein/resilience';
 import { type CallContext, neverAborts } from './call-context.ts';
@@ -9,6 +9,7 @@ import type { MethodMetrics } from './method-metrics.ts';
 /** What all methods of one client share. */
 export interface ClientShared {
   readonly client: Client;
+  readonly channel: ChannelInterface;
   readonly identity: Identity;
   readonly connection: ClientConnection;
   readonly bulkhead: Bulkhead;

@@ -1,17 +1,20 @@
 import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import { currentTraceparent } from '@skein/telemetry';
 import type { CallContext } from './call-context.ts';
 import { type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
-import { noConnection } from './client-unary.ts';
 import { drained } from './drained.ts';
 import { faultOf } from './fault.ts';
+import { noConnection } from './not-sent.ts';
 import { outgoing } from './wire-metadata.ts';
 
 /** Streams under a context without an end have none either: the server ends them at their age. */
-const optionsOf = (ctx: CallContext) => (Number.isFinite(ctx.deadlineMs) ? { deadline: ctx.deadlineMs } : {});
+const optionsOf = ({ deadlineMs }: CallContext) =>
+  // gRPC has 8 digits for a timeout and grpc-js 31 bits: further away is as good as never.
+  deadlineMs - Date.now() < 2 ** 31 - 1 ? { deadline: deadlineMs } : {};
 
 const metadataOf = (method: ClientMethod, ctx: CallContext) => {
   if (ctx.signal.aborted) throw endOf(ctx.signal);
-  return outgoing(ctx, method.identity, method.connection.waits);
+  return outgoing(ctx, method.identity.sign(ctx.actor), currentTraceparent(), method.connection.waits);
 };
 
 async function* responses(

@@ -1,116 +1,143 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import type { ServiceError } from '@grpc/grpc-js';
-import { AppError, toAppError } from '@skein/contracts';
-import { CircuitOpen, fullJitter, outcomeOf } from '@skein/resilience';
-import { SpanKind, withSpan } from '@skein/telemetry';
+import { type AppError, toAppError } from '@skein/contracts';
+import { CircuitOpen, fullJitter, outcomeOf, type Pass } from '@skein/resilience';
+import { type OpenSpan, openSpan, SpanKind } from '@skein/telemetry';
 import type { CallContext } from './call-context.ts';
-import { type ClientMethod, endOf, offEnd, onEnd, unaryDeadline } from './client-call.ts';
-import { faultOf, mayRetry } from './fault.ts';
-import { NoConnection } from './not-sent.ts';
-import { outgoing } from './wire-metadata.ts';
+import { type ClientMethod, endOf, unaryDeadline } from './client-call.ts';
+import { mayRetry } from './fault.ts';
+import { sendUnary } from './unary-transport.ts';
 
 const maxAttempts = 3;
 const backoff = { baseMs: 50, capMs: 1_000 };
 /** A call with less time than this says nothing about the other side when it runs out of it. */
 const fairMs = 100;
-const tryAgainMs = 1_000;
 
-/** A unary call: its span, its place in the bulkhead, its attempts, its measurement. */
-export const unary = async (method: ClientMethod, request: unknown, ctx: CallContext): Promise<unknown> => {
-  const { bulkhead, metrics } = method;
-  const startedMs = performance.now();
-  let code = 'ok';
-  try {
-    const place = bulkhead.enter(ctx.signal);
-    if (place !== undefined) await place;
-    try {
-      return await withSpan(method.path, { kind: SpanKind.CLIENT, attributes: method.attributes }, () =>
-        attempts(method, request, ctx),
-      );
-    } finally {
-      bulkhead.leave();
-    }
-  } catch (thrown) {
-    const error = ctx.signal.aborted ? endOf(ctx.signal) : toAppError(thrown);
-    code = error.code;
-    throw error;
-  } finally {
-    metrics.done(startedMs, code);
+/**
+ * A unary call: its place in the bulkhead, its span, its attempts through the breaker, its measurement. Written with
+ * callbacks: a promise per layer would cost more than all of them do.
+ */
+class UnaryCall {
+  readonly #method: ClientMethod;
+  readonly #request: unknown;
+  readonly #ctx: CallContext;
+  readonly #resolve: (response: unknown) => void;
+  readonly #reject: (error: AppError) => void;
+  readonly #startedMs = performance.now();
+  #span: OpenSpan | undefined;
+  #placed = false;
+  #attempt = 0;
+  #pass: Pass = 'call';
+  #allottedMs = 0;
+
+  constructor(
+    method: ClientMethod,
+    request: unknown,
+    ctx: CallContext,
+    resolve: (response: unknown) => void,
+    reject: (error: AppError) => void,
+  ) {
+    this.#method = method;
+    this.#request = request;
+    this.#ctx = ctx;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
-};
 
-const attempts = async (method: ClientMethod, request: unknown, ctx: CallContext): Promise<unknown> => {
-  for (let attempt = 1; ; attempt += 1) {
+  start(): void {
     try {
-      const response = await once(method, request, ctx);
-      method.budget.succeeded();
-      return response;
+      if (this.#ctx.signal.aborted) throw endOf(this.#ctx.signal);
+      const place = this.#method.bulkhead.enter(this.#ctx.signal);
+      if (place === undefined) this.#begin();
+      else
+        place.then(
+          () => this.#begin(),
+          (thrown: unknown) => this.#fail(thrown),
+        );
     } catch (thrown) {
-      const error = toAppError(thrown);
-      if (error.code !== 'unavailable' || error.cause instanceof CircuitOpen) throw error;
-      // Every failure is charged, so that calls which may not be repeated also close the tap for those which may.
-      const allowed = method.budget.failed();
-      if (!method.retryable || !allowed || attempt >= maxAttempts || !mayRetry(error)) throw error;
-      const waitMs = error.retryAfterMs ?? fullJitter(backoff, attempt, method.random());
-      if (Date.now() + waitMs >= ctx.deadlineMs) throw error;
-      await delay(waitMs, undefined, { signal: ctx.signal });
+      this.#fail(thrown);
     }
   }
-};
 
-/** One attempt, reported to the breaker of its method. */
-const once = async (method: ClientMethod, request: unknown, ctx: CallContext): Promise<unknown> => {
-  const startedMs = Date.now();
-  const deadlineMs = unaryDeadline(ctx, startedMs);
-  const { breaker } = method;
-  const pass = breaker.enter();
-  try {
-    const response = await send(method, request, ctx, deadlineMs);
-    breaker.leave(pass, 'success');
-    return response;
-  } catch (error) {
-    const unfair = ctx.signal.aborted || deadlineMs - startedMs < fairMs;
-    breaker.leave(pass, unfair ? 'neutral' : outcomeOf(error));
-    throw error;
+  #begin(): void {
+    this.#placed = true;
+    const { path, attributes } = this.#method;
+    this.#span = openSpan(path.slice(1), { kind: SpanKind.CLIENT, attributes });
+    this.#try();
   }
-};
 
-const send = (
-  method: ClientMethod,
-  request: unknown,
-  ctx: CallContext,
-  deadlineMs: number,
-): Promise<unknown> =>
-  new Promise((resolve, reject) => {
-    const { signal } = ctx;
-    if (signal.aborted) throw endOf(signal);
-    const { connection, path } = method;
-    let waitedInVain = false;
-    const cancel = () => call.cancel();
-    const stopWaiting = () => {
-      waitedInVain = true;
-      call.cancel();
+  #try(): void {
+    this.#attempt += 1;
+    const { breaker } = this.#method;
+    try {
+      const now = Date.now();
+      const deadlineMs = unaryDeadline(this.#ctx, now);
+      this.#allottedMs = deadlineMs - now;
+      this.#pass = breaker.enter();
+      try {
+        sendUnary(this.#method, this.#request, this.#ctx, deadlineMs, this.#span?.traceparent, this);
+      } catch (thrown) {
+        breaker.leave(this.#pass, 'neutral');
+        throw thrown;
+      }
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  /** Called by the transport, once an attempt. */
+  answered(response: unknown): void {
+    this.#method.breaker.leave(this.#pass, 'success');
+    this.#method.budget.succeeded();
+    this.#finish(undefined, response);
+  }
+
+  /** Called by the transport, once an attempt. */
+  failed(error: AppError): void {
+    const unfair = this.#ctx.signal.aborted || this.#allottedMs < fairMs;
+    this.#method.breaker.leave(this.#pass, unfair ? 'neutral' : outcomeOf(error));
+    const waitMs = this.#retryAfter(error);
+    if (waitMs === undefined) this.#fail(error);
+    else this.#retryIn(waitMs);
+  }
+
+  /** When to try again; undefined: not at all. */
+  #retryAfter(error: AppError): number | undefined {
+    if (error.code !== 'unavailable' || error.cause instanceof CircuitOpen) return undefined;
+    const { budget, retryable, random } = this.#method;
+    // Every failure is charged, so that calls which may not be repeated also close the tap for those which may.
+    if (!budget.failed() || !retryable || this.#attempt >= maxAttempts || !mayRetry(error)) return undefined;
+    const waitMs = error.retryAfterMs ?? fullJitter(backoff, this.#attempt, random());
+    return Date.now() + waitMs < this.#ctx.deadlineMs ? waitMs : undefined;
+  }
+
+  #retryIn(waitMs: number): void {
+    const { signal } = this.#ctx;
+    const end = () => {
+      clearTimeout(timer);
+      this.#fail(endOf(signal));
     };
-    const call = method.client.makeUnaryRequest(
-      path,
-      method.serialize,
-      method.deserialize,
-      request,
-      outgoing(ctx, method.identity, connection.waits),
-      { deadline: deadlineMs },
-      (error: ServiceError | null, response?: unknown) => {
-        offEnd(signal, cancel);
-        connection.waiting.delete(stopWaiting);
-        if (!error) resolve(response);
-        else if (signal.aborted) reject(endOf(signal));
-        else if (waitedInVain) reject(noConnection(path));
-        else reject(faultOf(error, path));
-      },
-    );
-    onEnd(signal, cancel);
-    if (connection.waits && !connection.ready) connection.waiting.add(stopWaiting);
-  });
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', end);
+      this.#try();
+    }, waitMs);
+    signal.addEventListener('abort', end, { once: true });
+  }
 
-/** The fault of a call that found nobody to talk to. */
-export const noConnection = (path: string): AppError =>
-  new AppError('unavailable', undefined, { cause: new NoConnection(path), retryAfterMs: tryAgainMs });
+  #fail(thrown: unknown): void {
+    const { signal } = this.#ctx;
+    this.#finish(signal.aborted ? endOf(signal) : toAppError(thrown), undefined);
+  }
+
+  #finish(error: AppError | undefined, response: unknown): void {
+    if (this.#placed) this.#method.bulkhead.leave();
+    this.#span?.end(error);
+    this.#method.metrics.done(this.#startedMs, error === undefined ? 'ok' : error.code);
+    if (error === undefined) this.#resolve(response);
+    else this.#reject(error);
+  }
+}
+
+/** Makes a unary call; rejects with an `AppError`. */
+export const unary = (method: ClientMethod, request: unknown, ctx: CallContext): Promise<unknown> =>
+  new Promise((resolve, reject) => {
+    new UnaryCall(method, request, ctx, resolve, reject).start();
+  });

@@ -66,6 +66,7 @@ export const rpcClient = <D extends Definition>(
   });
   const shared: ClientShared = {
     client,
+    channel: client.getChannel(),
     identity: options.identity,
     connection: clientConnection(client.getChannel(), waitMs),
     bulkhead: bulkhead({ name: service, concurrency: maxInFlight, queue: maxInFlight }),

@@ -1,4 +1,4 @@
-import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
+import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { AppError, type Code, isCode, toAppError } from '@skein/contracts';
 import { CircuitOpen } from '@skein/resilience';
 import { NoConnection } from './not-sent.ts';
@@ -18,7 +18,7 @@ export class RemoteFault extends Error {
   readonly status: number;
   /** The other side asks not to be asked again: what failed lies behind it, and it has tried already. */
   readonly final: boolean;
-  constructor(path: string, error: ServiceError) {
+  constructor(path: string, error: StatusObject) {
     super(`${path} answered ${status[error.code]}: ${error.details}`);
     this.path = path;
     this.status = error.code;
@@ -79,7 +79,7 @@ const codeOf: Readonly<Partial<Record<number, Code>>> = {
 };
 
 /** The fault another process (or the transport) answered with. Texts of the transport stay in `cause`. */
-export const faultOf = (error: ServiceError, path: string): AppError => {
+export const faultOf = (error: StatusObject, path: string): AppError => {
   const cause = new RemoteFault(path, error);
   const [bytes] = error.metadata.get(detailsKey);
   if (bytes instanceof Uint8Array) {

@@ -1,6 +1,6 @@
-import type { Histogram } from '@skein/telemetry';
+import type { Histogram, Observer } from '@skein/telemetry';
 
-/** The durations of one method. Labels are made once per outcome, and outcomes come from the closed error table. */
+/** The durations of one method, a series per outcome; outcomes come from the closed error table. */
 export interface MethodMetrics {
   /** `code` is `ok` or a code of the error table. */
   done(startedMs: number, code: string): void;
@@ -11,15 +11,15 @@ export const methodMetrics = (
   duration: Histogram,
   { service, method }: { readonly service: string; readonly method: string },
 ): MethodMetrics => {
-  const labels = new Map<string, Readonly<Record<string, string>>>();
+  const series = new Map<string, Observer>();
   return {
     done: (startedMs, code) => {
-      let one = labels.get(code);
+      let one = series.get(code);
       if (!one) {
-        one = { rpc_service: service, rpc_method: method, code };
-        labels.set(code, one);
+        one = duration.with({ rpc_service: service, rpc_method: method, code });
+        series.set(code, one);
       }
-      duration.observe((performance.now() - startedMs) / 1000, one);
+      one.observe((performance.now() - startedMs) / 1000);
     },
   };
 };

@@ -1,5 +1,5 @@
 import { AppError, toAppError } from '@skein/contracts';
-import { type Logger, SpanKind, withSpan } from '@skein/telemetry';
+import { type Logger, type OpenSpan, openSpan, SpanKind } from '@skein/telemetry';
 import { isRemote } from './fault.ts';
 import type { Identity } from './identity.ts';
 import type { MethodMetrics } from './method-metrics.ts';
@@ -27,32 +27,40 @@ export const admit = (method: ServedMethod, call: SurfaceCall, deadlineMs: numbe
   return new ServerContext(call, verified, deadlineMs);
 };
 
-/** Runs the work of a call inside its span, measures it, and logs a bug once: where it happened. */
-export const observed = async <T>(
-  method: ServedMethod,
-  call: SurfaceCall,
-  work: () => Promise<T>,
-): Promise<T> => {
-  const startedMs = performance.now();
-  let code = 'ok';
-  try {
-    return await withSpan(
-      method.path,
-      {
-        kind: SpanKind.SERVER,
-        traceparent: textOf(call.metadata, metadataKeys.traceparent),
-        attributes: method.attributes,
-      },
-      work,
-    );
-  } catch (thrown) {
-    const error = toAppError(thrown);
-    code = error.code;
-    if (code === 'internal' && !isRemote(error)) {
-      method.log.error({ err: error.cause ?? error, rpc: method.path }, 'a call failed');
-    }
-    throw error;
-  } finally {
-    method.metrics.done(startedMs, code);
+/** The span and the measurement of one call, from its arrival to its end. */
+export class Observation {
+  readonly #method: ServedMethod;
+  readonly #startedMs = performance.now();
+  readonly #span: OpenSpan;
+
+  constructor(method: ServedMethod, call: SurfaceCall) {
+    this.#method = method;
+    this.#span = openSpan(method.path.slice(1), {
+      kind: SpanKind.SERVER,
+      traceparent: textOf(call.metadata, metadataKeys.traceparent),
+      attributes: method.attributes,
+    });
   }
-};
+
+  /** Runs `work` so that its own spans become children of this call's. */
+  within<T>(work: () => T): T {
+    return this.#span.within(work);
+  }
+
+  succeeded(): void {
+    this.#span.end();
+    this.#method.metrics.done(this.#startedMs, 'ok');
+  }
+
+  /** The fault to answer with. A bug is logged here, once: where it happened, not where it passes through. */
+  failed(thrown: unknown): AppError {
+    const error = toAppError(thrown);
+    const { log, path, metrics } = this.#method;
+    if (error.code === 'internal' && !isRemote(error)) {
+      this.#span.within(() => log.error({ err: error.cause ?? error, rpc: path }, 'a call failed'));
+    }
+    this.#span.end(error);
+    metrics.done(this.#startedMs, error.code);
+    return error;
+  }
+}

@@ -3,7 +3,7 @@ import { AppError } from '@skein/contracts';
 import type { UntypedHandler } from './definition.ts';
 import { drained } from './drained.ts';
 import { statusOf } from './fault.ts';
-import { admit, observed, type ServedMethod } from './server-call.ts';
+import { admit, Observation, type ServedMethod } from './server-call.ts';
 import { deadlineOf, type ServerContext } from './server-context.ts';
 
 /** How long streams live and how they are told to end. */
@@ -79,9 +79,15 @@ export const serveStream =
       }
     };
 
-    observed(method, call, work).then(
-      () => call.end(),
-      (error: unknown) => call.emit('error', statusOf(error)),
+    const observation = new Observation(method, call);
+    observation.within(work).then(
+      () => {
+        observation.succeeded();
+        call.end();
+      },
+      (thrown: unknown) => {
+        call.emit('error', statusOf(observation.failed(thrown)));
+      },
     );
   };
 

@@ -1,7 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
-import { currentTraceparent } from '@skein/telemetry';
 import type { CallContext } from './call-context.ts';
-import type { Identity } from './identity.ts';
 
 /** Names of the metadata of every internal call. */
 export const metadataKeys = {
@@ -11,19 +9,29 @@ export const metadataKeys = {
   idempotencyKey: 'idempotency-key',
 } as const;
 
-/** Metadata of an outgoing call. It waits for a connection: `client-connection.ts` bounds that wait. */
-export const outgoing = (ctx: CallContext, identity: Identity, waitForReady: boolean): Metadata => {
+/** Metadata of an outgoing call; with `waitForReady` it waits for a connection until its deadline. */
+export const outgoing = (
+  ctx: CallContext,
+  token: string,
+  traceparent: string | undefined,
+  waitForReady: boolean,
+): Metadata => {
   const metadata = new Metadata({ waitForReady });
-  metadata.set(metadataKeys.authorization, identity.sign(ctx.actor));
-  metadata.set(metadataKeys.correlationId, ctx.correlationId);
+  metadata.set(metadataKeys.authorization, token);
   if (ctx.idempotencyKey !== undefined) metadata.set(metadataKeys.idempotencyKey, ctx.idempotencyKey);
-  const traceparent = currentTraceparent();
   if (traceparent !== undefined) metadata.set(metadataKeys.traceparent, traceparent);
+  // A correlation id that is the trace id travels once.
+  if (ctx.correlationId !== '' && ctx.correlationId !== traceIdOf(traceparent)) {
+    metadata.set(metadataKeys.correlationId, ctx.correlationId);
+  }
   return metadata;
 };
 
+/** The trace a `traceparent` belongs to. */
+export const traceIdOf = (traceparent: string | undefined): string | undefined => traceparent?.slice(3, 35);
+
 /** The first value under a key. */
 export const textOf = (metadata: Metadata, key: string): string | undefined => {
-  const [value] = metadata.get(key);
+  const value = metadata.get(key)[0];
   return typeof value === 'string' ? value : undefined;
 };
