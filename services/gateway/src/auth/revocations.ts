@@ -13,8 +13,6 @@ export interface Revocations extends Service {
   /** Notes an API token that auth says is revoked. */
   addToken(tokenId: string): void;
   onRevoked(listener: (match: Match) => void): () => void;
-  /** Whether auth's feed is open now. */
-  connected(): boolean;
 }
 
 /** What revocations are made of. */
@@ -61,7 +59,6 @@ export const revocations = ({ watch, clock, log, sleep, random }: RevocationsOpt
   const people = expiring<number>(clock);
   const listeners = new Set<(match: Match) => void>();
   const stopping = new AbortController();
-  let open = false;
 
   const apply = (told: authV1.WatchRevocationsResponse): void => {
     if (told.sessionId) sessions.set(told.sessionId, true);
@@ -79,15 +76,15 @@ export const revocations = ({ watch, clock, log, sleep, random }: RevocationsOpt
     while (!stopping.signal.aborted) {
       try {
         for await (const told of watch(stopping.signal)) {
-          open = true;
           failures = 0;
           apply(told);
         }
+        // Streams end by themselves at a certain age: that is no failure.
+        failures = 0;
       } catch (error) {
         if (stopping.signal.aborted) return;
         log.warn({ err: error }, 'the feed of revocations broke');
       }
-      open = false;
       // All gateways lose auth at the same moment.
       failures += 1;
       await sleep(fullJitter({ baseMs: 100, capMs: 5_000 }, failures, random()), stopping.signal);
@@ -111,7 +108,6 @@ export const revocations = ({ watch, clock, log, sleep, random }: RevocationsOpt
         listeners.delete(listener);
       };
     },
-    connected: () => open,
     run: async () => {
       void follow();
     },

@@ -1,0 +1,39 @@
+import { agentV1, authV1, syncV1, userV1 } from '@skein/contracts';
+import type { Platform } from '@skein/platform';
+import type { Clients } from '../ports.ts';
+
+/**
+ * The services behind, found by discovery. Named as retryable is what has the same effect when it runs twice:
+ * reads, settings, and what the owner de-duplicates by an id of the client (messages, mutations).
+ */
+export const openClients = (platform: Pick<Platform, 'client'>): Clients => ({
+  auth: platform.client(authV1.AuthServiceService, 'auth', {
+    retryable: ['getJwks', 'checkSessions', 'listApiTokens', 'revokeDevice'],
+  }),
+  user: platform.client(userV1.UserServiceService, 'user', {
+    retryable: ['getProfile', 'updateProfile', 'listNotices'],
+  }),
+  sync: platform.client(syncV1.SyncServiceService, 'session-sync', {
+    retryable: [
+      'openSession',
+      'listSpaces',
+      'getSpace',
+      'listMembers',
+      'readEvents',
+      'listConversations',
+      'listMessages',
+      'appendMessage',
+      'mutate',
+      'listDocuments',
+      'getDocument',
+      'compareDocuments',
+      'changeSession',
+      'registerPlatform',
+      'ackDevice',
+      'listDevices',
+      'removeDevice',
+      'readClassic',
+    ],
+  }),
+  agent: platform.client(agentV1.AgentServiceService, 'agent', { retryable: ['getTurn', 'listPersonas'] }),
+});
