@@ -127,9 +127,9 @@ export const plainHasher: PasswordHasher = {
 };
 
 /** A connection of the test's own to what the service has stored. */
-export const openedDatabase = async (url: string): Promise<Database> => {
+export const openedDatabase = async (url: string, poolSize = 1): Promise<Database> => {
   const database = openDatabase(
-    { url, schema: 'auth', migrations, applicationName: 'test', poolSize: 1 },
+    { url, schema: 'auth', migrations, applicationName: 'test', poolSize },
     { log: createLogger({ service: 'test', instance: 'test', level: 'silent' }) },
   );
   await database.run();
