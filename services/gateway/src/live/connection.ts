@@ -103,6 +103,11 @@ export class Connection implements FollowerHost {
     return callFor(this.actor, timeoutMs, { signal: this.signal });
   }
 
+  /** A call that goes on when the connection ends: what a client has sent is done, whether or not it waits. */
+  detachedCall(): CallContext {
+    return callFor(this.actor, this.deps.callTimeoutMs);
+  }
+
   /** The same person with a newer token. */
   renew(principal: Principal): void {
     this.principal = principal;

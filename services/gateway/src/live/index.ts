@@ -49,6 +49,8 @@ export interface LiveSideOptions {
 export interface Live extends LiveSide {
   /** The devices of a person that are connected to this gateway. */
   connectedDevices(userId: string): readonly ConnectedDevice[];
+  /** Bytes that wait for a person's slow readers. */
+  queuedBytes(userId: string): number;
   /** The person may have become a member of a space: live connections follow it within a second. */
   invited(userId: string, space: string): void;
 }
@@ -173,6 +175,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
     stream: sseHandler(deps),
     poll: pollHandler(deps),
     watchTurn: (space, turnId, signal) => watchTurn(feeds, space, turnId, signal),
+    queuedBytes: (userId) => people.of(userId).reduce((sum, guest) => sum + (guest.queued ?? 0), 0),
     connectedDevices: (userId) => presence.devices(userId),
     invited,
   };

@@ -10,6 +10,8 @@ export interface Guest {
   /** WebSockets of one device fence each other; streams and polls do not. */
   readonly fences: boolean;
   readonly connection?: Connection | undefined;
+  /** Bytes that wait for a slow reader. */
+  readonly queued?: number;
   /** Ends the connection; called once at most. */
   close(closing: Closing): void;
 }

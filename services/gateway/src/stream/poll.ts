@@ -3,9 +3,10 @@ import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
 import { type AppError, toAppError } from '@skein/contracts';
 import type { RequestHandler } from 'express';
 import type { Closing } from '../live/close.ts';
+import { pointsOf } from '../live/code-points.ts';
 import { Connection, type WelcomeStream } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
-import { type Batch, controlFrame, type Frame } from '../live/frame.ts';
+import { type Batch, controlFrame, type Frame, type Token } from '../live/frame.ts';
 import type { Guest } from '../live/people.ts';
 import { expiryOf } from '../live/sign-in.ts';
 import { Held, type Sink, type StreamPosition } from '../live/sink.ts';
@@ -22,6 +23,27 @@ const settleMs = 10;
 /** Between two polls the device counts as connected. */
 const lingerMs = 15_000;
 
+/** Answers whose progress at a device is remembered. */
+const maxSeen = 10_000;
+
+/** How far each device has got in running answers: the text so far, which every poll begins with, is news only past that. */
+class SeenTokens {
+  private readonly points = new Map<string, number>();
+
+  isNews(device: string, { turnId, from, text }: Token): boolean {
+    return from + pointsOf(text) > (this.points.get(`${device}\0${turnId}`) ?? 0);
+  }
+
+  sent(device: string, { turnId, from, text }: Token): void {
+    const key = `${device}\0${turnId}`;
+    this.points.delete(key);
+    this.points.set(key, from + pointsOf(text));
+    if (this.points.size <= maxSeen) return;
+    const [oldest] = this.points.keys();
+    if (oldest !== undefined) this.points.delete(oldest);
+  }
+}
+
 /**
  * One `GET /v1/poll`: collects frames until there are some, then answers once with them and the cursor behind
  * them. What does not fit is read again with that cursor.
@@ -29,6 +51,9 @@ const lingerMs = 15_000;
 class Poll implements Guest, Sink {
   readonly fences = false;
   readonly connection: Connection;
+  private readonly seen: SeenTokens;
+  /** Person and device. */
+  private readonly device: string;
   private readonly done: Promise<void>;
   private readonly finish: () => void;
   /** Resolves when the poll is answered. */
@@ -43,7 +68,9 @@ class Poll implements Guest, Sink {
   private failure: AppError | undefined;
   private begun = false;
 
-  constructor(deps: LiveDeps, ask: StreamAsk) {
+  constructor(deps: LiveDeps, ask: StreamAsk, seen: SeenTokens) {
+    this.seen = seen;
+    this.device = `${ask.principal.userId}\0${ask.device.id}`;
     this.connection = new Connection(deps.connection, ask.principal, ask.device, this);
     this.connection.onFault = (fault) => {
       this.failure = fault;
@@ -79,8 +106,7 @@ class Poll implements Guest, Sink {
         events = true;
       } else {
         this.held.add(frame, stream);
-        // The text so far of a running turn, given to everybody who joins, is no news to wake up for.
-        tokens ||= frame.token ? this.begun && frame.token.from > 0 : false;
+        tokens ||= frame.token !== undefined && this.seen.isNews(this.device, frame.token);
       }
     }
     if (events) this.within(this.bytes >= maxAnswerBytes ? 0 : gatherMs);
@@ -125,7 +151,9 @@ class Poll implements Guest, Sink {
 
   answer(): string {
     if (this.failure) throw this.failure;
-    const frames = this.ended ? [] : [...this.frames, ...this.held.take()];
+    const loose = this.ended ? [] : this.held.take();
+    for (const { token } of loose) if (token) this.seen.sent(this.device, token);
+    const frames = this.ended ? [] : [...this.frames, ...loose];
     const list = frames.map(({ payload }) => payload.toString('utf8')).join(',');
     return `{"cursor":${JSON.stringify(encodeCursor(this.connection.streams))},"frames":[${list}]}`;
   }
@@ -157,9 +185,10 @@ const welcome = (deps: LiveDeps, poll: Poll, streams: readonly WelcomeStream[]):
 /** The handler of `GET /v1/poll`. */
 export const pollHandler = (deps: LiveDeps): RequestHandler => {
   const newest = new Map<string, Poll>();
+  const seen = new SeenTokens();
 
   const run = async (ask: StreamAsk, response: ServerResponse): Promise<string> => {
-    const poll = new Poll(deps, ask);
+    const poll = new Poll(deps, ask, seen);
     const key = `${ask.principal.userId}\0${ask.device.id}`;
     newest.get(key)?.replaced();
     newest.set(key, poll);

@@ -51,7 +51,7 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
   private device: DeviceName;
   private named: boolean;
   private lane: Promise<void> = Promise.resolve();
-  private queued = 0;
+  private inflight = 0;
   private checkAt = 0;
   private provenAt = 0;
   private askedAt = 0;
@@ -88,6 +88,10 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
   open(): void {
     const token = this.address.query.get('token');
     if (token) this.begin(token);
+  }
+
+  get queued(): number {
+    return this.socket.outbox.queued;
   }
 
   close(why: Closing): void {
@@ -229,20 +233,20 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       }
       if (!isClassic(inbound.type)) throw new AppError('unknown_type');
       this.budget.request(this.principal.userId);
-      if (this.queued >= this.deps.tuning.maxInflight) throw new AppError('overloaded');
+      if (this.inflight >= this.deps.tuning.maxInflight) throw new AppError('overloaded');
     } catch (error) {
       this.refuse(error);
       return;
     }
-    this.queued += 1;
+    this.inflight += 1;
     // One after the other: a write is judged by what its device has seen.
     this.lane = this.lane.then(async () => {
       try {
-        if (this.state === 'open') await this.handle(inbound);
+        await this.handle(inbound);
       } catch (error) {
         this.refuse(error);
       } finally {
-        this.queued -= 1;
+        this.inflight -= 1;
       }
     });
   }
@@ -278,7 +282,7 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
     if (!connection.principal.scopes.includes(scope)) {
       throw new AppError('forbidden', `The token lacks the scope ${scope}`);
     }
-    return connection.call();
+    return connection.detachedCall();
   }
 
   private async renew({ token }: ClassicFrame<'auth'>): Promise<void> {

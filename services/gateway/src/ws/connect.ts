@@ -59,6 +59,10 @@ export class ConnectSocket implements SocketHandler, Guest {
     return this.connection.principal;
   }
 
+  get queued(): number {
+    return this.socket.outbox.queued;
+  }
+
   close(why: Closing): void {
     this.socket.close(why);
   }
@@ -150,7 +154,7 @@ export class ConnectSocket implements SocketHandler, Guest {
       connection,
       renew: (principal) => connection.renew(principal),
       send: (frame) => this.send(frame),
-      call: () => connection.call(),
+      call: () => connection.detachedCall(),
     };
   }
 
@@ -222,7 +226,7 @@ export class ConnectSocket implements SocketHandler, Guest {
   /** One after the other: what a client sent first happens first. */
   private inLane(lane: string, work: () => Promise<void>): void {
     const before = this.lanes.get(lane) ?? Promise.resolve();
-    const mine = before.then(() => (this.state === 'closed' ? undefined : work()));
+    const mine = before.then(work);
     this.lanes.set(lane, mine);
     void mine.finally(() => {
       if (this.lanes.get(lane) === mine) this.lanes.delete(lane);

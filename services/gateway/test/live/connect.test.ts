@@ -1,0 +1,171 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type Harness, startLive, tokenOf } from './harness.ts';
+
+describe('/v1/connect', () => {
+  let live: Harness;
+  beforeEach(async () => {
+    live = await startLive();
+  });
+  afterEach(() => live.stop());
+
+  it('answers hello with welcome and follows every space from its head', async () => {
+    live.sync.personal('ann');
+    live.sync.append('space-ann', 'message.created', { text: 'before' });
+    const ann = live.hello('ann');
+    const welcome = await ann.first('welcome');
+    expect(welcome).toMatchObject({
+      user: 'ann',
+      device: 'device-ann',
+      streams: [{ space: 'space-ann', epoch: 'e1', offset: 1, recovered: true, lastSeq: 7 }],
+      pingMs: 25_000,
+      maxFrame: 1_000_000,
+      maxInflight: 64,
+    });
+    live.sync.append('space-ann', 'message.created', { text: 'after' });
+    expect(await ann.first('event')).toMatchObject({
+      space: 'space-ann',
+      epoch: 'e1',
+      offset: 2,
+      event: { type: 'message.created', data: { text: 'after' } },
+    });
+    expect(ann.offsets).toEqual([2]);
+  });
+
+  it('takes a message, answers its id once, and sends event and tokens to every device', async () => {
+    const one = live.hello('ann', { device: { id: 'one', platform: 'web' } });
+    const two = live.hello('ann', { device: { id: 'two', platform: 'cli' } });
+    await Promise.all([one.first('welcome'), two.first('welcome')]);
+    one.send({ type: 'message', id: 'a', space: 'personal', clientMessageId: 'c1', text: 'hi' });
+    expect(await one.first('result', { id: 'a' })).toMatchObject({
+      messageId: 'message-c1',
+      turnId: 'turn-c1',
+      offset: 1,
+    });
+    for (const socket of [one, two]) await socket.first('event', { offset: 1 });
+    live.sync.append('space-ann', 'turn.started', { turnId: 'turn-c1', messageId: 'm-turn-c1' });
+    live.sync.tokens('space-ann', 'turn-c1', 0, 'Hel');
+    live.sync.tokens('space-ann', 'turn-c1', 3, 'lo');
+    for (const socket of [one, two]) {
+      await socket.first('token', { from: 3, text: 'lo' });
+      expect(socket.of('token').map(({ text }) => text)).toEqual(['Hel', 'lo']);
+    }
+    expect(one.of('result')).toHaveLength(1);
+  });
+
+  it('gives a late joiner the running answer from the beginning', async () => {
+    const early = live.hello('ann', { device: { id: 'early', platform: 'web' } });
+    await early.first('welcome');
+    live.sync.append('space-ann', 'turn.started', { turnId: 't', messageId: 'm-t', conversationId: 'c' });
+    live.sync.tokens('space-ann', 't', 0, 'Grüße 🙂');
+    live.sync.tokens('space-ann', 't', 7, ' wie');
+    await early.first('token', { from: 7 });
+    const late = live.hello('ann', { device: { id: 'late', platform: 'web' } });
+    expect(await late.first('token')).toMatchObject({ from: 0, text: 'Grüße 🙂 wie', turnId: 't' });
+  });
+
+  it('loads the text of a turn that ran before this gateway followed the space', async () => {
+    const space = live.sync.personal('ann');
+    space.turns = [{ turnId: 't', messageId: 'm-t', conversationId: 'c' }];
+    live.mesh.agent.getTurn = async () => ({
+      turn: {
+        ...{ id: 't', state: 'streaming', text: 'so far', messageId: 'm-t', conversationId: 'c' },
+        space: 'space-ann',
+      },
+    });
+    const ann = live.hello('ann');
+    expect(await ann.first('token')).toMatchObject({ from: 0, text: 'so far' });
+    live.sync.tokens('space-ann', 't', 6, ', and on');
+    await ann.first('token', { from: 6 });
+  });
+
+  it('closes an older socket of the same device with 4010', async () => {
+    const older = live.hello('ann');
+    await older.first('welcome');
+    const newer = live.hello('ann');
+    await newer.first('welcome');
+    expect(await older.closeCode()).toBe(4010);
+    live.sync.append('space-ann', 'message.created');
+    await newer.first('event');
+  });
+
+  it('closes the sockets of a login that was ended with 4001, and no others', async () => {
+    const mine = live.hello('ann');
+    const other = live.hello('ann', {
+      token: tokenOf('ann', 'other-login'),
+      device: { id: 'other', platform: 'web' },
+    });
+    await Promise.all([mine.first('welcome'), other.first('welcome')]);
+    live.verifier.revoke('sid-ann');
+    expect(await mine.closeCode()).toBe(4001);
+    other.send({ type: 'ping', t: 5 });
+    expect(await other.first('pong')).toMatchObject({ t: 5 });
+  });
+
+  it('unsubscribes a removed member and sends nothing of what comes after', async () => {
+    live.sync.space('team', ['ann', 'bob']);
+    const ann = live.hello('ann');
+    const bob = live.hello('bob');
+    await Promise.all([ann.first('welcome'), bob.first('welcome')]);
+    live.sync.append('team', 'message.created');
+    live.sync.get('team').members.delete('bob');
+    live.sync.append('team', 'member.removed', { userId: 'bob' });
+    live.sync.append('team', 'message.created', { text: 'secret' });
+    expect(await bob.first('unsubscribed')).toMatchObject({ space: 'team', reason: 'not_member' });
+    await ann.first('event', { offset: 3 });
+    expect(bob.offsets).toEqual([1]);
+  });
+
+  it('subscribes a new member unasked', async () => {
+    live.sync.space('team', ['ann']);
+    const ann = live.hello('ann');
+    const bob = live.hello('bob');
+    await Promise.all([ann.first('welcome'), bob.first('welcome')]);
+    live.sync.get('team').members.add('bob');
+    live.sync.append('team', 'member.added', { userId: 'bob', role: 'editor' });
+    expect(await bob.first('subscribed')).toMatchObject({ space: 'team', recovered: true });
+    live.sync.append('team', 'message.created');
+    await bob.first('event', { space: 'team', offset: 2 });
+  });
+
+  it('refuses spaces of others, at hello and at subscribe', async () => {
+    live.sync.space('secret', ['bob']);
+    const ann = live.hello('ann', { streams: [{ space: 'secret', epoch: 'e1', offset: 0 }] });
+    expect(await ann.first('welcome')).toMatchObject({ streams: [{ space: 'secret', error: 'forbidden' }] });
+    ann.send({ type: 'subscribe', id: 1, space: 'secret' });
+    expect(await ann.first('error', { id: 1 })).toMatchObject({ code: 'forbidden', retryable: false });
+    live.sync.append('secret', 'message.created');
+    ann.send({ type: 'ping' });
+    await ann.first('pong');
+    expect(ann.offsets).toEqual([]);
+  });
+
+  it('renews the login with auth, for the same person only', async () => {
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    live.verifier.expiresAtMs = 1_999_999_999_000;
+    ann.send({ type: 'auth', id: 1, token: tokenOf('bob') });
+    expect(await ann.first('error', { id: 1 })).toMatchObject({ code: 'forbidden' });
+    ann.send({ type: 'auth', id: 2, token: tokenOf('ann') });
+    expect(await ann.first('result', { id: 2 })).toMatchObject({ authExpiresAt: 1_999_999_999_000 });
+  });
+
+  it('passes acks on, the newest of each space', async () => {
+    live.sync.append(live.sync.personal('ann').id, 'message.created');
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    ann.send({ type: 'ack', space: 'space-ann', offset: 0, seq: 3 });
+    ann.send({ type: 'ack', space: 'space-ann', offset: 1 });
+    await expect.poll(() => live.sync.acks.at(-1)).toMatchObject({ deviceId: 'device-ann', offset: 1 });
+    expect(Math.max(...live.sync.acks.map(({ seq }) => seq))).toBe(3);
+  });
+
+  it('says 4012 with a time to come back when the gateway leaves, and takes nobody new', async () => {
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    await live.live.service.drain?.();
+    expect(await ann.closeCode()).toBe(4012);
+    expect(JSON.parse(ann.closed?.reason ?? '')).toEqual({ retryAfterMs: [0, 5_000] });
+    const late = live.socket();
+    await vi.waitFor(() => expect(late.refused).toBe(503));
+  });
+});
