@@ -53,12 +53,17 @@ const validated = ({ email: given, password, displayName: name, device }: Regist
  * again (same idempotency key, address and password within a day): then it signs in to the account it made.
  */
 export const register = ({ store, hasher, limiter, secrets, tokenPair, clock, newId }: Deps) => {
-  const signIn = async (account: Account, input: Registration, call: Call, credentials?: Credentials) => {
-    const nowMs = clock.now();
+  /** Opens a login of an account, after making it when there are credentials; undefined when that is not possible. */
+  const signIn = async (
+    account: Account,
+    { device, remoteAddress }: Registration,
+    call: Call,
+    nowMs: number,
+    credentials?: Credentials,
+  ): Promise<SignedIn | undefined> => {
+    const registering = credentials !== undefined;
     const opened = await store.transaction(async (repositories) => {
-      const registering = credentials !== undefined;
       if (registering && !(await repositories.accounts.add(credentials))) return undefined;
-      const { device, remoteAddress } = input;
       return openSession(
         repositories,
         { newId, secrets },
@@ -73,11 +78,12 @@ export const register = ({ store, hasher, limiter, secrets, tokenPair, clock, ne
     const { email, displayName, password } = validated(input);
     const retryAfterMs = await limiter.take(`register:${email}`);
     if (retryAfterMs !== undefined) throw new AppError('rate_limited', undefined, { retryAfterMs });
-    const registrationKey =
-      call.idempotencyKey === undefined ? undefined : secrets.fingerprint(call.idempotencyKey);
-    const account = { id: newId(), email, displayName, createdAtMs: clock.now() };
+    const { idempotencyKey } = call;
+    const registrationKey = idempotencyKey === undefined ? undefined : secrets.fingerprint(idempotencyKey);
     const passwordHash = await hasher.hash(password, call.signal);
-    const made = await signIn(account, input, call, { ...account, passwordHash, registrationKey });
+    const nowMs = clock.now();
+    const account = { id: newId(), email, displayName, createdAtMs: nowMs };
+    const made = await signIn(account, input, call, nowMs, { ...account, passwordHash, registrationKey });
     if (made) return made;
 
     const first = await store.accounts.byEmail(email);
@@ -85,9 +91,9 @@ export const register = ({ store, hasher, limiter, secrets, tokenPair, clock, ne
       first !== undefined &&
       registrationKey !== undefined &&
       first.registrationKey === registrationKey &&
-      clock.now() - first.createdAtMs < repeatWindowMs &&
+      nowMs - first.createdAtMs < repeatWindowMs &&
       (await hasher.verify(first.passwordHash, password, call.signal));
-    const again = repeated ? await signIn(first, input, call) : undefined;
+    const again = repeated ? await signIn(first, input, call, clock.now()) : undefined;
     if (!again) throw new AppError('email_taken');
     return again;
   };
