@@ -65,11 +65,11 @@ const fail = (path: string, message: string): never => {
   throw new Fault(path, message);
 };
 
-const collectionShape = /^[A-Za-z0-9_.-]{1,64}$/;
+const collectionShape = /^[^\s/\p{Cc}]{1,128}$/u;
 
 /** Whether a text can name a collection. */
 export const isCollectionName = (text: string): boolean =>
-  collectionShape.test(text) && !isForbiddenKey(text);
+  collectionShape.test(text) && text.isWellFormed() && !isForbiddenKey(text);
 
 const hasControl = (text: string): boolean => {
   for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) < 0x20) return true;
@@ -145,7 +145,7 @@ export const decodeMutation = (input: unknown): Decoded => {
     seq = wholeNumber('seq', input.seq, 1);
     const { collection, id, ops, hlc } = input;
     if (typeof collection !== 'string' || !isCollectionName(collection))
-      return fail('collection', 'must be 1 to 64 letters, digits, dots, dashes or underscores');
+      return fail('collection', 'must be 1 to 128 characters without spaces and slashes');
     if (typeof id !== 'string' || !isDocumentId(id))
       return fail('id', 'must be 1 to 256 printable characters');
     const baseVersion = wholeNumber('baseVersion', input.baseVersion, 0);

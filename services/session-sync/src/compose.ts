@@ -6,14 +6,14 @@ import { agentPoke } from './adapters/agent-poke.ts';
 import { eventLogSource } from './adapters/event-log-source.ts';
 import { systemIds, systemTimers } from './adapters/ids.ts';
 import { liveBusPeers } from './adapters/live-bus-peers.ts';
+import { nativeSha256 } from './adapters/native-sha256.ts';
+import { postgresDevices } from './adapters/postgres-devices.ts';
+import { postgresDocuments } from './adapters/postgres-documents.ts';
 import { postgresHistory } from './adapters/postgres-history.ts';
 import { postgresSnapshots } from './adapters/postgres-snapshots.ts';
-import {
-  postgresDeviceStore,
-  postgresSpaceMaker,
-  postgresSpaceReads,
-} from './adapters/postgres-space-reads.ts';
+import { postgresSpaceMaker, postgresSpaceReads } from './adapters/postgres-space-reads.ts';
 import { postgresSpaceStore } from './adapters/postgres-space-store.ts';
+import { postgresSweeps } from './adapters/postgres-sweeps.ts';
 import { migrations } from './adapters/schema.ts';
 import { createFeeds } from './app/live/feeds.ts';
 import { createHub, type LiveHub } from './app/live/live-hub.ts';
@@ -21,7 +21,8 @@ import { createPresence } from './app/live/presence.ts';
 import { periodic } from './app/periodic.ts';
 import { spaceNames } from './app/personal-space.ts';
 import type { Ids, Timers } from './app/ports.ts';
-import { sessionApp } from './app/session-app.ts';
+import { type AppParts, sessionApp } from './app/session-app.ts';
+import { sweepUseCase } from './app/sweep.ts';
 import { createWriter, type Writer } from './app/writer.ts';
 import type { Config } from './config.ts';
 import { syncImplementation } from './grpc/handlers.ts';
@@ -40,6 +41,8 @@ const headCheckMs = 2_000;
 const presenceSweepMs = 1_000;
 /** Peers believe what they were told for 10 s. */
 const presenceAnnounceMs = 3_000;
+/** Departures noted together in one statement. */
+const maxDepartures = 10_000;
 
 /** Joins the parts; the only place where adapters are made. */
 export const compose = async (config: Config, over: Overrides = {}): Promise<SessionSync> => {
@@ -51,7 +54,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const database = platform.database(migrations);
   const { bus, live } = platform.events();
   const reads = postgresSpaceReads(database);
-  const devices = postgresDeviceStore(database);
+  const devices = postgresDevices(database);
   const maker = postgresSpaceMaker(database);
   const agent = platform.client(agentV1.AgentServiceService, 'agent', { retryable: ['startTurn'] });
 
@@ -79,6 +82,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     }),
   );
 
+  const departures: { userId: string; id: string }[] = [];
   const outbox = relay({
     database,
     source: eventLogSource,
@@ -107,23 +111,27 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     },
   });
 
-  const app = sessionApp(
-    {
-      writer,
-      reads,
-      history: postgresHistory(database),
-      snapshots: postgresSnapshots(database),
-      maker,
-      devices,
-      names: spaceNames(maker, ids, clock),
-      hub,
-      peers,
-      ids,
-      clock,
-      departed: () => {},
+  const parts: AppParts = {
+    writer,
+    reads,
+    history: postgresHistory(database),
+    snapshots: postgresSnapshots(database),
+    documents: postgresDocuments(database),
+    maker,
+    devices,
+    names: spaceNames(maker, ids, clock),
+    hub,
+    peers,
+    ids,
+    clock,
+    sha256: nativeSha256,
+    departed: (userId, id) => {
+      // One more or less is soon made up for; a queue without a bound would not be.
+      if (departures.length < maxDepartures) departures.push({ userId, id });
     },
-    { poke: agentPoke(agent, log) },
-  );
+  };
+  const app = sessionApp(parts, { poke: agentPoke(agent, log) });
+  const sweep = sweepUseCase(parts, postgresSweeps(database), config.TURN_TIMEOUT_MS);
 
   const failed = (what: string) => (error: unknown) => log.warn({ err: error }, `${what} failed`);
   const writing: Service = { id: 'writer', run: async () => {}, stop: () => writer.stop() };
@@ -150,6 +158,15 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
       },
       failed: failed('the presence announcement'),
     }),
+    periodic('departures', {
+      everyMs: presenceSweepMs,
+      timers,
+      work: async () => {
+        if (departures.length > 0) await devices.seen(departures.splice(0), clock.now());
+      },
+      failed: failed('noting departures'),
+    }),
+    periodic('sweep', { everyMs: config.SWEEP_MS, timers, work: sweep, failed: failed('the sweep') }),
     platform.server([syncImplementation(app)]),
   ]);
   return { service, log };

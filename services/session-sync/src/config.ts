@@ -8,6 +8,7 @@ export const config = {
     min: 1_000,
     fallback: 600_000,
   }),
+  SWEEP_MS: milliseconds('Pause between two looks for turns without an end', { min: 100, fallback: 30_000 }),
 };
 
 /** Their values. */

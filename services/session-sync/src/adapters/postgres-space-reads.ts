@@ -1,12 +1,5 @@
 import type { Database } from '@skein/postgres';
-import type {
-  DeviceStore,
-  RunningTurn,
-  SpaceMaker,
-  SpacePosition,
-  SpaceReads,
-  SpaceView,
-} from '../app/ports.ts';
+import type { RunningTurn, SpaceMaker, SpacePosition, SpaceReads, SpaceView } from '../app/ports.ts';
 import type { LoggedEvent } from '../domain/event.ts';
 import type { Role } from '../domain/state.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
@@ -100,19 +93,5 @@ export const postgresSpaceMaker = (database: Database): SpaceMaker => ({
     );
     const [row] = await database.query<{ title: string }>('select title from space where id = $1', [id]);
     return row?.title ?? title;
-  },
-});
-
-/** Devices as rows of their own: no log orders them. */
-export const postgresDeviceStore = (database: Database): DeviceStore => ({
-  touch: async (userId, { id, platform, name }, nowMs) => {
-    await database.query(
-      {
-        name: 'session_sync_touch_device',
-        text: `insert into device as d (user_id, id, platform, name, last_seen_ms) values ($1, $2, $3, $4, $5)
-               on conflict (user_id, id) do update set last_seen_ms = greatest(d.last_seen_ms, excluded.last_seen_ms)`,
-      },
-      [userId, id, platform, name, nowMs],
-    );
   },
 });

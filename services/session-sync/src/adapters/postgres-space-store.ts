@@ -96,7 +96,7 @@ select
    from n_seq n join mutation_result m on m.space = n.space and m.user_id = n.user_id and m.device = n.device
      and m.seq >= n.from_seq) r) as results,
   (select json_agg(r) from (select n.space, d.user_id as "userId", d.id, d.platform, d.name,
-     d.last_seen_ms as "lastSeenMs" from n_device n join device d on d.user_id = n.user_id and d.id = n.id) r) as devices,
+     d.last_seen_ms as "lastSeenMs", d.registered from n_device n join device d on d.user_id = n.user_id and d.id = n.id) r) as devices,
   (select json_agg(r) from (select ${columns.conflict('c')} from n_document n join conflict c
      on c.space = n.space and c.collection = n.collection and c.document_id = n.id
    where c.state = 'open' and n.space = any($23::uuid[])) r) as conflicts`,

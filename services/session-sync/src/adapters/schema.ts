@@ -147,8 +147,11 @@ create table device (
   platform text not null,
   name text not null,
   last_seen_ms bigint not null,
+  -- Whether it has announced itself; before that it was only seen.
+  registered boolean not null,
   primary key (user_id, id)
 );
+create index device_seen on device (last_seen_ms);
 
 create table device_space (
   space uuid not null,
@@ -367,11 +370,12 @@ begin
   end if;
 
   if p_devices is not null then
-    insert into device (user_id, id, platform, name, last_seen_ms)
-    select "userId", id, platform, name, "lastSeenMs"
+    insert into device (user_id, id, platform, name, last_seen_ms, registered)
+    select "userId", id, platform, name, "lastSeenMs", registered
     from json_to_recordset(p_devices)
-      as r("userId" text, id text, platform text, name text, "lastSeenMs" bigint)
+      as r("userId" text, id text, platform text, name text, "lastSeenMs" bigint, registered boolean)
     on conflict (user_id, id) do update set platform = excluded.platform, name = excluded.name,
+      registered = excluded.registered,
       last_seen_ms = greatest(device.last_seen_ms, excluded.last_seen_ms);
   end if;
 end

@@ -1,5 +1,14 @@
 import type { LoggedEvent } from '../domain/event.ts';
-import type { ConversationRow, MessageRow, Needs, Role, SpaceState, Writes } from '../domain/state.ts';
+import type {
+  ConversationRow,
+  DeviceRow,
+  DocumentRow,
+  MessageRow,
+  Needs,
+  Role,
+  SpaceState,
+  Writes,
+} from '../domain/state.ts';
 
 /** Identifiers, as an argument so that tests can choose them. */
 export interface Ids {
@@ -160,8 +169,26 @@ export interface SpaceMaker {
 
 /** Devices, as far as they are not part of a space's log. */
 export interface DeviceStore {
-  /** Notes the device as seen now; its platform and name are kept as they are unless it is new. */
+  /** Notes the device as seen now; platform and name of one that has announced itself stay. */
   touch(userId: string, device: DeviceInfo, nowMs: number): Promise<void>;
+  /** Notes devices that are known as seen now. */
+  seen(devices: readonly { readonly userId: string; readonly id: string }[], nowMs: number): Promise<void>;
+  /** The person's devices, last seen first; the newest 200. */
+  list(userId: string): Promise<readonly DeviceRow[]>;
+  /** The device, its positions and its kept results. */
+  remove(userId: string, id: string): Promise<boolean>;
+  /**
+   * Cumulative; what was acknowledged before stays. Forgets the results up to `seq`. Returns false unless the person
+   * is a member.
+   */
+  ack(
+    userId: string,
+    device: string,
+    space: string,
+    position: { readonly offset: number; readonly seq: number },
+  ): Promise<boolean>;
+  /** How far a device has acknowledged a space; 0 for one that never did. */
+  ackedOffset(userId: string, device: string, space: string): Promise<number>;
 }
 
 /** Reading what was said. */
@@ -187,4 +214,56 @@ export interface Snapshot {
 export interface Snapshots {
   /** All of one moment. Errors: `overloaded`, `too_large`. */
   read(space: string, signal: AbortSignal): Promise<Snapshot>;
+}
+
+/** Which version of a document a client has. */
+export interface KnownDocument {
+  readonly collection: string;
+  readonly id: string;
+  readonly version: number;
+  readonly hash: string;
+}
+
+/** Reading documents. */
+export interface DocumentReads {
+  /** Live documents by collection and id; an empty collection means all. */
+  list(space: string, collection: string, page: PageRequest): Promise<Page<DocumentRow>>;
+  /** Undefined when there is none, also when it was deleted. */
+  get(space: string, collection: string, id: string): Promise<DocumentRow | undefined>;
+  /** What differs from what the client has, as much as one answer holds; calling again gives the rest. */
+  compare(
+    space: string,
+    known: readonly KnownDocument[],
+  ): Promise<{
+    readonly offset: number;
+    readonly documents: readonly DocumentRow[];
+    readonly gone: readonly KnownDocument[];
+  }>;
+  /** Documents changed after an offset in its order, without the session's; `offset` is how far they reach. */
+  changedAfter(
+    space: string,
+    after: number,
+  ): Promise<{ readonly offset: number; readonly epoch: string; readonly documents: readonly DocumentRow[] }>;
+  /** All documents but the session's that a classic client does not have at exactly this version. */
+  classicDifference(
+    space: string,
+    known: readonly { readonly id: string; readonly version: number }[],
+  ): Promise<{
+    readonly offset: number;
+    readonly epoch: string;
+    readonly documents: readonly DocumentRow[];
+    /** Ids there is no document for. */
+    readonly unknown: readonly string[];
+  }>;
+}
+
+/** Finding what is left over. */
+export interface Sweeps {
+  /** Turns without an end that began before a time. */
+  overdueTurns(
+    beforeMs: number,
+    limit: number,
+  ): Promise<readonly { readonly space: string; readonly turnId: string }[]>;
+  /** Results of devices that never acknowledge, beyond their newest thousand; devices unseen for long. */
+  forget(nowMs: number): Promise<void>;
 }

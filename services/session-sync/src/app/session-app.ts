@@ -1,6 +1,10 @@
 import { AppError } from '@skein/contracts';
 import type { Clock } from '@skein/service-kit';
+import type { Sha256 } from '@skein/sync-core';
+import { classicUseCases } from './classic.ts';
 import { conversationUseCases } from './conversations.ts';
+import { deviceUseCases } from './devices.ts';
+import { documentUseCases } from './documents.ts';
 import { coalesce } from './live/coalesce.ts';
 import type { LiveHub, LivePeers } from './live/live-hub.ts';
 import { type LiveCommand, type LiveFrame, liveStream } from './live/live-stream.ts';
@@ -9,6 +13,7 @@ import type { SpaceNames } from './personal-space.ts';
 import type {
   Call,
   DeviceStore,
+  DocumentReads,
   History,
   Ids,
   RunningTurn,
@@ -29,6 +34,7 @@ export interface AppParts {
   readonly reads: SpaceReads;
   readonly history: History;
   readonly snapshots: Snapshots;
+  readonly documents: DocumentReads;
   readonly maker: SpaceMaker;
   readonly devices: DeviceStore;
   readonly names: SpaceNames;
@@ -36,6 +42,7 @@ export interface AppParts {
   readonly peers: LivePeers;
   readonly ids: Ids;
   readonly clock: Clock;
+  readonly sha256: Sha256;
   /** Told when a device is gone, so that its last sight is kept. */
   readonly departed: (userId: string, deviceId: string) => void;
 }
@@ -63,6 +70,9 @@ export interface SessionApp {
   readonly conversations: ReturnType<typeof conversationUseCases>;
   readonly appendMessage: ReturnType<typeof appendMessageUseCase>;
   readonly turns: ReturnType<typeof turnUseCases>;
+  readonly documents: ReturnType<typeof documentUseCases>;
+  readonly devices: ReturnType<typeof deviceUseCases>;
+  readonly classic: ReturnType<typeof classicUseCases>;
   /** One gateway's stream. */
   readonly live: (commands: AsyncIterable<LiveCommand>, signal: AbortSignal) => AsyncIterable<LiveFrame>;
 }
@@ -85,6 +95,9 @@ export const sessionApp = (
     conversations: conversationUseCases(parts),
     appendMessage: appendMessageUseCase(parts, poke),
     turns: turnUseCases(parts),
+    documents: documentUseCases(parts),
+    devices: deviceUseCases(parts),
+    classic: classicUseCases(parts),
     live: (commands, signal) =>
       liveStream(commands, {
         hub: parts.hub,

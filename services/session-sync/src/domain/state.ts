@@ -137,6 +137,8 @@ export interface DeviceRow {
   readonly platform: string;
   readonly name: string;
   readonly lastSeenMs: number;
+  /** Whether it has announced itself; before that it was only seen. */
+  readonly registered: boolean;
 }
 
 /** The rows one decision changes. Several decisions of one flush add up; the last row of a key counts. */

@@ -2,8 +2,9 @@ import type { syncV1 } from '@skein/contracts';
 import type { LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
 import type { SpaceView } from '../app/ports.ts';
+import type { SyncData } from '../domain/apply-classic.ts';
 import type { LoggedEvent } from '../domain/event.ts';
-import type { ConversationRow, MessageRow } from '../domain/state.ts';
+import type { ConversationRow, DocumentRow, MessageRow } from '../domain/state.ts';
 import { requiredDevice } from './call.ts';
 
 /** Domain shapes as messages of the proto. */
@@ -33,6 +34,26 @@ export const toMessage = (row: MessageRow): syncV1.Message => ({
   clientMessageId: row.clientMessageId ?? '',
   state: row.state,
   offset: row.offset,
+});
+
+export const toDocument = (row: DocumentRow): syncV1.Document => ({
+  collection: row.collection,
+  id: row.id,
+  version: row.version,
+  valueJson: row.value,
+  hash: row.hash,
+  offset: row.offset,
+  updatedAtMs: row.updatedAtMs,
+});
+
+export const toSyncData = ({ data, ...rest }: SyncData): syncV1.SyncData => ({ ...rest, dataJson: data });
+
+export const fromSyncData = (data: syncV1.SyncData | undefined): SyncData => ({
+  id: data?.id ?? '',
+  type: data?.type ?? '',
+  data: data?.dataJson ?? '',
+  timestamp: data?.timestamp ?? 0,
+  version: data?.version ?? 0,
 });
 
 const toPresent = ({ userId, device, sinceMs }: PresentDevice): syncV1.LiveResponse_PresentDevice => ({

@@ -1,9 +1,19 @@
-import { AppError, syncV1 } from '@skein/contracts';
+import { syncV1 } from '@skein/contracts';
 import { type Handlers, type Implementation, implement } from '@skein/rpc';
 import type { SessionApp } from '../app/session-app.ts';
 import { checkedOneOf, pageLimit } from '../app/validate.ts';
 import { callOf, requiredDevice, serviceCallOf } from './call.ts';
-import { fromLiveRequests, toConversation, toEvents, toLiveResponse, toMessage, toSpace } from './encode.ts';
+import {
+  fromLiveRequests,
+  fromSyncData,
+  toConversation,
+  toDocument,
+  toEvents,
+  toLiveResponse,
+  toMessage,
+  toSpace,
+  toSyncData,
+} from './encode.ts';
 
 type SyncHandlers = Handlers<typeof syncV1.SyncServiceService>;
 
@@ -11,10 +21,6 @@ const page = ({ limit, cursor }: { limit: number; cursor: string }) => ({
   limit: pageLimit(limit, 50, 200),
   cursor: cursor || undefined,
 });
-
-const later = async (): Promise<never> => {
-  throw new AppError('not_implemented');
-};
 
 const spaceHandlers = ({ spaces }: SessionApp) =>
   ({
@@ -111,6 +117,74 @@ const conversationHandlers = ({ conversations, appendMessage, turns }: SessionAp
     },
   }) satisfies Partial<SyncHandlers>;
 
+const documentHandlers = ({ documents }: SessionApp) =>
+  ({
+    mutate: async (req, ctx) => {
+      const device = requiredDevice(req.origin?.device);
+      const { results, lastSeq, deliveredTo } = await documents.mutate(
+        callOf(ctx, req.origin),
+        device,
+        req.space,
+        req.mutationsJson,
+      );
+      return { resultsJson: `[${results.join(',')}]`, lastSeq, deliveredTo };
+    },
+    listDocuments: async (req, ctx) => {
+      const { items, next } = await documents.list(callOf(ctx), req.space, req.collection, page(req));
+      return { items: items.map(toDocument), next: next ?? '' };
+    },
+    getDocument: async (req, ctx) => ({
+      document: toDocument(await documents.get(callOf(ctx), req.space, req.collection, req.id)),
+    }),
+    compareDocuments: async (req, ctx) => {
+      const { offset, documents: rows, gone } = await documents.compare(callOf(ctx), req.space, req.versions);
+      return { offset, documents: rows.map(toDocument), gone: [...gone] };
+    },
+    changeSession: (req, ctx) => documents.changeSession(callOf(ctx, req.origin), req.space, req),
+  }) satisfies Partial<SyncHandlers>;
+
+const deviceHandlers = ({ devices }: SessionApp) =>
+  ({
+    registerPlatform: (req, ctx) =>
+      devices.register(callOf(ctx, req.origin), requiredDevice(req.origin?.device)),
+    ackDevice: async (req, ctx) => {
+      await devices.ack(callOf(ctx), req.space, req.deviceId, req.offset, req.seq);
+      return {};
+    },
+    listDevices: async (_, ctx) => ({
+      items: (await devices.list(callOf(ctx))).map(({ id, platform, name, connected, lastSeenMs }) => ({
+        device: { id, platform, name },
+        connected,
+        lastSeenMs,
+      })),
+    }),
+    removeDevice: async (req, ctx) => {
+      await devices.remove(callOf(ctx), req.deviceId);
+      return {};
+    },
+  }) satisfies Partial<SyncHandlers>;
+
+const classicHandlers = ({ classic }: SessionApp) =>
+  ({
+    applyClassic: async (req, ctx) => {
+      const device = requiredDevice(req.origin?.device);
+      const applied = await classic.apply(
+        callOf(ctx, req.origin),
+        device,
+        fromSyncData(req.data),
+        req.seenOffset,
+      );
+      return { ...applied, server: toSyncData(applied.server), conflictId: applied.conflictId ?? '' };
+    },
+    readClassic: async (req, ctx) => {
+      const call = callOf(ctx);
+      const { items, ...at } = req.compare
+        ? await classic.compare(call, req.versions)
+        : await classic.changed(call, req.afterOffset, req.deviceId);
+      return { ...at, items: items.map(toSyncData) };
+    },
+  }) satisfies Partial<SyncHandlers>;
+
 /** The service's calls: decode, one use case, encode. */
 export const syncImplementation = (app: SessionApp): Implementation =>
   implement(
@@ -119,17 +193,9 @@ export const syncImplementation = (app: SessionApp): Implementation =>
       ...spaceHandlers(app),
       ...logHandlers(app),
       ...conversationHandlers(app),
-      mutate: later,
-      listDocuments: later,
-      getDocument: later,
-      compareDocuments: later,
-      changeSession: later,
-      registerPlatform: later,
-      ackDevice: later,
-      listDevices: later,
-      removeDevice: later,
-      applyClassic: later,
-      readClassic: later,
+      ...documentHandlers(app),
+      ...deviceHandlers(app),
+      ...classicHandlers(app),
     },
     {
       allow: {

@@ -1,0 +1,81 @@
+import type { Database } from '@skein/postgres';
+import type { DeviceStore } from '../app/ports.ts';
+import type { DeviceRow } from '../domain/state.ts';
+
+/** Devices of this service's schema. */
+export const postgresDevices = (database: Database): DeviceStore => ({
+  touch: async (userId, { id, platform, name }, nowMs) => {
+    await database.query(
+      {
+        name: 'session_sync_touch_device',
+        text: `insert into device as d (user_id, id, platform, name, last_seen_ms, registered)
+               values ($1, $2, $3, $4, $5, false)
+               on conflict (user_id, id) do update set last_seen_ms = greatest(d.last_seen_ms, excluded.last_seen_ms),
+                 platform = case when d.registered then d.platform else excluded.platform end,
+                 name = case when d.registered then d.name else excluded.name end`,
+      },
+      [userId, id, platform, name, nowMs],
+    );
+  },
+  seen: async (devices, nowMs) => {
+    await database.query(
+      {
+        name: 'session_sync_devices_seen',
+        text: `update device d set last_seen_ms = greatest(d.last_seen_ms, $3)
+               from (select distinct * from unnest($1::text[], $2::text[])) as s(user_id, id)
+               where d.user_id = s.user_id and d.id = s.id`,
+      },
+      [devices.map(({ userId }) => userId), devices.map(({ id }) => id), nowMs],
+    );
+  },
+  list: (userId) =>
+    database.query<DeviceRow & Record<string, unknown>>(
+      `select user_id as "userId", id, platform, name, last_seen_ms as "lastSeenMs", registered from device
+       where user_id = $1 order by last_seen_ms desc, id limit 200`,
+      [userId],
+    ),
+  remove: (userId, id) =>
+    database.transaction(async (tx) => {
+      const rows = await tx.query('delete from device where user_id = $1 and id = $2 returning 1', [
+        userId,
+        id,
+      ]);
+      for (const table of ['device_space', 'mutation_result'])
+        await tx.query(
+          `delete from ${table} where user_id = $1 and device = $2
+           and space in (select space from member where user_id = $1)`,
+          [userId, id],
+        );
+      return rows.length > 0;
+    }),
+  ack: async (userId, device, space, { offset, seq }) => {
+    const [row] = await database.query<{ member: boolean }>(
+      {
+        name: 'session_sync_ack',
+        text: `with m as (select space from member where space = $1 and user_id = $2),
+               head as (select coalesce((select e."offset" from event e where e.stream = $1
+                 order by e."offset" desc limit 1), 0) as at),
+               kept as (
+                 insert into device_space as d (space, user_id, device, acked_offset)
+                 select m.space, $2, $3, least($4::bigint, head.at) from m, head
+                 on conflict (space, user_id, device) do update set
+                   acked_offset = greatest(d.acked_offset, excluded.acked_offset),
+                   acked_seq = greatest(d.acked_seq, least($5::bigint, d.last_seq))
+                 returning 1),
+               forgotten as (
+                 delete from mutation_result r using m
+                 where r.space = m.space and r.user_id = $2 and r.device = $3 and r.seq <= $5 returning 1)
+               select exists (select 1 from m) as member`,
+      },
+      [space, userId, device, offset, seq],
+    );
+    return row?.member ?? false;
+  },
+  ackedOffset: async (userId, device, space) => {
+    const [row] = await database.query<{ at: number }>(
+      'select acked_offset as at from device_space where space = $1 and user_id = $2 and device = $3',
+      [space, userId, device],
+    );
+    return row?.at ?? 0;
+  },
+});

@@ -1,0 +1,61 @@
+import { AppError } from '@skein/contracts';
+import { registerPlatform } from '../domain/register-platform.ts';
+import type { DeviceRow } from '../domain/state.ts';
+import { personalAlias, personalSpaceId } from './personal-space.ts';
+import type { Call, DeviceInfo } from './ports.ts';
+import type { AppParts } from './session-app.ts';
+import { checkedInteger, checkedText, nameBytes } from './validate.ts';
+
+/** A person's devices. */
+export const deviceUseCases = (parts: AppParts) => {
+  const { writer, devices, names, hub, clock } = parts;
+  return {
+    /** Offset of `platform.registered`, 0 when nothing was new. */
+    register: async (
+      call: Call,
+      device: DeviceInfo,
+    ): Promise<{ readonly offset: number; readonly deliveredTo: number }> => {
+      const space = await names.resolve(call.userId, personalAlias);
+      const command = {
+        userId: call.userId,
+        actor: { kind: 'user', user: call.userId, device: device.id, platform: device.platform },
+        device,
+        nowMs: clock.now(),
+      } as const;
+      const offset = await writer.write(
+        {
+          space,
+          needs: { members: [call.userId], device: { userId: call.userId, id: device.id } },
+          decide: (state) => registerPlatform(state, command),
+          correlationId: call.correlationId,
+          traceparent: call.traceparent,
+        },
+        call.signal,
+      );
+      if (offset === 0) await devices.touch(call.userId, device, clock.now());
+      return { offset, deliveredTo: hub.presence.others(space, call.userId, device.id) };
+    },
+    ack: async (call: Call, name: string, deviceId: string, offset: number, seq: number): Promise<void> => {
+      const space = await names.resolve(call.userId, name);
+      const device = checkedText('deviceId', deviceId, { max: nameBytes });
+      const position = {
+        offset: checkedInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER),
+        seq: checkedInteger('seq', seq, 0, Number.MAX_SAFE_INTEGER),
+      };
+      if (!(await devices.ack(call.userId, device, space, position)))
+        throw new AppError('not_found', 'There is no such space');
+    },
+    list: async (call: Call): Promise<readonly (DeviceRow & { readonly connected: boolean })[]> => {
+      const space = personalSpaceId(call.userId);
+      const rows = await devices.list(call.userId);
+      return rows.map((row) => ({ ...row, connected: hub.presence.isConnected(space, call.userId, row.id) }));
+    },
+    remove: async (call: Call, deviceId: string): Promise<void> => {
+      const removed = await devices.remove(
+        call.userId,
+        checkedText('deviceId', deviceId, { max: nameBytes }),
+      );
+      if (!removed) throw new AppError('not_found', 'There is no such device');
+    },
+  };
+};

@@ -1,0 +1,146 @@
+import { AppError } from '@skein/contracts';
+import { decodeMutation, type Json, valueHash } from '@skein/sync-core';
+import { changeSession, type SessionChanged } from '../domain/change-session.ts';
+import { type Mutated, mutate, type ReceivedMutation } from '../domain/mutate.ts';
+import { sessionDocument } from '../domain/session.ts';
+import type { DocumentRow } from '../domain/state.ts';
+import type { Call, DeviceInfo, KnownDocument, Page, PageRequest } from './ports.ts';
+import { type AppParts, visibleSpace } from './session-app.ts';
+import { checkedJson, checkedText, nameBytes } from './validate.ts';
+
+/** Mutations of one call. */
+const maxMutations = 100;
+/** All of them together: a document of the largest size with its operations fits. */
+const mutationsBytes = 1_000_000;
+const maxKnown = 5_000;
+
+const malformed = (path: string, message: string): AppError =>
+  new AppError('invalid_request', `${path} ${message}`, { errors: [{ path, message }] });
+
+/** Documents and the session's own. */
+export const documentUseCases = (parts: AppParts) => {
+  const { writer, documents, names, hub, ids, clock, sha256 } = parts;
+  const hashOf = (value: Json) => valueHash(value, sha256);
+
+  /** Reads the list strictly; a malformed mutation whose seq is known becomes a result of its own. */
+  const received = (json: string): ReceivedMutation[] => {
+    const list = checkedJson('mutations', json, mutationsBytes);
+    if (!Array.isArray(list) || list.length === 0 || list.length > maxMutations)
+      throw malformed('mutations', `must be a list of 1 to ${maxMutations} mutations`);
+    return list.map((input: Json, at) => {
+      const decoded = decodeMutation(input);
+      if ('mutation' in decoded)
+        return {
+          seq: decoded.mutation.seq,
+          mutation: decoded.mutation,
+          hash: hashOf(decoded.mutation as unknown as Json),
+        };
+      const { seq, fault } = decoded;
+      if (seq === undefined) throw malformed(`mutations[${at}].${fault.path}`, fault.message);
+      // Too deep to be hashed canonically is still one and the same mutation when it is repeated.
+      return { seq, fault, hash: hashOf(JSON.stringify(input)) };
+    });
+  };
+
+  /** Devices connected to the space beside the one that did something. */
+  const deliveredTo = (space: string, call: Call): number =>
+    hub.presence.others(space, call.userId, call.device?.id);
+
+  return {
+    mutate: async (
+      call: Call,
+      device: DeviceInfo,
+      name: string,
+      json: string,
+    ): Promise<Mutated & { readonly deliveredTo: number }> => {
+      const mutations = received(json);
+      const space = await names.resolve(call.userId, name);
+      const command = {
+        userId: call.userId,
+        actor: { kind: 'user', user: call.userId, device: device.id, platform: call.platform },
+        device: device.id,
+        mutations,
+        nowMs: clock.now(),
+        newId: () => ids.next(),
+        hashOf,
+      } as const;
+      const mutated = await writer.write(
+        {
+          space,
+          needs: {
+            members: [call.userId],
+            documents: mutations.flatMap(({ mutation }) => (mutation ? [mutation] : [])),
+            seq: {
+              userId: call.userId,
+              device: device.id,
+              fromSeq: Math.min(...mutations.map(({ seq }) => seq)),
+            },
+          },
+          decide: (state) => mutate(state, command),
+          correlationId: call.correlationId,
+          traceparent: call.traceparent,
+        },
+        call.signal,
+      );
+      return { ...mutated, deliveredTo: deliveredTo(space, call) };
+    },
+    changeSession: async (
+      call: Call,
+      name: string,
+      change: { readonly persona?: string | undefined; readonly memoryEnabled?: boolean | undefined },
+    ): Promise<SessionChanged & { readonly deliveredTo: number }> => {
+      const space = await names.resolve(call.userId, name);
+      const command = {
+        userId: call.userId,
+        actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
+        persona:
+          change.persona === undefined
+            ? undefined
+            : checkedText('persona', change.persona, { max: nameBytes }),
+        memoryEnabled: change.memoryEnabled,
+        nowMs: clock.now(),
+        hashOf,
+      } as const;
+      const changed = await writer.write(
+        {
+          space,
+          needs: { members: [call.userId], documents: [sessionDocument] },
+          decide: (state) => changeSession(state, command),
+          correlationId: call.correlationId,
+          traceparent: call.traceparent,
+        },
+        call.signal,
+      );
+      return { ...changed, deliveredTo: deliveredTo(space, call) };
+    },
+    list: async (
+      call: Call,
+      name: string,
+      collection: string,
+      page: PageRequest,
+    ): Promise<Page<DocumentRow>> => {
+      const { id } = await visibleSpace(parts, call, name);
+      return documents.list(id, checkedText('collection', collection, { min: 0, max: nameBytes }), page);
+    },
+    get: async (call: Call, name: string, collection: string, document: string): Promise<DocumentRow> => {
+      const { id } = await visibleSpace(parts, call, name);
+      const row = await documents.get(
+        id,
+        checkedText('collection', collection, { max: nameBytes }),
+        checkedText('id', document, { max: 4 * nameBytes }),
+      );
+      if (!row) throw new AppError('not_found', 'There is no such document');
+      return row;
+    },
+    compare: async (call: Call, name: string, known: readonly KnownDocument[]) => {
+      if (known.length > maxKnown) throw malformed('versions', `must be at most ${maxKnown}`);
+      for (const [at, one] of known.entries()) {
+        checkedText(`versions[${at}].collection`, one.collection, { max: nameBytes });
+        checkedText(`versions[${at}].id`, one.id, { max: 4 * nameBytes });
+        checkedText(`versions[${at}].hash`, one.hash, { min: 0, max: nameBytes });
+      }
+      const { id } = await visibleSpace(parts, call, name);
+      return documents.compare(id, known);
+    },
+  };
+};

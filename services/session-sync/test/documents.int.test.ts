@@ -1,0 +1,362 @@
+import { type Mutation, stateHashOf, valueHash } from '@skein/sync-core';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { personalSpaceId } from '../src/app/personal-space.ts';
+import { actingFor, messageOf, openLive, type Running, startOnNewDatabase } from './harness.ts';
+
+let sync: Running;
+beforeAll(async () => {
+  sync = await startOnNewDatabase();
+});
+afterAll(() => sync.stop());
+
+const hlc = (ms: number, device = 'phone') => `${ms.toString(16).padStart(12, '0')}-0000-${device}`;
+const set = (seq: number, value: unknown, more: Partial<Mutation> & { field?: string } = {}) => {
+  const { field = 'title', ...rest } = more;
+  return {
+    seq,
+    collection: 'task',
+    id: 'a',
+    baseVersion: 0,
+    ops: [{ op: 'set', path: [field], value }],
+    hlc: hlc(1_000 + seq),
+    ...rest,
+  };
+};
+const origin = (id: string) => ({ device: { id, platform: 'phone', name: '' } });
+const mutate = async (user: string, device: string, mutations: readonly unknown[], space = 'personal') => {
+  const answer = await sync.gateway.mutate(
+    { space, origin: origin(device), mutationsJson: JSON.stringify(mutations) },
+    actingFor(user),
+  );
+  return { results: JSON.parse(answer.resultsJson), lastSeq: answer.lastSeq };
+};
+const logOf = async (user: string, space = 'personal') => {
+  const { events, head } = await sync.gateway.readEvents(
+    { space, epoch: '', after: 0, limit: 0 },
+    actingFor(user),
+  );
+  return { head, types: events.map(({ type }) => type), events: events.map(({ json }) => JSON.parse(json)) };
+};
+
+describe('mutations', () => {
+  it('are taken in order; the state, the event and the hash agree', async () => {
+    const { results, lastSeq } = await mutate('editor', 'phone', [
+      set(1, 'one'),
+      set(2, 'two', { baseVersion: 1, field: 'note' }),
+    ]);
+    expect(results).toEqual([
+      { seq: 1, outcome: 'applied', version: 1, offset: 1 },
+      { seq: 2, outcome: 'applied', version: 2, offset: 2 },
+    ]);
+    expect(lastSeq).toBe(2);
+    const value = { title: 'one', note: 'two' };
+    const { events } = await logOf('editor');
+    expect(events[1]).toMatchObject({
+      type: 'document.changed',
+      data: {
+        ...{ collection: 'task', id: 'a', version: 2, value, hash: valueHash(value) },
+        by: { device: 'phone', seq: 2 },
+        ops: [{ op: 'set', path: ['note'], value: 'two' }],
+      },
+    });
+    const { document } = await sync.gateway.getDocument(
+      { space: 'personal', collection: 'task', id: 'a' },
+      actingFor('editor'),
+    );
+    expect(document).toMatchObject({ version: 2, offset: 2, valueJson: JSON.stringify(value) });
+    for await (const part of sync.gateway.readSnapshot({ space: 'personal' }, actingFor('editor')))
+      expect(JSON.parse(part.json)).toMatchObject({
+        documents: [{ collection: 'task', id: 'a', version: 2, value, hash: valueHash(value) }],
+        stateHash: stateHashOf([{ collection: 'task', id: 'a', version: 2, hash: valueHash(value) }]),
+      });
+    const { spaces } = await sync.gateway.openSession(
+      { device: { id: 'phone', platform: 'phone', name: '' } },
+      actingFor('editor'),
+    );
+    expect(spaces[0]?.lastSeq).toBe(2);
+  });
+
+  it('that come again get their first answer, until the device has acknowledged it', async () => {
+    const first = await mutate('resender', 'phone', [set(1, 'one')]);
+    const again = await mutate('resender', 'phone', [set(1, 'one')]);
+    expect(again.results).toEqual([{ seq: 1, outcome: 'duplicate', original: first.results[0] }]);
+    await sync.gateway.ackDevice(
+      { space: 'personal', deviceId: 'phone', offset: 1, seq: 1 },
+      actingFor('resender'),
+    );
+    expect((await mutate('resender', 'phone', [set(1, 'one')])).results).toEqual([
+      { seq: 1, outcome: 'duplicate' },
+    ]);
+    expect((await logOf('resender')).head).toBe(1);
+  });
+
+  it('that come many times at once take effect once', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, () => mutate('storm', 'phone', [set(1, 'one')])),
+    );
+    const outcomes = answers.map(({ results }) => results[0].outcome).sort();
+    expect(outcomes).toEqual(['applied', ...Array(11).fill('duplicate')]);
+    expect((await logOf('storm')).head).toBe(1);
+  });
+
+  it('ahead of their turn are told which is next; the same seq with other content is told so', async () => {
+    await expect(mutate('jumper', 'phone', [set(3, 'x')])).rejects.toMatchObject({
+      code: 'expected_seq',
+      meta: { expectedSeq: '1' },
+    });
+    await mutate('jumper', 'phone', [set(1, 'x')]);
+    await expect(mutate('jumper', 'phone', [set(1, 'y')])).rejects.toMatchObject({ code: 'seq_reused' });
+    const part = await mutate('jumper', 'phone', [set(2, 'y', { baseVersion: 1 }), set(4, 'z')]);
+    expect(part).toMatchObject({ results: [{ seq: 2, outcome: 'applied' }], lastSeq: 2 });
+  });
+
+  it('that can never succeed are refused one by one and do not hold up the rest', async () => {
+    const value = { title: { deeper: 1 } };
+    const { results, lastSeq } = await mutate('poisoned', 'phone', [
+      { ...set(1, 'x'), ops: [{ op: 'set', path: ['__proto__'], value: 1 }] },
+      { ...set(2, 'x'), ops: [{ op: 'increment', path: ['title', 'deeper'], value: 1 }] },
+      set(3, 'x'.repeat(300_000), { id: 'large' }),
+      { ...set(4, 7, { field: 'persona' }), collection: 'session', id: 'current' },
+      { ...set(5, 1, { baseVersion: 1 }), ops: [{ op: 'increment', path: ['title'], value: 1 }] },
+      set(6, 'from the future', { baseVersion: 99 }),
+      set(7, 'fine', { baseVersion: 1, field: 'note' }),
+    ]);
+    expect(results).toEqual([
+      { seq: 1, outcome: 'rejected', code: 'invalid_request' },
+      { seq: 2, outcome: 'applied', version: 1, offset: 1 },
+      { seq: 3, outcome: 'rejected', code: 'too_large' },
+      { seq: 4, outcome: 'rejected', code: 'invalid_value' },
+      { seq: 5, outcome: 'rejected', code: 'not_a_number' },
+      { seq: 6, outcome: 'stale', version: 1, value },
+      { seq: 7, outcome: 'applied', version: 2, offset: 2 },
+    ]);
+    expect(lastSeq).toBe(7);
+    await expect(mutate('poisoned', 'phone', [{ seq: 'x' }])).rejects.toMatchObject({
+      code: 'invalid_request',
+    });
+    await expect(mutate('poisoned', 'phone', [])).rejects.toMatchObject({ code: 'invalid_request' });
+  });
+
+  it('conflict field by field, and the losing value is kept', async () => {
+    await mutate('two-devices', 'phone', [set(1, 'first'), set(2, 'phone', { baseVersion: 1 })]);
+    const { results } = await mutate('two-devices', 'laptop', [
+      set(1, 'laptop', { baseVersion: 1, hlc: hlc(1) }),
+      set(2, 'unrelated', { baseVersion: 1, field: 'note', hlc: hlc(1) }),
+    ]);
+    expect(results).toMatchObject([
+      { seq: 1, outcome: 'conflict', version: 2, value: { title: 'phone' }, conflictId: expect.any(String) },
+      { seq: 2, outcome: 'merged', version: 3, value: { title: 'phone', note: 'unrelated' } },
+    ]);
+  });
+
+  it('for a person to settle keep both sides and say so in the log', async () => {
+    const note = (seq: number, text: string, baseVersion: number) =>
+      set(seq, text, { collection: 'knowledge_base', id: 'n', baseVersion, field: 'text' });
+    await mutate('chooser', 'phone', [note(1, 'a', 0), note(2, 'b', 1)]);
+    const { results } = await mutate('chooser', 'laptop', [note(1, 'c', 1)]);
+    const { events } = await logOf('chooser');
+    expect(results[0]).toMatchObject({ outcome: 'conflict', conflictId: expect.any(String) });
+    expect(events.at(-1)).toMatchObject({
+      type: 'conflict.detected',
+      data: { conflictId: results[0].conflictId, collection: 'knowledge_base', id: 'n', field: '/text' },
+    });
+  });
+
+  it('delete to a tombstone: listed no more, and an edit that did not know is refused', async () => {
+    await mutate('remover', 'phone', [
+      set(1, 'x'),
+      { ...set(2, 0), baseVersion: 1, ops: [{ op: 'delete', path: [] }] },
+    ]);
+    expect((await logOf('remover')).types).toEqual(['document.changed', 'document.deleted']);
+    await expect(
+      sync.gateway.getDocument({ space: 'personal', collection: 'task', id: 'a' }, actingFor('remover')),
+    ).rejects.toMatchObject({ code: 'not_found' });
+    const { results } = await mutate('remover', 'laptop', [set(1, 'y', { baseVersion: 1 })]);
+    expect(results).toEqual([{ seq: 1, outcome: 'rejected', code: 'deleted' }]);
+  });
+});
+
+describe('comparing', () => {
+  it('gives what the client lacks or has otherwise, and what is gone', async () => {
+    await mutate('comparer', 'phone', [set(1, 'x'), set(2, 'y', { id: 'b' })]);
+    const items = await sync.gateway.listDocuments(
+      { space: 'personal', collection: 'task', limit: 1, cursor: '' },
+      actingFor('comparer'),
+    );
+    expect(items.items.map(({ id }) => id)).toEqual(['a']);
+    const rest = await sync.gateway.listDocuments(
+      { space: 'personal', collection: '', limit: 0, cursor: items.next },
+      actingFor('comparer'),
+    );
+    expect(rest.items.map(({ id }) => id)).toEqual(['b']);
+    const a = items.items[0];
+    const answer = await sync.gateway.compareDocuments(
+      {
+        space: 'personal',
+        versions: [
+          { collection: 'task', id: 'a', version: 1, hash: a?.hash ?? '' },
+          { collection: 'task', id: 'b', version: 1, hash: 'another' },
+          { collection: 'task', id: 'c', version: 4, hash: 'x' },
+        ],
+      },
+      actingFor('comparer'),
+    );
+    expect(answer.offset).toBe(2);
+    expect(answer.documents.map(({ id }) => id)).toEqual(['b']);
+    expect(answer.gone).toEqual([{ collection: 'task', id: 'c', version: 0, hash: '' }]);
+  });
+});
+
+describe('the session', () => {
+  const change = (user: string, more: object) =>
+    sync.gateway.changeSession({ space: 'personal', origin: origin('phone'), ...more }, actingFor(user));
+
+  it('begins with cruz and memory on, changes in the log, and only when something changes', async () => {
+    expect(await change('moody', {})).toMatchObject({ offset: 0, persona: 'cruz', memoryEnabled: true });
+    expect(await change('moody', { persona: 'coordinator' })).toMatchObject({
+      offset: 1,
+      persona: 'coordinator',
+    });
+    expect(await change('moody', { persona: 'coordinator' })).toMatchObject({ offset: 0 });
+    expect(await change('moody', { memoryEnabled: false })).toMatchObject({
+      offset: 3,
+      memoryEnabled: false,
+    });
+    const { events } = await logOf('moody');
+    expect(events.map(({ type, data }) => [type, data.persona ?? data.enabled ?? data.value])).toEqual([
+      ['document.changed', { persona: 'coordinator' }],
+      ['persona.changed', 'coordinator'],
+      ['document.changed', { persona: 'coordinator', memoryEnabled: false }],
+      ['memory.toggled', false],
+    ]);
+    const { persona } = await sync.gateway.appendMessage(messageOf('hi'), actingFor('moody'));
+    expect(persona).toBe('coordinator');
+  });
+
+  it('is the same truth for mutations', async () => {
+    await mutate('mutant', 'phone', [
+      {
+        ...set(1, 'data-analyst'),
+        collection: 'session',
+        id: 'current',
+        ops: [{ op: 'set', path: ['persona'], value: 'data-analyst' }],
+      },
+    ]);
+    expect((await logOf('mutant')).types).toEqual(['document.changed', 'persona.changed']);
+    expect(await change('mutant', {})).toMatchObject({ persona: 'data-analyst' });
+  });
+});
+
+describe('team spaces', () => {
+  it('have roles: viewers read, editors write, owners manage, the last owner stays', async () => {
+    const owner = actingFor('boss');
+    const { space } = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: 'k' }, owner);
+    const again = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: 'k' }, owner);
+    expect(again.space?.id).toBe(space?.id);
+    await expect(sync.gateway.createSpace({ title: 'X', idempotencyKey: 'k' }, owner)).rejects.toMatchObject({
+      code: 'idempotency_mismatch',
+    });
+    const id = space?.id ?? '';
+    const put = (userId: string, role: string, ctx = owner) =>
+      sync.gateway.putMember({ space: id, userId, role }, ctx);
+    await put('guest', 'viewer');
+    await put('colleague', 'editor');
+    await expect(put('guest', 'owner', actingFor('colleague'))).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(put('boss', 'editor')).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(
+      sync.gateway.appendMessage(messageOf('hi', { space: id }), actingFor('guest')),
+    ).rejects.toMatchObject({ code: 'forbidden' });
+    expect((await mutate('guest', 'phone', [set(1, 'x')], id)).results).toEqual([
+      { seq: 1, outcome: 'rejected', code: 'forbidden' },
+    ]);
+    await sync.gateway.appendMessage(messageOf('hi', { space: id, reply: false }), actingFor('colleague'));
+    expect((await logOf('guest', id)).types).toContain('message.created');
+    const members = await sync.gateway.listMembers({ space: id, limit: 0, cursor: '' }, actingFor('guest'));
+    expect(members.items).toEqual([
+      { userId: 'boss', role: 'owner' },
+      { userId: 'colleague', role: 'editor' },
+      { userId: 'guest', role: 'viewer' },
+    ]);
+    await sync.gateway.removeMember({ space: id, userId: 'guest' }, actingFor('guest'));
+    await expect(logOf('guest', id)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(sync.gateway.removeMember({ space: id, userId: 'boss' }, owner)).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+    expect((await logOf('boss', id)).types).toEqual([
+      'member.added',
+      'member.added',
+      'conversation.created',
+      'message.created',
+      'member.removed',
+    ]);
+  });
+});
+
+describe('devices', () => {
+  it('announce themselves once, are listed and can be removed', async () => {
+    const ctx = actingFor('gadgets');
+    const register = (id: string, platform: string) =>
+      sync.gateway.registerPlatform({ origin: { device: { id, platform, name: '' } } }, ctx);
+    await sync.gateway.openSession({ device: { id: 'phone', platform: 'web', name: '' } }, ctx);
+    expect(await register('phone', 'web')).toMatchObject({ offset: 1 });
+    expect(await register('phone', 'web')).toMatchObject({ offset: 0 });
+    expect(await register('phone', 'telegram')).toMatchObject({ offset: 2 });
+    const { items } = await sync.gateway.listDevices({}, ctx);
+    expect(items).toMatchObject([{ device: { id: 'phone', platform: 'telegram' }, connected: false }]);
+    await sync.gateway.removeDevice({ deviceId: 'phone' }, ctx);
+    expect((await sync.gateway.listDevices({}, ctx)).items).toEqual([]);
+    await expect(sync.gateway.removeDevice({ deviceId: 'phone' }, ctx)).rejects.toMatchObject({
+      code: 'not_found',
+    });
+  });
+
+  it('that are connected are seen by everybody who follows the space, and counted as reached', async () => {
+    const space = personalSpaceId('present');
+    const ctx = actingFor('present');
+    await sync.gateway.openSession({ device: { id: 'phone', platform: 'web', name: '' } }, ctx);
+    const live = openLive(sync.gateway);
+    live.follow(space);
+    for (const id of ['phone', 'laptop'])
+      live.send({
+        $case: 'attach',
+        value: { userId: 'present', device: { id, platform: 'web', name: '' }, spaces: [space] },
+      });
+    const present = () =>
+      live.frames
+        .flatMap((frame) =>
+          frame.$case === 'presence' ? [frame.value.devices.map(({ device }) => device?.id)] : [],
+        )
+        .at(-1);
+    await vi.waitFor(() => expect(present()).toEqual(['phone', 'laptop']));
+    const changed = await sync.gateway.changeSession(
+      { space: 'personal', persona: 'coordinator', origin: origin('phone') },
+      ctx,
+    );
+    expect(changed.deliveredTo).toBe(1);
+    live.send({ $case: 'detach', value: { userId: 'present', deviceId: 'laptop' } });
+    await vi.waitFor(() => expect(present()).toEqual(['phone']));
+    const { items } = await sync.gateway.listDevices({}, ctx);
+    expect(items).toMatchObject([{ device: { id: 'phone' }, connected: true }]);
+    live.send({
+      $case: 'typing',
+      value: { space, conversationId: 'c', userId: 'present', deviceId: 'phone' },
+    });
+    await vi.waitFor(() =>
+      expect(live.frames).toContainEqual({
+        $case: 'ephemeral',
+        value: {
+          space,
+          json: JSON.stringify({
+            type: 'typing',
+            space,
+            conversationId: 'c',
+            user: 'present',
+            device: 'phone',
+          }),
+        },
+      }),
+    );
+    live.close();
+    await live.ended;
+  });
+});
