@@ -7,6 +7,9 @@ import { controlFrame, type EventFrame, type Frame, rawFrame, type Token } from 
 export const syncDataJson = ({ id, type, dataJson, timestamp, version }: syncV1.SyncData): string =>
   `{"id":${JSON.stringify(id)},"type":${JSON.stringify(type)},"data":${dataJson || 'null'},"timestamp":${timestamp},"version":${version}}`;
 
+/** The type of the document that is the session: it has frames of its own. */
+export const sessionType = 'session';
+
 /** A `data_update` frame. */
 export const dataUpdate = (data: syncV1.SyncData): Frame =>
   rawFrame(`{"type":"data_update","data":${syncDataJson(data)}}`);
@@ -41,8 +44,7 @@ const viewFrame = (type: string, event: PublicEvent, json: string): Frame | unde
   const { data, actor, time } = event;
   switch (type) {
     case 'document.changed': {
-      // The session document has frames of its own.
-      if (data['collection'] === 'session') return undefined;
+      if (data['collection'] === sessionType) return undefined;
       const timestamp = typeof data['timestamp'] === 'number' ? data['timestamp'] : time;
       return dataUpdate({
         id: text(data['id']),
@@ -52,6 +54,11 @@ const viewFrame = (type: string, event: PublicEvent, json: string): Frame | unde
         version: Number(data['version']),
       });
     }
+    case 'document.deleted':
+      return dataUpdate({
+        ...{ id: text(data['id']), type: text(data['collection']), dataJson: 'null' },
+        ...{ timestamp: time, version: Number(data['version']) },
+      });
     case 'persona.changed':
       return controlFrame({
         type: 'persona_change',
@@ -65,7 +72,7 @@ const viewFrame = (type: string, event: PublicEvent, json: string): Frame | unde
         platform: actor.platform ?? '',
       });
     case 'platform.registered': {
-      const device = text(data['device']) || text(data['deviceId']) || (actor.device ?? '');
+      const device = text(data['device']) || (actor.device ?? '');
       const platform = text(data['platform']) || (actor.platform ?? '');
       return controlFrame({ type: 'platform_register', platform, device_id: device });
     }
@@ -94,7 +101,9 @@ const viewOf = (event: EventFrame): ClassicView | null => {
   const json = rawMember(event.payload.toString('utf8'), ['event']);
   const parsed = JSON.parse(json) as PublicEvent;
   const frame = viewFrame(event.type, parsed, json);
-  const notToItself = event.type === 'document.changed' || event.type === 'message.created';
+  // A settled conflict goes to everybody: the sender does not have the outcome.
+  const settled = parsed.data['settled'] === true;
+  const notToItself = event.type === 'message.created' || (event.type.startsWith('document.') && !settled);
   const view = frame ? { frame, device: parsed.actor.device ?? '', notToItself } : null;
   views.set(event, view);
   return view;

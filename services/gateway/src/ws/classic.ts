@@ -9,7 +9,7 @@ import type { Guest } from '../live/people.ts';
 import type { Sink, StreamPosition } from '../live/sink.ts';
 import type { Principal } from '../ports.ts';
 import { FrameBudget } from './budget.ts';
-import { ClassicTokens, classicFrame, dataUpdate, syncDataJson } from './classic-frames.ts';
+import { ClassicTokens, classicFrame, dataUpdate, sessionType, syncDataJson } from './classic-frames.ts';
 import { type ClassicFrame, type ClassicFrameType, classicClientFrames } from './classic-schemas.ts';
 import { decode, type Inbound, parseFrame } from './inbound.ts';
 import type { LiveSocket, SocketHandler } from './socket.ts';
@@ -215,7 +215,7 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
         connection.unsubscribe(stream.space, 'restart');
         continue;
       }
-      for (const data of changed.items) this.send(dataUpdate(data));
+      for (const data of changed.items) if (data.type !== sessionType) this.send(dataUpdate(data));
       connection.begin();
       return;
     }
@@ -317,7 +317,9 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       { origin: this.origin, data: mine, seenOffset: this.stream?.position ?? 0 },
       this.call('documents:write'),
     );
-    if (answer.outcome === 'settled' && answer.server) this.send(dataUpdate(answer.server));
+    // A settled outcome comes to everybody on the stream, unless there was nothing to log.
+    if (answer.outcome === 'settled' && answer.offset === 0 && answer.server)
+      this.send(dataUpdate(answer.server));
     if (answer.outcome === 'conflict' && answer.server) {
       const body = `{"clientData":${syncDataJson(mine)},"serverData":${syncDataJson(answer.server)},"conflictId":${JSON.stringify(answer.conflictId)}}`;
       this.send(rawFrame(`{"type":"conflict","data":${body}}`));
@@ -330,7 +332,8 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       { afterOffset: 0, versions, compare: true, deviceId: '' },
       this.call('documents:read'),
     );
-    this.send(rawFrame(`{"type":"sync_response","data":[${items.map(syncDataJson).join(',')}]}`));
+    const shown = items.filter(({ type }) => type !== sessionType);
+    this.send(rawFrame(`{"type":"sync_response","data":[${shown.map(syncDataJson).join(',')}]}`));
   }
 
   private async say({ content, persona }: ClassicFrame<'message'>): Promise<void> {
