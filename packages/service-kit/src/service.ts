@@ -34,7 +34,8 @@ const bounded = async (work: Promise<void>, timeoutMs: number, what: string): Pr
 
 /**
  * Parts as one service: started in order, each after the one before is ready; drained and stopped in reverse,
- * so that what faces users lets go first. A part that fails to start stops those already started.
+ * so that what faces users lets go first. A part that fails to start stops those already started; a stop in the
+ * middle of a start lets no further part begin, and `run` rejects.
  */
 export const lifecycle = (
   id: string,
@@ -58,6 +59,8 @@ export const lifecycle = (
         started.push(part);
         try {
           await part.run();
+          // Asked to stop meanwhile: what would be started now nobody would stop.
+          if (stopping) throw new Error(`${id} was stopped while it started`);
         } catch (error) {
           await stopAll();
           throw error;
