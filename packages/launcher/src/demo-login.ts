@@ -7,6 +7,8 @@ export interface DemoLogin {
 }
 
 const timeoutMs = 10_000;
+const alreadyThere = 409;
+const maxShown = 300;
 
 /** Makes sure that the demo account exists, over the public API like anybody's. */
 export const demoLogin = async (url: string, secrets: Secrets): Promise<DemoLogin> => {
@@ -17,11 +19,8 @@ export const demoLogin = async (url: string, secrets: Secrets): Promise<DemoLogi
     body: JSON.stringify({ ...login, displayName: 'Demo' }),
     signal: AbortSignal.timeout(timeoutMs),
   });
-  const alreadyThere = 409;
-  if (!response.ok && response.status !== alreadyThere) {
-    throw new Error(
-      `the demo account could not be made: ${response.status} ${(await response.text()).slice(0, 300)}`,
-    );
-  }
+  const said = await response.text();
+  if (!response.ok && response.status !== alreadyThere)
+    throw new Error(`the demo account could not be made: ${response.status} ${said.slice(0, maxShown)}`);
   return login;
 };

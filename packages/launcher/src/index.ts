@@ -1,4 +1,5 @@
 export { type LocalMesh, type LocalMeshOptions, localMesh } from './local-mesh.ts';
 export { type ServiceName, serviceNames } from './ports.ts';
 export type { SupervisedProcess } from './supervised-process.ts';
-export { type SinkSpan, type TraceSink, traceTree } from './trace-sink.ts';
+export type { TraceSink } from './trace-sink.ts';
+export { type SinkSpan, traceTree } from './trace-tree.ts';

@@ -9,9 +9,9 @@ interface Process {
 
 /** A component that is started again when it dies, at the same address. */
 export interface KeptComponent<P extends Process> extends Service {
-  /** The present life; undefined before the first. */
+  /** The present life, or the last one; undefined before the first. */
   readonly current: () => P | undefined;
-  /** Stays down until `resume`, for drills. */
+  /** Takes it down until `resume`, for drills. */
   pause(): Promise<void>;
   resume(): Promise<void>;
 }
@@ -19,7 +19,12 @@ export interface KeptComponent<P extends Process> extends Service {
 /** Between a death and the next start; a component that cannot start is tried again for ever at this pace. */
 const restartDelayMs = 500;
 
-/** Keeps one component running. `start` is given the life before, to come back at its ports. */
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/**
+ * Keeps one component running. `start` is given the life before, to come back at its ports. `run` and `resume`
+ * reject when that start fails; later failures are told, and tried again. No life outlasts `stop` and `pause`.
+ */
 export const keptComponent = <P extends Process>(
   id: string,
   start: (previous: P | undefined) => Promise<P>,
@@ -27,35 +32,39 @@ export const keptComponent = <P extends Process>(
 ): KeptComponent<P> => {
   let life: P | undefined;
   let wanted = false;
+  let starting: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
 
   const begin = async (): Promise<void> => {
     const born = await start(life);
     life = born;
     void born.exited.then(() => {
-      if (wanted) {
-        told(`ended, starting it again in ${restartDelayMs} ms`);
-        again();
-      }
+      if (!wanted) return;
+      told(`ended, starting it again in ${restartDelayMs} ms`);
+      again();
     });
   };
   const again = () => {
     timer = setTimeout(() => {
-      if (!wanted) return;
-      begin().catch((error: unknown) => {
-        told(`could not be started: ${String(error)}`);
-        again();
+      starting = begin().catch((error: unknown) => {
+        told(`could not be started: ${reasonOf(error)}`);
+        if (wanted) again();
       });
     }, restartDelayMs);
+  };
+  const resume = (): Promise<void> => {
+    wanted = true;
+    const first = begin();
+    // Whoever called hears of its failure; `end` only waits.
+    starting = first.catch(() => {});
+    return first;
   };
   const end = async () => {
     wanted = false;
     clearTimeout(timer);
+    // A life that is being born would stay behind.
+    await starting;
     await life?.stop();
-  };
-  const resume = async () => {
-    wanted = true;
-    await begin();
   };
   return { id, current: () => life, run: resume, resume, pause: end, stop: end };
 };

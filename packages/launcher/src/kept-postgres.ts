@@ -1,40 +1,36 @@
 import type { EmbeddedPostgres } from '@skein/postgres';
-import type { Service } from '@skein/service-kit';
+import { type KeptComponent, keptComponent } from './kept-component.ts';
 
-/** Long enough for the children of a killed postmaster to let go of their shared memory. */
-const restartDelayMs = 500;
+interface Life {
+  readonly exited: Promise<void>;
+  stop(): Promise<void>;
+}
 
 /** The embedded database, started again when it dies; services wait and go on by themselves. */
-export const keptPostgres = (postgres: EmbeddedPostgres, told: (line: string) => void): Service => {
-  let wanted = false;
-  let timer: NodeJS.Timeout | undefined;
-
-  const again = () => {
-    timer = setTimeout(() => {
-      if (!wanted) return;
-      postgres.run().then(
-        () => told('runs again'),
-        (error: unknown) => {
-          told(`could not be started: ${String(error)}`);
-          again();
-        },
-      );
-    }, restartDelayMs);
-  };
-  postgres.onExit(({ expected }) => {
-    if (expected || !wanted) return;
-    told(`ended, starting it again in ${restartDelayMs} ms`);
-    again();
-  });
-  return {
-    id: postgres.id,
-    run: async () => {
+export const keptPostgres = (
+  postgres: EmbeddedPostgres,
+  told: (line: string) => void,
+): KeptComponent<Life> => {
+  const start = async (): Promise<Life> => {
+    const { promise: exited, resolve } = Promise.withResolvers<void>();
+    const unsubscribe = postgres.onExit(() => {
+      unsubscribe();
+      resolve();
+    });
+    try {
       await postgres.run();
-      wanted = true;
-    },
+    } catch (error) {
+      unsubscribe();
+      throw error;
+    }
+    return { exited, stop: () => postgres.stop() };
+  };
+  const kept = keptComponent('postgres', start, told);
+  return {
+    ...kept,
     stop: async () => {
-      wanted = false;
-      clearTimeout(timer);
+      await kept.stop();
+      // A server that came up, but whose database could not be made, was no life yet.
       await postgres.stop();
     },
   };

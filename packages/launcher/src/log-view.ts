@@ -1,4 +1,4 @@
-/** One line of a service's log, for a person: time, service, level, message and what else it says. */
+/** A service's log for people. */
 
 const levels: Readonly<Record<string, string>> = {
   trace: '90',
@@ -9,6 +9,7 @@ const levels: Readonly<Record<string, string>> = {
   fatal: '31;1',
 };
 
+/** Shown in columns of their own, or of use to machines only. */
 const hidden = new Set([
   'level',
   'time',
@@ -24,29 +25,48 @@ const hidden = new Set([
 const paint = (colour: boolean, code: string, text: string): string =>
   colour ? `\u001b[${code}m${text}\u001b[0m` : text;
 
+/** Log lines carry what strangers sent: nothing of it may steer the terminal. */
+const harmless = (text: string): string =>
+  text.replace(/(?!\t)\p{Cc}/gu, (one) => `\\x${one.charCodeAt(0).toString(16).padStart(2, '0')}`);
+
+const recordOf = (line: string): Record<string, unknown> | undefined => {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    // Not ours (a crash report, a library's print): shown as it is.
+    return undefined;
+  }
+};
+
+const messageOf = (error: unknown): string | undefined =>
+  typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : undefined;
+
 const rest = (record: Record<string, unknown>): string =>
   Object.entries(record)
     .filter(([key]) => !hidden.has(key))
     .map(([key, value]) => {
-      if (key === 'err' && typeof value === 'object' && value !== null && 'message' in value)
-        return `err=${String(value.message)}`;
-      return `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`;
+      const shown = key === 'err' ? (messageOf(value) ?? value) : value;
+      return `${key}=${typeof shown === 'string' ? shown : JSON.stringify(shown)}`;
     })
     .join(' ');
 
 /** Turns a JSON log line into a readable one; anything else is passed on behind the service's name. */
 export const readable = (name: string, line: string, colour: boolean): string => {
   const who = paint(colour, '35', name.padEnd(14));
-  let record: unknown;
-  try {
-    record = JSON.parse(line);
-  } catch {
-    // Not ours (a crash report, a library's print): shown as it is.
-  }
-  if (typeof record !== 'object' || record === null) return `${''.padEnd(12)} ${who} ${line}`;
-  const fields = record as Record<string, unknown>;
-  const level = String(fields['level'] ?? 'info');
-  const time = String(fields['time'] ?? '').slice(11, 23);
-  const text = [String(fields['msg'] ?? ''), rest(fields)].filter(Boolean).join('  ');
-  return `${paint(colour, '90', time.padEnd(12))} ${who} ${paint(colour, levels[level] ?? '0', level.padEnd(5))} ${text}`;
+  const record = recordOf(line);
+  if (!record) return `${''.padEnd(12)} ${who} ${harmless(line)}`;
+  const level = String(record['level'] ?? 'info');
+  const time = String(record['time'] ?? '').slice(11, 23);
+  const text = [String(record['msg'] ?? ''), rest(record)].filter(Boolean).join('  ');
+  return `${paint(colour, '90', time.padEnd(12))} ${who} ${paint(colour, levels[level] ?? '0', level.padEnd(5))} ${harmless(text)}`;
+};
+
+/** Why a process ended, from its last lines: what it logged as fatal, else all of them. */
+export const gist = (lines: readonly string[]): string => {
+  const fatal = lines.map(recordOf).findLast((record) => record?.['level'] === 'fatal');
+  if (!fatal) return lines.map(harmless).join('\n') || 'it said nothing';
+  const said = String(fatal['msg'] ?? '');
+  const because = messageOf(fatal['err']);
+  return harmless(because && !said.includes(because) ? `${said}: ${because}` : said);
 };

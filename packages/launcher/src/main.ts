@@ -1,85 +1,79 @@
 import { demoLogin } from './demo-login.ts';
-import { localMesh } from './local-mesh.ts';
-import { readable } from './log-view.ts';
+import { type LocalMesh, localMesh } from './local-mesh.ts';
 import { help, readOptions, UsageError } from './options.ts';
-import { BusyPortError } from './ports.ts';
-import { SecondCopyError } from './single-copy.ts';
-import type { ProcessEvent } from './supervised-process.ts';
+import { jsonScreen, type Screen, textScreen } from './screen.ts';
+import { StartFailure } from './start-failure.ts';
+import { exitConfig } from './supervised-process.ts';
 
-/** sysexits.h. */
-const exit = { usage: 64, unavailable: 69 };
+/** sysexits.h, beside EX_CONFIG for wrong settings. */
+const exit = { usage: 64, unavailable: 69, config: exitConfig };
 
-const colour = process.stdout.isTTY === true && !process.env['NO_COLOR'];
+/** npm and the terminal both pass one Ctrl-C on; a second one by a person comes later than this. */
+const sameSignalMs = 1_000;
 
-const show = (json: boolean) => (name: string, event: ProcessEvent) => {
-  const line =
-    event.kind === 'line'
-      ? event.line
-      : event.kind === 'ready'
-        ? `ready after ${event.afterMs} ms`
-        : event.restartInMs < 0
-          ? `ended (${event.signal ?? `exit ${event.code}`})`
-          : `ended (${event.signal ?? `exit ${event.code}`}), starting it again in ${event.restartInMs} ms`;
-  if (json)
-    console.log(
-      event.kind === 'line' && line.startsWith('{') ? line : JSON.stringify({ service: name, msg: line }),
-    );
-  else console.log(readable(name, line, colour));
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const codeOf = (error: unknown): number => {
+  if (error instanceof UsageError) return exit.usage;
+  return error instanceof StartFailure && error.misconfigured ? exit.config : exit.unavailable;
 };
 
-const start = async (): Promise<void> => {
-  process.title = 'skein-launcher';
-  const startedAt = performance.now();
-  const options = readOptions(process.argv.slice(2), process.env);
-  if (options.help) {
-    console.log(help);
-    return;
-  }
-  const mesh = localMesh({ ...options, env: process.env, told: show(options.json) });
-
-  let stopping = false;
+/** Stops everything at the first signal and ends at once at a second one. */
+const stopOnSignals = (mesh: LocalMesh, screen: Screen): { readonly stopping: boolean } => {
+  const state = { stopping: false };
+  let firstAt = 0;
   const stop = async (signal: string) => {
-    if (stopping) return;
-    stopping = true;
-    if (!options.json) console.log(`\n${signal}: draining, then stopping in order…`);
+    if (state.stopping) {
+      if (performance.now() - firstAt < sameSignalMs) return;
+      screen.say('Ending everything at once.');
+      mesh.abandon();
+      process.exit(1);
+    }
+    state.stopping = true;
+    firstAt = performance.now();
+    screen.say(`${signal}: draining, then stopping in order (once more ends everything at once).`);
     await mesh.stop();
-    if (!options.json) console.log('Stopped; nothing is left running.');
+    screen.say('Stopped; nothing is left running.');
     process.exit(0);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
-
-  try {
-    await mesh.run();
-  } catch (error) {
-    if (stopping) return;
-    throw error;
-  }
-  const readyMs = Math.round(performance.now() - startedAt);
-  const login = await demoLogin(mesh.url, mesh.secrets);
-  if (options.json) {
-    console.log(JSON.stringify({ ready: true, url: mesh.url, readyMs, login, uses: mesh.uses }));
-    return;
-  }
-  const rows = Object.entries(mesh.uses).map(([name, what]) => `  ${name.padEnd(10)} ${what}`);
-  console.log(
-    [
-      '',
-      `Skein is ready after ${(readyMs / 1000).toFixed(1)} s:  ${mesh.url}`,
-      `  sign in    ${login.email}  ${login.password}`,
-      ...rows,
-      '  stop       Ctrl-C',
-      '',
-    ].join('\n'),
-  );
+  return state;
 };
 
-start().catch((error: unknown) => {
-  const known =
-    error instanceof UsageError || error instanceof BusyPortError || error instanceof SecondCopyError;
-  console.error(
-    known || !(error instanceof Error)
-      ? String(error instanceof Error ? error.message : error)
-      : error.message,
-  );
-  process.exit(error instanceof UsageError ? exit.usage : exit.unavailable);
-});
+const start = async (screen: Screen, options: ReturnType<typeof readOptions>): Promise<void> => {
+  // Since the process began, the reading of our own modules included.
+  const env = { LOG_LEVEL: options.json ? 'info' : 'warn', ...process.env };
+  const mesh = localMesh({ ...options, env, told: screen.event });
+  const signals = stopOnSignals(mesh, screen);
+  screen.say(`Starting Skein with its data in ${options.dataDir}`);
+  try {
+    await mesh.run();
+    const readyMs = Math.round(performance.now());
+    const login = await demoLogin(mesh.url, mesh.secrets);
+    screen.ready({ url: mesh.url, readyMs, login, uses: mesh.uses });
+  } catch (error) {
+    // A stop asked for during the start makes the start fail.
+    if (signals.stopping) return;
+    await mesh.stop();
+    throw error;
+  }
+};
+
+const main = async (): Promise<void> => {
+  process.title = 'skein-launcher';
+  // Nobody may be reading any more (a closed terminal, `| head`): no reason to leave a mesh behind.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  const json = process.argv.includes('--json');
+  const colour = process.stdout.isTTY === true && !process.env['NO_COLOR'];
+  try {
+    const options = readOptions(process.argv.slice(2), process.env);
+    if (options.help) console.log(help);
+    else await start(json ? jsonScreen(console.log) : textScreen(console.log, colour), options);
+  } catch (error) {
+    const message = messageOf(error);
+    console.error(json ? JSON.stringify({ service: 'launcher', level: 'fatal', msg: message }) : message);
+    process.exit(codeOf(error));
+  }
+};
+
+await main();

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 
-/** A port that something else listens on. */
+/** A port that something else listens on, or that may not be listened on. */
 export class BusyPortError extends Error {
   override readonly name = 'BusyPortError';
 }
@@ -28,6 +28,13 @@ export interface PortPlan {
   readonly managementPort: number;
 }
 
+/** A port of the plan: what it is for, and which option moves it. */
+export interface PlannedPort {
+  readonly port: number;
+  readonly what: string;
+  readonly option: '--port' | '--grpc-port' | '--management-port';
+}
+
 /** The ports of one instance (from 0) of a service. */
 export const portsOf = (plan: PortPlan, service: ServiceName, instance: number): InstancePorts => {
   const at = serviceNames.indexOf(service) + instance * 10;
@@ -38,18 +45,35 @@ export const portsOf = (plan: PortPlan, service: ServiceName, instance: number):
   };
 };
 
+/** Every port that so many instances of each service listen on. */
+export const plannedPorts = (plan: PortPlan, instances: number): readonly PlannedPort[] =>
+  Array.from({ length: instances }).flatMap((_, instance) =>
+    serviceNames.flatMap((name): PlannedPort[] => {
+      const ports = portsOf(plan, name, instance);
+      return [
+        ...(name === 'gateway'
+          ? [{ port: ports.public, what: 'the public address', option: '--port' } as const]
+          : []),
+        { port: ports.grpc, what: `gRPC of ${name}`, option: '--grpc-port' },
+        { port: ports.management, what: `management of ${name}`, option: '--management-port' },
+      ];
+    }),
+  );
+
+const sentence = ({ port, what, option }: PlannedPort, host: string, code: string | undefined): string => {
+  if (code === 'EADDRINUSE')
+    return `Port ${port} (${what}) is in use: stop what listens there, or choose another with ${option}.`;
+  if (code === 'EACCES')
+    return `Port ${port} (${what}) needs rights that this user does not have: choose one above 1023 with ${option}.`;
+  return `Port ${port} (${what}) cannot be listened on at ${host} (${code}): HOST must be an address of this machine.`;
+};
+
 /** Rejects with a BusyPortError that names the port and the option that moves it. */
-export const assertFree = (port: number, host: string, what: string, option: string): Promise<void> =>
+export const assertFree = (planned: PlannedPort, host: string): Promise<void> =>
   new Promise((resolve, reject) => {
     const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new BusyPortError(
-              `Port ${port} (${what}) is in use. Stop what listens there, or choose another with ${option}.`,
-            )
-          : error,
-      );
-    });
-    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve()));
+    probe.once('error', (error: NodeJS.ErrnoException) =>
+      reject(new BusyPortError(sentence(planned, host, error.code), { cause: error })),
+    );
+    probe.listen({ port: planned.port, host, exclusive: true }, () => probe.close(() => resolve()));
   });

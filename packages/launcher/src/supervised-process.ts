@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Service } from '@skein/service-kit';
+import { eachLine } from './lines.ts';
 
 /** How a supervised process is started, again and again. */
 export interface ProcessSpec {
@@ -17,12 +18,14 @@ export interface ProcessSpec {
 
 /** What happens to a process, for the log. */
 export type ProcessEvent =
+  | { readonly kind: 'started'; readonly pid: number }
   | { readonly kind: 'ready'; readonly afterMs: number }
   | {
       readonly kind: 'exited';
       readonly code: number | null;
       readonly signal: string | null;
-      readonly restartInMs: number;
+      /** Undefined: it is not started again. */
+      readonly restartInMs: number | undefined;
     }
   | { readonly kind: 'line'; readonly line: string };
 
@@ -32,53 +35,68 @@ export interface SupervisedProcess extends Service {
   readonly pid: number | undefined;
   /** How often it was started. */
   readonly starts: number;
-  /** Resolves when the present life (or the next one) is ready. */
+  /** Resolves when the present life (or the next one) is ready; rejects when there will be no next one. */
   ready(): Promise<void>;
   /** Sends a signal to the present life; false when there is none. */
   kill(signal: NodeJS.Signals): boolean;
 }
 
+/** A process ended and is not started again. */
+export class ProcessEndedError extends Error {
+  override readonly name = 'ProcessEndedError';
+  readonly process: string;
+  /** Its exit code; null when a signal ended it. */
+  readonly code: number | null;
+  /** The last lines it wrote. */
+  readonly lastLines: readonly string[];
+  constructor(process: string, code: number | null, signal: string | null, lastLines: readonly string[]) {
+    super(`${process} ended before it was ready (${signal ?? `exit ${code}`})`);
+    this.process = process;
+    this.code = code;
+    this.lastLines = lastLines;
+  }
+}
+
+/** sysexits.h EX_CONFIG: starting again cannot help. */
+export const exitConfig = 78;
+
 /** Doubles from 100 ms to 10 s; a life longer than 10 s starts again from 100 ms. */
 const backoffMs = { first: 100, most: 10_000, healthyAfter: 10_000 };
 
-/** sysexits.h EX_CONFIG: starting again cannot help. */
-const exitConfig = 78;
+/** Somebody who inherited a process's output may hold it open after its end; nothing more of it is read then. */
+const outputTimeoutMs = 1_000;
 
-/** Longest line passed on; the rest is cut. */
-const maxLineLength = 16_384;
+/** Enough for every fault of a configuration. */
+const keptLines = 40;
 
-const eachLine = (stream: NodeJS.ReadableStream, told: (line: string) => void): void => {
-  let rest = '';
-  stream.setEncoding('utf8');
-  stream.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n');
-    rest = (lines.pop() ?? '').slice(-maxLineLength);
-    for (const line of lines) if (line !== '') told(line.slice(0, maxLineLength));
-  });
-};
+const saysReady = (message: unknown): boolean =>
+  typeof message === 'object' && message !== null && 'type' in message && message.type === 'ready';
 
 /**
  * A child that says `{type: 'ready'}` over IPC, restarted with backoff whenever it ends by itself. `run`
- * resolves at the first ready and rejects when the first life ends before it; later lives are retried for ever,
- * except after a wrong configuration (exit 78). Gives the child no shell and no standard input.
+ * resolves at the first ready and rejects with a ProcessEndedError when the first life ends before it; later lives
+ * are retried for ever, except after a wrong configuration (exit 78). Gives the child no shell and no standard
+ * input. `stop` resolves when it is gone.
  */
 export const supervise = (spec: ProcessSpec, told: (event: ProcessEvent) => void): SupervisedProcess => {
   let child: ChildProcess | undefined;
   let starts = 0;
-  let stopping = false;
+  let isReady = false;
+  /** Why there is no next life. */
+  let over: Error | undefined;
   let delayMs = backoffMs.first;
   let timer: NodeJS.Timeout | undefined;
-  let isReady = false;
+  let lastLines: string[] = [];
   const waiting: { resolve: () => void; reject: (error: Error) => void }[] = [];
-  let lastLine = '';
 
-  const settle = (error?: Error) => {
-    for (const one of waiting.splice(0)) error ? one.reject(error) : one.resolve();
+  const end = (why: Error) => {
+    over ??= why;
+    for (const one of waiting.splice(0)) one.reject(over);
   };
 
   const start = () => {
     starts += 1;
-    isReady = false;
+    lastLines = [];
     const startedAt = performance.now();
     const life = spawn(spec.command, spec.args, {
       env: spec.env(),
@@ -87,50 +105,58 @@ export const supervise = (spec: ProcessSpec, told: (event: ProcessEvent) => void
       detached: true,
     });
     child = life;
+    if (life.pid !== undefined) told({ kind: 'started', pid: life.pid });
+
+    const line = (text: string) => {
+      lastLines.push(text);
+      if (lastLines.length > keptLines) lastLines.shift();
+      told({ kind: 'line', line: text });
+    };
+    for (const stream of [life.stdout, life.stderr]) if (stream) eachLine(stream, line);
+
+    let output: NodeJS.Timeout | undefined;
     const late = setTimeout(() => {
-      told({ kind: 'line', line: `not ready after ${spec.readyTimeoutMs} ms, starting it again` });
+      line(`not ready after ${spec.readyTimeoutMs} ms`);
       life.kill('SIGKILL');
     }, spec.readyTimeoutMs);
-    for (const stream of [life.stdout, life.stderr]) {
-      if (stream) {
-        eachLine(stream, (line) => {
-          lastLine = line;
-          told({ kind: 'line', line });
-        });
-      }
-    }
-    life.on('error', (error) => told({ kind: 'line', line: `could not be started: ${error.message}` }));
+    life.on('error', (error) => line(`could not be started: ${error.message}`));
     life.on('message', (message) => {
-      if (typeof message !== 'object' || message === null || !('type' in message) || message.type !== 'ready')
-        return;
+      if (!saysReady(message) || isReady) return;
       clearTimeout(late);
       isReady = true;
       told({ kind: 'ready', afterMs: Math.round(performance.now() - startedAt) });
-      settle();
+      for (const one of waiting.splice(0)) one.resolve();
+    });
+    life.on('exit', () => {
+      output = setTimeout(() => {
+        life.stdout?.destroy();
+        life.stderr?.destroy();
+      }, outputTimeoutMs);
     });
     life.on('close', (code, signal) => {
       clearTimeout(late);
+      clearTimeout(output);
       child = undefined;
       const wasReady = isReady;
       isReady = false;
-      if (stopping) return;
-      const lived = performance.now() - startedAt;
-      delayMs = wasReady && lived > backoffMs.healthyAfter ? backoffMs.first : delayMs;
+      if (over) return;
       if (code === exitConfig || (starts === 1 && !wasReady)) {
-        settle(
-          new Error(`${spec.name} ended before it was ready (${signal ?? `exit ${code}`}): ${lastLine}`),
-        );
-        told({ kind: 'exited', code, signal, restartInMs: -1 });
+        told({ kind: 'exited', code, signal, restartInMs: undefined });
+        end(new ProcessEndedError(spec.name, code, signal, lastLines));
         return;
       }
+      if (wasReady && performance.now() - startedAt > backoffMs.healthyAfter) delayMs = backoffMs.first;
       told({ kind: 'exited', code, signal, restartInMs: delayMs });
       timer = setTimeout(start, delayMs);
       delayMs = Math.min(delayMs * 2, backoffMs.most);
     });
   };
 
-  const ready = () =>
-    isReady ? Promise.resolve() : new Promise<void>((resolve, reject) => waiting.push({ resolve, reject }));
+  const ready = (): Promise<void> => {
+    if (isReady) return Promise.resolve();
+    if (over) return Promise.reject(over);
+    return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+  };
 
   return {
     id: spec.name,
@@ -148,9 +174,8 @@ export const supervise = (spec: ProcessSpec, told: (event: ProcessEvent) => void
     ready,
     kill: (signal) => child?.kill(signal) ?? false,
     stop: async () => {
-      stopping = true;
       clearTimeout(timer);
-      settle(new Error(`${spec.name} was stopped`));
+      end(new Error(`${spec.name} was stopped`));
       const life = child;
       if (!life) return;
       const closed = new Promise<void>((resolve) => life.once('close', () => resolve()));

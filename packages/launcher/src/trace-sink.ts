@@ -2,32 +2,24 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import type { Service } from '@skein/service-kit';
-
-/** One finished span, as far as a tree needs it. */
-export interface SinkSpan {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly parentSpanId: string;
-  readonly service: string;
-  readonly name: string;
-  readonly startNs: bigint;
-  readonly endNs: bigint;
-  readonly failed: boolean;
-}
+import { type SinkSpan, traceTree } from './trace-tree.ts';
 
 /** An OTLP/HTTP endpoint (JSON encoding) that keeps the newest spans in memory, for a look on one machine. */
 export interface TraceSink extends Service {
-  /** What OTEL_EXPORTER_OTLP_ENDPOINT is set to. */
+  /** What OTEL_EXPORTER_OTLP_ENDPOINT is set to. Known after `run`. */
   readonly url: string;
-  /** Spans of one trace, oldest first; empty when it is not known (any more). */
+  /** Spans of one trace in the order they came; empty when it is not known (any more). */
   trace(traceId: string): readonly SinkSpan[];
-  /** Every span that is kept, oldest first. */
+  /** Every span that is kept, in the order they came. */
   spans(): readonly SinkSpan[];
 }
 
 /** The oldest go first: some minutes of a busy mesh, about 10 MB. */
-const maxSpans = 20_000;
-const maxBody = 16 * 1024 * 1024;
+export const maxSpans = 20_000;
+/** An exporter sends at most 512 spans at once. */
+const maxBodyBytes = 16 * 1024 * 1024;
+/** Traces in the list; the newest. */
+const listed = 50;
 
 interface OtlpSpan {
   traceId: string;
@@ -68,64 +60,48 @@ const spansOf = (body: OtlpBody): SinkSpan[] =>
 const readBody = async (request: IncomingMessage): Promise<Buffer> => {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size > maxBody) throw new Error('too large');
-    chunks.push(chunk as Buffer);
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBodyBytes) throw new Error('too large');
+    chunks.push(chunk);
   }
   const body = Buffer.concat(chunks);
   return request.headers['content-encoding'] === 'gzip'
-    ? gunzipSync(body, { maxOutputLength: maxBody })
+    ? gunzipSync(body, { maxOutputLength: maxBodyBytes })
     : body;
 };
 
-/** A trace as an indented tree: service, span, milliseconds after the start, milliseconds long. */
-export const traceTree = (spans: readonly SinkSpan[]): string => {
-  const known = new Set(spans.map((span) => span.spanId));
-  const byParent = Map.groupBy(spans, (span) => (known.has(span.parentSpanId) ? span.parentSpanId : ''));
-  const ms = (ns: bigint) => (Number(ns) / 1e6).toFixed(1);
-  const origin = spans.map((span) => span.startNs).sort((a, b) => Number(a - b))[0] ?? 0n;
-  const lines = (parent: string, depth: number): string[] =>
-    [...(byParent.get(parent) ?? [])]
-      .sort((a, b) => Number(a.startNs - b.startNs))
-      .flatMap((span) => [
-        `${'  '.repeat(depth)}${span.service}  ${span.name}  +${ms(span.startNs - origin)} ms  ${ms(span.endNs - span.startNs)} ms${span.failed ? '  failed' : ''}`,
-        ...lines(span.spanId, depth + 1),
-      ]);
-  return lines('', 0).join('\n');
-};
-
-/** Starts the endpoint on loopback. `GET /` lists the newest traces, `GET /trace/<id>` shows one as a tree. */
+/**
+ * Starts the endpoint on loopback; port 0 lets the system choose. `GET /` lists the newest traces, `GET
+ * /trace/<id>` shows one as a tree. What it cannot read it answers with 400.
+ */
 export const traceSink = (port: number): TraceSink => {
-  let kept: SinkSpan[] = [];
+  let kept: readonly SinkSpan[] = [];
   let url = '';
   const trace = (traceId: string) => kept.filter((span) => span.traceId === traceId);
 
-  const page = (path: string): string => {
-    const asked = /^\/trace\/([0-9a-f]{32})$/.exec(path)?.[1];
-    if (asked) return `${traceTree(trace(asked)) || 'No such trace.'}\n`;
-    const counts = Map.groupBy(kept, (span) => span.traceId);
-    return [...counts]
-      .slice(-50)
+  const list = (): string =>
+    [...Map.groupBy(kept, (span) => span.traceId)]
+      .slice(-listed)
       .reverse()
       .map(([id, spans]) => {
         const services = new Set(spans.map((span) => span.service)).size;
         return `/trace/${id}  ${spans.length} spans, ${services} services, ${spans[0]?.name ?? ''}\n`;
       })
       .join('');
-  };
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const path = request.url ?? '/';
     if (request.method === 'GET') {
+      const asked = /^\/trace\/([0-9a-f]{32})$/.exec(path)?.[1];
       response.setHeader('content-type', 'text/plain; charset=utf-8');
-      response.end(page(request.url ?? '/'));
+      response.end(asked ? `${traceTree(trace(asked)) || 'No such trace.'}\n` : list());
       return;
     }
     const body = await readBody(request);
-    if (request.url === '/v1/traces') {
-      kept.push(...spansOf(JSON.parse(body.toString('utf8')) as OtlpBody));
-      if (kept.length > maxSpans) kept = kept.slice(-maxSpans);
-    }
+    // Metrics and logs are taken and dropped.
+    if (path === '/v1/traces')
+      kept = kept.concat(spansOf(JSON.parse(body.toString('utf8')) as OtlpBody)).slice(-maxSpans);
     response.setHeader('content-type', 'application/json');
     response.end('{}');
   };
@@ -133,11 +109,13 @@ export const traceSink = (port: number): TraceSink => {
   const server = createServer((request, response) => {
     answer(request, response).catch(() => {
       response.statusCode = 400;
+      // Unread input would otherwise be waited for.
+      response.setHeader('connection', 'close');
       response.end();
     });
   });
   return {
-    id: 'trace-sink',
+    id: 'traces',
     get url() {
       return url;
     },
