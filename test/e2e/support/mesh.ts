@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,9 +21,15 @@ const isFree = (port: number): Promise<boolean> =>
     probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
   });
 
+/** Systems give ports above this to whoever connects; one that is free now may be somebody's a moment later. */
+const firstEphemeral = 32_700;
+const firstBlock = 20_000;
+const blocks = (firstEphemeral - firstBlock) / 100;
+
 /** A base port whose whole block of sixty is free. */
 const freeBlock = async (): Promise<number> => {
-  for (let base = 20_000 + (process.pid % 400) * 100; base < 65_000; base += 100) {
+  for (let tried = 0; tried < blocks; tried += 1) {
+    const base = firstBlock + ((process.pid + tried) % blocks) * 100;
     const all = await Promise.all(Array.from({ length: 60 }, (_, at) => isFree(base + at)));
     if (all.every(Boolean)) return base;
   }
@@ -35,6 +41,8 @@ export const testMesh = async (
   options: { mesh?: boolean; env?: Record<string, string> } = {},
 ): Promise<TestMesh> => {
   const dataDir = mkdtempSync(join(tmpdir(), 'skein-e2e-'));
+  // As root the database runs as somebody else, who has to get in.
+  chmodSync(dataDir, 0o755);
   const base = await freeBlock();
   const lines: string[] = [];
   const mesh = localMesh({
