@@ -1,5 +1,5 @@
 import { agentV1 } from '@skein/contracts';
-import { relay } from '@skein/events';
+import { type LiveBus, relay } from '@skein/events';
 import { openPlatform } from '@skein/platform';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { agentPoke } from './adapters/agent-poke.ts';
@@ -32,6 +32,7 @@ export interface Overrides {
   readonly clock?: Clock;
   readonly timers?: Timers;
   readonly ids?: Ids;
+  readonly live?: LiveBus;
 }
 
 /** The composed service. */
@@ -52,7 +53,8 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const timers = over.timers ?? systemTimers;
   const ids = over.ids ?? systemIds;
   const database = platform.database(migrations);
-  const { bus, live } = platform.events();
+  const { bus, live: opened } = platform.events();
+  const live = over.live ?? opened;
   const reads = postgresSpaceReads(database);
   const devices = postgresDevices(database);
   const maker = postgresSpaceMaker(database);
