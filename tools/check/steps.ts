@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generatedDrift, generatedFolder } from '../generated-code.ts';
+import { referenceDrift } from '../reference/pages.ts';
 import { bin, type Finished, root, run } from '../run.ts';
 import { breakingBase } from './breaking-base.ts';
 
@@ -63,6 +64,15 @@ const drift: Step = {
   },
 };
 
+const referencePages: Step = {
+  name: 'reference pages',
+  run: async () => {
+    const drifted = await referenceDrift(root);
+    const lines = drifted.map((path) => `${path} is not what the code says: run "npm run generate"\n`);
+    return { ok: drifted.length === 0, output: lines.join('') };
+  },
+};
+
 /** Everything `npm run check` looks at, quick and frequent faults first. */
 export const steps: readonly Step[] = [
   program('format and lint', 'biome', 'check', '--error-on-warnings'),
@@ -82,4 +92,5 @@ export const steps: readonly Step[] = [
   program('protos', 'buf', 'lint'),
   breaking,
   drift,
+  referencePages,
 ];

@@ -1,0 +1,28 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { configurationPage } from './configuration-page.ts';
+import { errorsPage } from './errors-page.ts';
+import { eventsPage } from './events-page.ts';
+
+/** The generated pages of the reference: path in the work tree → what makes it. */
+export const referencePages: Readonly<Record<string, () => string>> = {
+  'docs/reference/configuration.md': configurationPage,
+  'docs/reference/errors.md': errorsPage,
+  'docs/reference/events.md': eventsPage,
+};
+
+/** Writes every page under `target`, in the same folders as in the work tree; the folders must be there. */
+export const writeReferencePages = async (target: string): Promise<void> => {
+  for (const [path, make] of Object.entries(referencePages)) await writeFile(join(target, path), make());
+};
+
+/** The pages under `target` that are missing or not what the code says; empty when all are as they should be. */
+export const referenceDrift = async (target: string): Promise<string[]> => {
+  const drifted: string[] = [];
+  for (const [path, make] of Object.entries(referencePages)) {
+    // A page that cannot be read is one that is not there.
+    const found = await readFile(join(target, path), 'utf8').catch(() => undefined);
+    if (found !== make()) drifted.push(path);
+  }
+  return drifted;
+};
