@@ -45,7 +45,7 @@ const fakeService = async <D extends Definition>(service: string, definition: D,
 };
 
 /** A feed a test pushes into; ends when its reader leaves. */
-const pushable = <T>() => {
+export const pushable = <T>() => {
   const readers = new Set<(value: T) => void>();
   const sent: T[] = [];
   return {

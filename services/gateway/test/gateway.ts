@@ -1,6 +1,6 @@
 import { readConfig } from '@skein/service-kit';
 import { expect } from 'vitest';
-import { compose, type Gateway } from '../src/compose.ts';
+import { compose, type Gateway, type Overrides } from '../src/compose.ts';
 import { config } from '../src/config.ts';
 import { apiClaims, type FakeMesh, internalSecret, loginClaims } from './fakes.ts';
 
@@ -35,6 +35,7 @@ const isRaw = (body: unknown): body is string | Uint8Array<ArrayBuffer> =>
 export const startGateway = async (
   mesh: FakeMesh,
   env: Readonly<Record<string, string>> = {},
+  over: Overrides = {},
 ): Promise<TestGateway> => {
   const gateway = await compose(
     readConfig(config, {
@@ -47,6 +48,7 @@ export const startGateway = async (
       CONSOLE_DIR: '/nonexistent',
       ...env,
     }),
+    over,
   );
   await gateway.service.run();
   const url = `http://127.0.0.1:${gateway.port}`;
