@@ -60,7 +60,7 @@ export const lifecycle = (
         try {
           await part.run();
           // Asked to stop meanwhile: what would be started now nobody would stop.
-          if (stopping) throw new Error(`${id} was stopped while it started`);
+          if (stopping !== undefined) throw new Error(`${id} was stopped while it started`);
         } catch (error) {
           await stopAll();
           throw error;
