@@ -59,6 +59,7 @@ describe('a connection that breaks around a commit', () => {
         ),
       );
       expect(proxy.cuts).toBeGreaterThan(0);
+      expect(appended.filter(({ duplicate }) => duplicate)).toEqual([]);
       const events = await readAll(direct, 'unlucky');
       expect(events.map(({ offset }) => offset)).toEqual(Array.from({ length: 42 }, (_, n) => n + 1));
       expect(new Set(messageIds(events))).toEqual(

@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import { type AppendMessage, appendMessage, titleOf } from '../src/domain/append-message.ts';
+import { changeMember, removeMember } from '../src/domain/member.ts';
+import type { Role, SpaceState, TurnOutcome } from '../src/domain/state.ts';
+import { endTurn, startTurn } from '../src/domain/turn.ts';
+import { given } from './decide.ts';
+
+const actor = { kind: 'user', user: 'ann', platform: 'web' } as const;
+const agent = { kind: 'agent', platform: 'skein' } as const;
+const says =
+  (text: string, more: Partial<AppendMessage> = {}) =>
+  (state: SpaceState) =>
+    appendMessage(state, {
+      userId: 'ann',
+      actor,
+      clientMessageId: text,
+      text,
+      reply: true,
+      ids: { message: `m-${text}`, conversation: `c-${text}`, turn: `t-${text}`, answer: `a-${text}` },
+      nowMs: 1_000,
+      ...more,
+    });
+const starts = (turnId: string) => (state: SpaceState) => startTurn(state, { turnId, actor: agent });
+const ends =
+  (turnId: string, outcome: TurnOutcome = 'completed', meta = {}) =>
+  (state: SpaceState) =>
+    endTurn(state, { turnId, actor: agent, outcome, text: 'answer', meta, nowMs: 2_000 });
+
+describe('appending a message', () => {
+  it('begins a conversation when there is none, and goes on in the newest one afterwards', () => {
+    given().when(says('one')).emits(['conversation.created', 'message.created'], {
+      conversationId: 'c-one',
+      turnId: 't-one',
+      offset: 2,
+    });
+    given(says('one')).when(says('two')).emits(['message.created'], { conversationId: 'c-one', offset: 3 });
+  });
+
+  it('changes nothing the second time and tells the same', () => {
+    given(says('one'))
+      .when(says('one', { ids: { message: 'x', conversation: 'x', turn: 'x', answer: 'x' } }))
+      .emits([], {
+        messageId: 'm-one',
+        turnId: 't-one',
+        answerMessageId: 'a-one',
+        offset: 2,
+        duplicate: true,
+      });
+  });
+
+  it('keeps the client message ids of two people apart', () => {
+    given(says('one'))
+      .when(says('one', { userId: 'ed' }))
+      .emits(['message.created'], { duplicate: false });
+  });
+
+  it('asks for no answer when none is wanted', () => {
+    const { writes } = given()
+      .when(says('note', { reply: false }))
+      .emits(['conversation.created', 'message.created']);
+    expect(writes.turns).toEqual([]);
+  });
+
+  it('is for editors, in conversations that exist', () => {
+    given()
+      .when(says('x', { userId: 'vi' }))
+      .refused('forbidden');
+    given()
+      .when(says('x', { userId: 'nobody' }))
+      .refused('not_found');
+    given()
+      .when(says('x', { conversationId: 'c-unknown' }))
+      .refused('not_found');
+  });
+
+  it('takes its title from the first words, cut between words and never inside a character', () => {
+    expect(titleOf('  Hello\n world ')).toBe('Hello world');
+    expect(titleOf('word '.repeat(30))).toBe(`${'word '.repeat(12).trim()}…`);
+    expect(titleOf('😀'.repeat(70))).toBe(`${'😀'.repeat(60)}…`);
+  });
+});
+
+describe('a turn', () => {
+  it('starts once', () => {
+    given(says('q')).when(starts('t-q')).emits(['turn.started'], { messageId: 'a-q', offset: 3 });
+    given(says('q'), starts('t-q')).when(starts('t-q')).emits([], { offset: 3 });
+    given().when(starts('t-none')).refused('not_found');
+  });
+
+  it.each([
+    ['completed', 'message.completed', 'complete'],
+    ['cancelled', 'turn.cancelled', 'cancelled'],
+    ['failed', 'turn.failed', 'failed'],
+  ] as const)('ends as %s with one message of its conversation', (outcome, type, state) => {
+    const { writes } = given(says('q'), starts('t-q'))
+      .when(ends('t-q', outcome))
+      .emits([type], { outcome, offset: 4 });
+    expect(writes.messages).toMatchObject([{ id: 'a-q', role: 'assistant', text: 'answer', state }]);
+    expect(writes.conversations).toMatchObject([{ head: 'a-q', count: 2 }]);
+  });
+
+  it('ends once: the second is told how it ended', () => {
+    given(says('q'), ends('t-q', 'cancelled'))
+      .when(ends('t-q', 'completed'))
+      .emits([], { outcome: 'cancelled', offset: 3, duplicate: true });
+    given(says('q'), ends('t-q', 'cancelled')).when(starts('t-q')).emits([], { ended: 'cancelled' });
+  });
+
+  it('does not let what comes with the answer replace what identifies it', () => {
+    const { events } = given(says('q'))
+      .when(ends('t-q', 'completed', { turnId: 'forged', offline: true }))
+      .emits(['message.completed']);
+    expect(events[0]?.data).toMatchObject({ turnId: 't-q', offline: true });
+  });
+});
+
+describe('members', () => {
+  const put =
+    (userId: string, role: Role | null, by = 'ann') =>
+    (state: SpaceState) =>
+      (role === null ? removeMember : changeMember)(state, { by, userId, role, actor, nowMs: 0 });
+
+  it('are added, changed and removed by owners', () => {
+    given().when(put('new', 'viewer')).emits(['member.added']);
+    given().when(put('ed', 'owner')).emits(['member.changed']);
+    given().when(put('ed', 'editor')).emits([]);
+    given().when(put('vi', null)).emits(['member.removed']);
+    given()
+      .when(put('new', 'viewer', 'ed'))
+      .refused('forbidden');
+    given()
+      .when(put('vi', null, 'ed'))
+      .refused('forbidden');
+    given().when(put('nobody', null)).refused('not_found');
+  });
+
+  it('may leave, but not the last owner', () => {
+    given()
+      .when(put('vi', null, 'vi'))
+      .emits(['member.removed']);
+    given().when(put('ann', null)).refused('forbidden');
+    given().when(put('ann', 'viewer')).refused('forbidden');
+    given(put('ed', 'owner')).when(put('ann', null)).emits(['member.removed']);
+  });
+});

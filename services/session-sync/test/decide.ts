@@ -1,0 +1,45 @@
+import { expect } from 'vitest';
+import type { Decision } from '../src/domain/decision.ts';
+import { emptyState, evolve, type Role, type SpaceState } from '../src/domain/state.ts';
+
+type Decider = (state: SpaceState) => Decision<unknown>;
+
+/** A space in which `ann` is the owner, `ed` an editor and `vi` a viewer. */
+export const aSpace = (kind: 'personal' | 'team' = 'team'): SpaceState => {
+  const state = emptyState({ id: 'space', kind, title: '', epoch: 'e', head: 0 });
+  for (const [user, role] of [
+    ['ann', 'owner'],
+    ['ed', 'editor'],
+    ['vi', 'viewer'],
+  ] as [string, Role][])
+    state.roles.set(user, role);
+  return state;
+};
+
+/** given(decisions).when(decision).emits(events, result): what was decided before is the state it builds on. */
+export const given = (...before: Decider[]) => {
+  const state = aSpace();
+  for (const decide of before) {
+    const decision = decide(state);
+    if ('refused' in decision) throw new Error(`given something refused: ${decision.refused.detail}`);
+    evolve(state, decision.events.length, decision.writes);
+  }
+  return {
+    state,
+    when: (decide: Decider) => {
+      const decision = decide(state);
+      return {
+        /** The types of the events, in order, and what is told. */
+        emits: (types: readonly string[], result?: unknown) => {
+          if ('refused' in decision) throw new Error(`refused: ${decision.refused.code}`);
+          expect(decision.events.map(({ type }) => type)).toEqual(types);
+          if (result !== undefined) expect(decision.result).toMatchObject(result as object);
+          return decision;
+        },
+        refused: (code: string) => {
+          expect(decision).toMatchObject({ refused: { code } });
+        },
+      };
+    },
+  };
+};
