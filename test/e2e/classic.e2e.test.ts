@@ -210,6 +210,9 @@ describe('clients of the classic shapes', () => {
 
   it('are refused for somebody else’s session', async () => {
     expect((await call('GET', '/user/somebody-else/session')).status).toBe(403);
-    await expect(openClassic(on.url, 'somebody-else', person.accessToken, 'x')).rejects.toThrow(/403/);
+    const stranger = await openClassic(on.url, 'somebody-else', person.accessToken, 'x');
+    const error = await stranger.until('the refusal', (frame) => frame.type === 'error');
+    expect(error['error']).toMatchObject({ code: 'forbidden' });
+    expect(await stranger.closed).toBe(4003);
   });
 });

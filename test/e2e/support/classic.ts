@@ -9,6 +9,8 @@ export interface ClassicClient {
   send(frame: ClassicFrame): void;
   /** The first frame, seen or to come, that satisfies the predicate. */
   until(what: string, predicate: (frame: ClassicFrame) => boolean): Promise<ClassicFrame>;
+  /** The close code, once the connection has ended. */
+  readonly closed: Promise<number>;
   close(): void;
 }
 
@@ -31,6 +33,7 @@ export const openClassic = async (
     frames.push(frame);
     for (const watcher of watchers) watcher(frame);
   });
+  const closed = new Promise<number>((resolve) => socket.once('close', resolve));
   await new Promise<void>((resolve, reject) => {
     socket.once('open', () => resolve());
     socket.once('error', reject);
@@ -60,6 +63,7 @@ export const openClassic = async (
         watchers.add(watcher);
       });
     },
+    closed,
     close: () => socket.close(),
   };
 };

@@ -98,7 +98,10 @@ export const runTurn = async (
     await store.finish(held, started.ended, held.text);
     return;
   }
-  if (held.cancelRequested) return tell(turn, { outcome: 'cancelled', text: '', errorCode: '', meta: {} });
+  // From here on whoever asks for the turn learns which message it becomes.
+  const known = await retrying(() => store.save(held, { text: '', messageId: turn.messageId }));
+  if (!known) return;
+  if (known.cancelRequested) return tell(turn, { outcome: 'cancelled', text: '', errorCode: '', meta: {} });
 
   let text = '';
   let sent = 0;
