@@ -156,7 +156,15 @@ describe('GET /user/{id}/session', () => {
       items: [
         {
           ...{ id: 'm1', conversationId: 'c1', role: 'user', text: 'hi', timeMs: 60, userId: 'u1' },
-          ...{ platform: 'web', persona: '', turnId: '', clientMessageId: '', state: 'complete', offset: 1 },
+          ...{
+            platform: 'web',
+            persona: '',
+            turnId: '',
+            clientMessageId: '',
+            state: 'complete',
+            offset: 1,
+            metaJson: '',
+          },
         },
       ],
       next: 'more',

@@ -298,6 +298,7 @@ describe('conversations', () => {
         {
           ...{ id: 'm1', conversationId: 'c1', role: 'user', text: 'hi', timeMs: 0, userId: 'u1' },
           ...{ platform: 'web', persona: '', turnId: '', clientMessageId: 'k', state: 'complete', offset: 1 },
+          metaJson: '{"offline":true}',
         },
       ],
       next: 'older',
@@ -315,6 +316,7 @@ describe('conversations', () => {
         {
           ...{ id: 'm1', conversationId: 'c1', role: 'user', text: 'hi', time: at, userId: 'u1' },
           ...{ platform: 'web', clientMessageId: 'k', state: 'complete', offset: 1 },
+          meta: { offline: true },
         },
       ],
       next: 'older',

@@ -34,6 +34,7 @@ export const toMessage = (row: MessageRow): syncV1.Message => ({
   clientMessageId: row.clientMessageId ?? '',
   state: row.state,
   offset: row.offset,
+  metaJson: row.meta ?? '',
 });
 
 export const toDocument = (row: DocumentRow): syncV1.Document => ({

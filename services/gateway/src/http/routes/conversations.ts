@@ -40,6 +40,7 @@ const encodeMessage = (one: syncV1.Message): z.infer<typeof message> => ({
   ...(one.clientMessageId === '' ? {} : { clientMessageId: one.clientMessageId }),
   state: one.state as 'complete' | 'cancelled' | 'failed',
   offset: one.offset,
+  ...(one.metaJson === '' ? {} : { meta: JSON.parse(one.metaJson) as Record<string, unknown> }),
 });
 
 const encodeAccepted = (receipt: syncV1.AppendMessageResponse): z.infer<typeof acceptedMessage> => ({

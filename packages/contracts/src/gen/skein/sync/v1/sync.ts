@@ -207,6 +207,8 @@ export interface Message {
   /** complete, cancelled, failed */
   state: string;
   offset: number;
+  /** Facts shown with an answer (model, offline, sources) as a JSON object; empty for a person's message. */
+  metaJson: string;
 }
 
 export interface ListMessagesRequest {
@@ -2657,6 +2659,7 @@ function createBaseMessage(): Message {
     clientMessageId: "",
     state: "",
     offset: 0,
+    metaJson: "",
   };
 }
 
@@ -2697,6 +2700,9 @@ export const Message: MessageFns<Message> = {
     }
     if (message.offset !== 0) {
       writer.uint32(96).int64(message.offset);
+    }
+    if (message.metaJson !== "") {
+      writer.uint32(106).string(message.metaJson);
     }
     return writer;
   },
@@ -2810,6 +2816,14 @@ export const Message: MessageFns<Message> = {
             message.offset = longToNumber(reader.int64());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.metaJson = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2839,6 +2853,7 @@ export const Message: MessageFns<Message> = {
     message.clientMessageId = object.clientMessageId ?? "";
     message.state = object.state ?? "";
     message.offset = object.offset ?? 0;
+    message.metaJson = object.metaJson ?? "";
     return message;
   },
 };
