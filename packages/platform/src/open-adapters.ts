@@ -3,7 +3,6 @@ import { type EventBus, type LiveBus, noPeers, postgresBus } from '@skein/events
 import type { Database } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
-import type { PlatformConfig } from './config.ts';
 
 /**
  * The adapters that URLs choose. Heavy clients are loaded only when a URL asks for them: a mesh on the embedded
@@ -46,5 +45,8 @@ export const loadEvents = async (url: string, { instance, log }: AdapterContext)
 };
 
 /** Loads and opens what `DISCOVERY_URL` needs. Nothing connects yet. */
-export const loadDiscovery = async (config: PlatformConfig): Promise<Discovery> =>
-  staticDiscovery(config.DISCOVERY_URL);
+export const loadDiscovery = async (url: string, { log }: AdapterContext): Promise<Discovery> => {
+  if (url.startsWith('static:')) return staticDiscovery(url);
+  const { consulDiscovery } = await import('@skein/discovery-consul');
+  return consulDiscovery({ url, log });
+};

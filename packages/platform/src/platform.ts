@@ -59,13 +59,16 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   const log = createLogger({ service: name, instance, level: config.LOG_LEVEL });
   const metrics = createMetrics();
   const self = identity({ service: name, secret: config.INTERNAL_SECRET });
-  const discovery = await loadDiscovery(config);
+  const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log });
   const openBuses = await loadEvents(config.EVENTS_URL, { instance, log });
   const opened: Service[] = [telemetryPart(name, instance, config), discovery];
   const open = <S extends Service>(part: S): S => {
     opened.push(part);
     return part;
   };
+
+  const authorityOf = (service: string): string | undefined =>
+    config.DISCOVERY_AUTHORITY_TEMPLATE.replaceAll('{service}', service) || undefined;
 
   let database: Database | undefined;
   let buses: Buses | undefined;
@@ -105,6 +108,7 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
         rpcClient(definition, {
           service,
           target: discovery.target(service),
+          authority: authorityOf(service),
           identity: self,
           log,
           metrics,

@@ -1,0 +1,62 @@
+import type { Discovery } from '@skein/discovery';
+import type { Logger } from '@skein/telemetry';
+import { consulApi } from './consul-api.ts';
+import { openToResolvers } from './consul-resolver.ts';
+import { registrationPart } from './registration.ts';
+import { type ServiceWatch, serviceWatch } from './service-watch.ts';
+
+/** Which Consul, and the bounds. */
+export interface ConsulDiscoveryOptions {
+  /** `consul://host:port` of the local agent; an ACL token goes in as `consul://:token@host:port`. */
+  readonly url: string;
+  readonly log: Logger;
+  /** An instance that has not been heard of for this long is critical. Default 10 s. */
+  readonly ttlMs?: number;
+  /** How long the last instances are used after none passes any more. Default 30 s. */
+  readonly graceMs?: number;
+  /** Longest blocking query. Default 55 s. */
+  readonly waitMs?: number;
+  /** 0 ≤ n < 1; default `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** Consul forgets critical instances after a minute at the earliest. */
+const forgetMs = 60_000;
+
+const parse = (text: string): { readonly authority: string; readonly token: string } => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'consul:' || url.hostname === '') {
+    throw new TypeError('DISCOVERY_URL of Consul is consul://host:port');
+  }
+  return { authority: `${url.hostname}:${url.port || '8500'}`, token: decodeURIComponent(url.password) };
+};
+
+/** Discovery by a Consul agent; see the README for what it does when Consul is away. */
+export const consulDiscovery = (options: ConsulDiscoveryOptions): Discovery => {
+  const { log, ttlMs = 10_000, graceMs = 30_000, waitMs = 55_000, random = Math.random } = options;
+  const { authority, token } = parse(options.url);
+  const api = consulApi(`http://${authority}`, token);
+  const watches = new Map<string, ServiceWatch>();
+  const watchOf = (service: string): ServiceWatch => {
+    let watch = watches.get(service);
+    if (!watch) {
+      watch = serviceWatch({ service, api, log, waitMs, graceMs, random });
+      watches.set(service, watch);
+    }
+    return watch;
+  };
+  const close = openToResolvers(authority, watchOf);
+  return {
+    id: 'discovery',
+    run: async () => {},
+    stop: async () => close(),
+    target: (service) => `consul://${authority}/${service}`,
+    register: ({ service, id, host, port }) =>
+      registrationPart({
+        api,
+        registration: { service, id, address: { host, port }, ttlMs, forgetMs },
+        log,
+        random,
+      }),
+  };
+};

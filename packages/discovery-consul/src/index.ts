@@ -1,0 +1,1 @@
+export { type ConsulDiscoveryOptions, consulDiscovery } from './consul-discovery.ts';
