@@ -61,6 +61,7 @@ describe('POST /message/unified', () => {
       ...{ space: 's1', clientMessageId: 'mine-1', text: 'hello', reply: true },
       origin: { device: { platform: 'slack' } },
     });
+    expect(mesh.calls('appendMessage').at(-1)?.ctx.actor).toMatchObject({ userId: 'u1', platform: 'slack' });
   });
 
   it('answers a retry of the same message_id from what is stored', async () => {
@@ -238,6 +239,26 @@ describe('POST /sync/event', () => {
     });
     const sent = mesh.calls('applyClassic').at(-1)?.request as syncV1.ApplyClassicRequest | undefined;
     expect(sent?.data).toEqual({ id: 't1', type: 'task', dataJson: data, timestamp: 5, version: 3 });
+  });
+
+  it('says what the device was told of a document by the answers to its own posts', async () => {
+    let offset = 20;
+    mesh.sync.applyClassic = async () => {
+      offset += 1;
+      return { outcome: 'applied', offset, server: undefined, conflictId: '', deliveredTo: 0 };
+    };
+    const post = async (id: string, more: object = {}) => {
+      const data = { id, type: 'health_data', data: offset, timestamp: 5, version: offset };
+      const given = { ...from, event_type: 'data_update', data, ...more };
+      await gateway.json('POST', '/sync/event', { token, body: given });
+      const sent = mesh.calls('applyClassic').at(-1)?.request as syncV1.ApplyClassicRequest | undefined;
+      return sent?.seenOffset;
+    };
+    expect(await post('h1')).toBe(0);
+    expect(await post('h1')).toBe(21);
+    expect(await post('h2'), 'another document').toBe(0);
+    expect(await post('h1', { device_id: 'other' }), 'another device').toBe(0);
+    expect(await post('h1')).toBe(22);
   });
 
   it('needs the scope for documents to write one', async () => {

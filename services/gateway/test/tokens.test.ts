@@ -100,6 +100,7 @@ describe('tokens', () => {
       userId: 'u1',
       sessionId: 'sid-u1',
       scopes: ['session', 'messages:write', 'documents:read', 'documents:write'],
+      platform: 'api',
     });
   });
 

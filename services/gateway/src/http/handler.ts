@@ -6,6 +6,7 @@ import type { Limits, Principal, TokenVerifier, Verdict } from '../ports.ts';
 import { sendEvents, sendJson } from './answer.ts';
 import { bodyLimits, readJsonBody } from './body.ts';
 import { exchangeOf } from './exchange.ts';
+import { restPlatform } from './origin.ts';
 import { limited } from './problem.ts';
 import { type Call, isEventStream, type Route } from './route.ts';
 import { decode, idempotencyKeyOf, queryOf } from './validate.ts';
@@ -82,7 +83,7 @@ export const handlerOf = (row: Route, deps: HandlerDeps): RequestHandler => {
       idempotencyKey,
       wantsEventStream: (req.headers.accept ?? '').includes('text/event-stream'),
       ctx: rootContext({
-        actor: principal && actorOf(principal),
+        actor: principal && { ...actorOf(principal), platform: restPlatform },
         timeoutMs: row.waits ? deps.waitTimeoutMs : deps.callTimeoutMs,
         signal: row.waits ? AbortSignal.any([client, deps.leaving]) : client,
         correlationId: requestId,
@@ -95,7 +96,11 @@ export const handlerOf = (row: Route, deps: HandlerDeps): RequestHandler => {
   return async (req, res, next) => {
     const exchange = exchangeOf(req);
     exchange.route = row.path;
-    if (row.raw) return row.raw(req, res, next);
+    if (row.raw) {
+      // Express takes HEAD for GET; a stream without a body would only hold the connection.
+      if (req.method === 'HEAD') throw new AppError('method_not_allowed', 'Allowed here: GET');
+      return row.raw(req, res, next);
+    }
     const principal = await authenticate(req, row, deps);
     if (principal) exchange.userId = principal.userId;
     const call = await decodeCall(req, res, principal);

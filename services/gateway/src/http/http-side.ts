@@ -20,6 +20,7 @@ import { documentRoutes } from './routes/documents.ts';
 import { meRoutes } from './routes/me.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { spaceRoutes } from './routes/spaces.ts';
+import { seenDocuments } from './seen-documents.ts';
 import { type HttpServer, httpServer } from './server.ts';
 
 /** What the HTTP side is made of. */
@@ -52,7 +53,7 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     ...conversationRoutes(clients),
     ...documentRoutes(clients),
     ...classicRoutes({
-      ...{ clients, live, clock, newId },
+      ...{ clients, live, clock, newId, seen: seenDocuments() },
       callTimeoutMs: config.CALL_TIMEOUT_MS,
       answerTimeoutMs: config.ANSWER_TIMEOUT_MS,
     }),

@@ -45,14 +45,32 @@ const bare = (status: number, title: string, body: object, headers: readonly str
   ].join('\r\n');
 };
 
+/** How long a refused peer may take to read why. */
+const refusedMs = 1_000;
+
 const refuse = (socket: Socket, error: AppError): void => {
   const problem = problemOf(error, '');
   const retry =
     problem.retryAfterMs === undefined ? [] : [`Retry-After: ${retryAfterSeconds(problem.retryAfterMs)}`];
-  socket.end(bare(problem.status, 'Too Many Requests', problem, retry));
-  // Whoever does not read the answer is cut all the same.
-  socket.setTimeout(1_000, () => socket.destroy());
   socket.on('error', () => socket.destroy());
+  socket.end(bare(problem.status, 'Too Many Requests', problem, retry));
+  // What it sends is thrown away: closing over unread bytes would reset the line before the answer is read.
+  socket.resume();
+  const late = setTimeout(() => socket.destroy(), refusedMs);
+  socket.once('close', () => clearTimeout(late));
+};
+
+/** Looks at each connection before the HTTP parser does: a request of a refused one is never acted on. */
+const guardConnections = (server: Server, guard: ConnectionGuard): void => {
+  const [serve] = server.listeners('connection');
+  if (!serve) throw new Error('bug: an HTTP server takes connections');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    const verdict = guard.admit(socket, socket.remoteAddress ?? '');
+    if (!verdict.ok) return refuse(socket, limited('too_many_connections', verdict.retryAfterMs));
+    socket.once('close', () => guard.settle(socket));
+    serve.call(server, socket);
+  });
 };
 
 /** What the parser refuses, as our problems. */
@@ -111,13 +129,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
   );
   server.maxRequestsPerSocket = 1_000;
   server.on('clientError', answerParserFault);
-  if (guard) {
-    server.on('connection', (socket) => {
-      const verdict = guard.admit(socket, socket.remoteAddress ?? '');
-      if (!verdict.ok) return refuse(socket, limited('too_many_connections', verdict.retryAfterMs));
-      socket.once('close', () => guard.settle(socket));
-    });
-  }
+  if (guard) guardConnections(server, guard);
   const address = () => server.address() as AddressInfo | null;
 
   return {

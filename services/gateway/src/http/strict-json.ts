@@ -8,11 +8,27 @@ export const maxJsonDepth = 32;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/**
+ * JSON can write what nothing behind us can keep (RFC 7493 forbids both): halves of surrogate pairs, which have no
+ * UTF-8 and would come back as another character, and numbers beyond a double, which would come back as null.
+ */
+const refuseLossy = (value: Json): void => {
+  if (typeof value === 'string' && !value.isWellFormed()) {
+    throw new AppError('invalid_request', 'The body holds half of a surrogate pair');
+  }
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new AppError('invalid_request', 'The body holds a number that is too large');
+  }
+};
+
 /** Walks without recursion, so that depth is measured before anything can overflow a stack. */
 const refuseBadShapes = (value: Json): void => {
   const pending: { value: Json; depth: number }[] = [{ value, depth: 1 }];
   for (let next = pending.pop(); next; next = pending.pop()) {
-    if (typeof next.value !== 'object' || next.value === null) continue;
+    if (typeof next.value !== 'object' || next.value === null) {
+      refuseLossy(next.value);
+      continue;
+    }
     if (next.depth > maxJsonDepth) {
       throw new AppError('invalid_request', `The body is nested deeper than ${maxJsonDepth} levels`);
     }
@@ -20,6 +36,7 @@ const refuseBadShapes = (value: Json): void => {
     if (Object.hasOwn(next.value, '__proto__')) {
       throw new AppError('invalid_request', 'The key __proto__ is not allowed');
     }
+    if (!Array.isArray(next.value)) for (const key of Object.keys(next.value)) refuseLossy(key);
     for (const child of Object.values(next.value)) pending.push({ value: child, depth: next.depth + 1 });
   }
 };
@@ -32,7 +49,7 @@ export interface ParsedJson {
 
 /**
  * The JSON value in the bytes, with their text. AppError `malformed_json` for what is not JSON in valid UTF-8,
- * `invalid_request` for more than 32 levels and for `__proto__` keys.
+ * `invalid_request` for more than 32 levels, for `__proto__` keys and for what cannot be kept as it is.
  */
 export const readStrictJson = (bytes: Uint8Array): ParsedJson => {
   let text: string;

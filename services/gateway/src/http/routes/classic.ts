@@ -16,11 +16,13 @@ import {
   unifiedMessage,
 } from '../schemas/classic.ts';
 import { id } from '../schemas/common.ts';
+import type { SeenDocuments } from '../seen-documents.ts';
 
 /** What the classic routes need beside the services. */
 export interface ClassicDeps {
   readonly clients: Clients;
   readonly live: Pick<LiveSide, 'watchTurn'>;
+  readonly seen: SeenDocuments;
   readonly clock: Clock;
   readonly newId: () => string;
   readonly callTimeoutMs: number;
@@ -37,13 +39,17 @@ const ownUser = (principal: Principal | undefined, userId: string): Principal =>
   return caller;
 };
 
+/** The same call, made from the platform its body names. */
+const from = (ctx: CallContext, platform: string): CallContext =>
+  deriveContext(ctx, { actor: { ...must(ctx.actor, 'signed in'), platform } });
+
 type Unified = z.infer<typeof unifiedMessage>;
 
 /** Appends the message and follows its answer: every route of a retry ends at the same answer. */
 const ask = async (deps: ClassicDeps, call: Call<unknown, unknown, Unified>) => {
   const { clients, live, clock, newId, callTimeoutMs, answerTimeoutMs } = deps;
   const { body } = call;
-  const short = deriveContext(call.ctx, { timeoutMs: callTimeoutMs });
+  const short = from(deriveContext(call.ctx, { timeoutMs: callTimeoutMs }), body.platform);
   const { space } = await clients.sync.getSpace({ space: personal }, short);
   const spaceId = must(space, 'session-sync answers with a space').id;
   const receipt = await clients.sync.appendMessage(
@@ -128,21 +134,30 @@ type SyncEventAnswer = z.infer<typeof syncEventAnswer>;
 
 const applyData = async (
   sync: Clients['sync'],
+  seen: SeenDocuments,
   call: Call<unknown, unknown, SyncEvent>,
   origin: syncV1.Origin,
   data: Extract<SyncEvent, { event_type: 'data_update' }>['data'],
 ): Promise<SyncEventAnswer> => {
   authorize('documents:write', call.principal);
+  const principal = must(call.principal, 'signed in');
+  const deviceId = origin.device?.id ?? '';
   const { id: documentId, type, timestamp, version } = data;
   const applied = await sync.applyClassic(
     {
       origin,
-      data: { id: documentId, type, dataJson: rawMember(call.rawBody, ['data', 'data']), timestamp, version },
-      // A request without a socket was sent nothing; session-sync still knows what this device acknowledged.
-      seenOffset: 0,
+      data: {
+        id: documentId,
+        type,
+        dataJson: rawMember(call.rawBody, ['data', 'data']),
+        timestamp: Math.trunc(timestamp),
+        version,
+      },
+      seenOffset: seen.offset(principal.userId, deviceId, documentId),
     },
     call.ctx,
   );
+  if (applied.outcome === 'applied') seen.saw(principal.userId, deviceId, documentId, applied.offset);
   return {
     ok: true,
     offset: applied.offset,
@@ -154,12 +169,13 @@ const applyData = async (
 
 const applyEvent = async (
   sync: Clients['sync'],
+  seen: SeenDocuments,
   call: Call<unknown, unknown, SyncEvent>,
 ): Promise<SyncEventAnswer> => {
   const { body, ctx } = call;
   const principal = ownUser(call.principal, body.user_id);
   const origin = restOrigin({ id: body.device_id ?? restDeviceId(principal), platform: body.platform });
-  if (body.event_type === 'data_update') return applyData(sync, call, origin, body.data);
+  if (body.event_type === 'data_update') return applyData(sync, seen, call, origin, body.data);
   if (body.event_type === 'platform_register') {
     const device = {
       id: body.data?.device_id ?? body.device_id,
@@ -226,6 +242,6 @@ export const classicRoutes = (deps: ClassicDeps): Route[] => [
     status: 200,
     response: syncEventAnswer,
     limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId),
-    handle: async (call) => applyEvent(deps.clients.sync, call),
+    handle: async (call) => applyEvent(deps.clients.sync, deps.seen, call),
   }),
 ];

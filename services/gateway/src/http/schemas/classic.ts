@@ -57,7 +57,7 @@ export const syncData = z
     id: z.string().min(1).max(200),
     type: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/),
     data: z.unknown(),
-    timestamp: z.number(),
+    timestamp: z.number().min(-Number.MAX_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER),
     version: z.int().min(0),
   })
   .meta({ id: 'SyncData' });

@@ -47,9 +47,15 @@ export const listAnswer = <F, T>(
 /** Names of platforms and personas: short, lower case. */
 export const slug = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be a short name');
 
+/** What a person calls a device. */
+export const deviceName = z
+  .string()
+  .max(100)
+  .regex(/^\P{Cc}*$/u, 'must not contain control characters');
+
 /** Where somebody is connected from. */
 export const device = z
-  .object({ id, platform: slug, name: z.string().max(100).optional() })
+  .object({ id, platform: slug, name: deviceName.optional() })
   .meta({ id: 'Device', description: 'One installation of a client' });
 
 /** Any JSON value. */

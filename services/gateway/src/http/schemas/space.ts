@@ -86,7 +86,10 @@ export const message = z
     clientMessageId: z.string().optional(),
     state: z.enum(['complete', 'cancelled', 'failed']),
     offset: z.int(),
-    meta: z.record(z.string(), z.unknown()).optional().describe('Facts of an answer: model, offline, sources'),
+    meta: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe('Facts of an answer: model, offline, sources'),
   })
   .meta({ id: 'Message' });
 
