@@ -69,6 +69,21 @@ const rows: readonly Row[] = [
     answer: problem(400, 'invalid_request', 'The key __proto__ is not allowed'),
   },
   {
+    what: 'half of a surrogate pair, which has no UTF-8',
+    ask: { body: '{"clientMessageId":"k","text":"hi \\ud83d"}' },
+    answer: problem(400, 'invalid_request', 'The body holds half of a surrogate pair'),
+  },
+  {
+    what: 'half of a surrogate pair in a key',
+    ask: { body: message(',"\\udc00":1') },
+    answer: problem(400, 'invalid_request', 'The body holds half of a surrogate pair'),
+  },
+  {
+    what: 'a number that is no double',
+    ask: { body: message(',"attachments":[1e400]') },
+    answer: problem(400, 'invalid_request', 'The body holds a number that is too large'),
+  },
+  {
     what: 'wrong types, each with its path',
     ask: { body: { clientMessageId: 7, text: ['hi'], reply: 'yes' } },
     answer: wrong([
@@ -164,6 +179,21 @@ const rows: readonly Row[] = [
     path: '/v1/spaces/s1/messages',
     ask: {},
     answer: problem(405, 'method_not_allowed', 'Allowed here: POST'),
+  },
+  {
+    what: 'a classic timestamp that is no whole number of ours',
+    path: '/sync/event',
+    ask: {
+      body: {
+        user_id: 'u1',
+        platform: 'web',
+        event_type: 'data_update',
+        data: { id: 'x', type: 'task', data: 1, timestamp: 1e308, version: 1 },
+      },
+    },
+    answer: wrong([
+      { path: 'data.timestamp', message: `Too big: expected number to be <=${Number.MAX_SAFE_INTEGER}` },
+    ]),
   },
   {
     what: 'a part of the API that is reserved',

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { AppError } from '@skein/contracts';
 import { z } from 'zod';
 import { bearerToken } from '../auth/bearer.ts';
-import { id, queryInteger, slug } from '../http/schemas/common.ts';
+import { deviceName, id, queryInteger, slug } from '../http/schemas/common.ts';
 import type { DeviceName } from '../live/actor.ts';
 import type { Connection } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
@@ -16,7 +16,7 @@ export const streamQuery = z.object({
   ticket: z.string().min(1).max(1_024).optional().describe('Single use; instead of a bearer header'),
   device: id.describe('The device, as in `hello`'),
   platform: slug.optional(),
-  name: z.string().max(100).optional(),
+  name: deviceName.optional(),
   cursor: z.string().max(maxCursor).optional(),
   streams: z.string().max(32_768).optional().describe('base64url of `hello.streams`'),
   spaces: z.string().max(8_192).optional().describe('Comma-separated ids: only these'),

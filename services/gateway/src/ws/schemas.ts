@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { anyJson, device, freeObject, id, slug, spaceId } from '../http/schemas/common.ts';
+import { anyJson, device, deviceName, freeObject, id, slug, spaceId } from '../http/schemas/common.ts';
 import { documentName, mutation, mutationResult } from '../http/schemas/document.ts';
 import { acceptedMessage, event, newMessage } from '../http/schemas/space.ts';
 
@@ -65,7 +65,7 @@ export const clientFrames = {
     type: z.literal('platform_register'),
     id: requestId,
     platform: slug,
-    name: z.string().max(100).optional(),
+    name: deviceName.optional(),
   }),
   subscribe: z.object({ type: z.literal('subscribe'), id: requestId, ...streamRequest.shape }),
   unsubscribe: z.object({ type: z.literal('unsubscribe'), id: requestId, space: spaceId }),
