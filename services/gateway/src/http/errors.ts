@@ -26,9 +26,9 @@ export const problems =
   (thrown, req, res, _next) => {
     const error = faultOf(thrown);
     const { requestId, traceId, classic } = exchangeOf(req);
-    if (error.row.http >= 500 && error.code !== 'not_implemented') {
-      log.error({ err: error, requestId }, 'request failed');
-    }
+    // A part that is away, or a probe before we are ready, is news but no bug of ours.
+    if (error.code === 'internal') log.error({ err: error, requestId }, 'request failed');
+    else if (error.row.http >= 503) log.warn({ err: error, requestId }, 'request failed');
     if (answerable(res)) sendProblem(res, error, { traceId, classic });
     else res.destroy();
   };

@@ -1,9 +1,9 @@
 import { AppError, type syncV1, type userV1 } from '@skein/contracts';
 import { must } from '@skein/service-kit';
 import { z } from 'zod';
-import { readPreferences, writePreferences } from '../../adapters/preferences.ts';
 import type { Clients } from '../../ports.ts';
 import { restOrigin } from '../origin.ts';
+import { readPreferences, writePreferences } from '../preferences.ts';
 import { type Route, route } from '../route.ts';
 import {
   deviceState,

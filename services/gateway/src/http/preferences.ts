@@ -1,8 +1,8 @@
 import { AppError, type syncV1 } from '@skein/contracts';
 import type { CallContext } from '@skein/rpc';
 import { must } from '@skein/service-kit';
-import { restDeviceId } from '../http/origin.ts';
 import type { Clients, Principal } from '../ports.ts';
+import { restDeviceId } from './origin.ts';
 
 /** An object of the person's own keys. */
 export type Preferences = Readonly<Record<string, unknown>>;
