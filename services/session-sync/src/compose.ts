@@ -84,6 +84,8 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     }),
   );
 
+  metrics.gauge('session_sync_writes_queued', 'Commands waiting for a flush', () => writer.depth.queued);
+  metrics.gauge('session_sync_feeds', 'Spaces watched by this process', () => hub.feeds.size);
   const departures: { userId: string; id: string }[] = [];
   const outbox = relay({
     database,

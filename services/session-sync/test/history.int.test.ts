@@ -1,7 +1,7 @@
 import { originPosition } from '@skein/events';
 import { openDatabase } from '@skein/postgres';
 import { createLogger } from '@skein/telemetry';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { eventLogSource } from '../src/adapters/event-log-source.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
@@ -128,15 +128,17 @@ describe('the log as outbox', () => {
     );
     await database.run();
     try {
-      const rows = [];
+      const rows: Awaited<ReturnType<typeof eventLogSource.read>>[number][] = [];
       let position = originPosition;
-      for (;;) {
+      const mine = () => rows.flatMap(({ event }) => (event?.subject === space ? [event] : []));
+      // Open transactions anywhere in the cluster, of other tests too, hold the reader back for a while.
+      await vi.waitFor(async () => {
         const page = await eventLogSource.read(database, position, 2);
-        if (page.length === 0) break;
         rows.push(...page);
         position = page.at(-1)?.position ?? position;
-      }
-      const events = rows.flatMap(({ event }) => (event?.subject === space ? [event] : []));
+        expect(mine()).toHaveLength(2);
+      });
+      const events = mine();
       expect(events.map(({ type, data }) => [type, data])).toEqual([
         [
           'message.created',

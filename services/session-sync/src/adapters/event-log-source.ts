@@ -77,7 +77,8 @@ export const eventLogSource: OutboxSource = {
                from event
                where (era, xid, global_seq) > ($1, $2::xid8, $3)
                  and (era < (select e.era from event e order by e.era desc limit 1) or ${gapSafe})
-               order by era, xid, global_seq limit $4`,
+               -- With the table's name: a bare xid would be the text in the select list, which sorts otherwise.
+               order by event.era, event.xid, event.global_seq limit $4`,
       },
       [after.era, after.xid, after.seq, limit, published],
     );
@@ -89,7 +90,7 @@ export const eventLogSource: OutboxSource = {
   before: async (database, timeMs) => {
     const [row] = await database.query<{ era: number; xid: string; seq: number }>(
       `select era, xid::text as xid, global_seq - 1 as seq from event where time_ms >= $1
-       order by era, xid, global_seq limit 1`,
+       order by event.era, event.xid, event.global_seq limit 1`,
       [timeMs - clockSkewMs],
     );
     if (row) return row;

@@ -7,7 +7,7 @@ import { decodeCursor, pageOf } from './cursor.ts';
 const headOf = (space: string) =>
   `coalesce((select e."offset" from event e where e.stream = ${space} order by e."offset" desc limit 1), 0)`;
 
-const view = `s.id, s.kind, s.title, m.role, s.epoch, ${headOf('s.id')} as head`;
+const view = `s.id, s.kind, s.title, m.role, s.epoch, s.floor, ${headOf('s.id')} as head`;
 
 /** Spaces and logs as this service's schema has them. */
 export const postgresSpaceReads = (database: Database): SpaceReads => ({
@@ -54,10 +54,6 @@ export const postgresSpaceReads = (database: Database): SpaceReads => ({
       },
       [space, after, limit],
     ),
-  floor: async (space) => {
-    const [row] = await database.query<{ floor: number }>('select floor from space where id = $1', [space]);
-    return row?.floor ?? 1;
-  },
   positions: (spaces) =>
     database.query<SpacePosition & Record<string, unknown>>(
       {

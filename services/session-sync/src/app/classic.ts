@@ -60,6 +60,7 @@ export const classicUseCases = (parts: AppParts) => {
             openConflicts: true,
           },
           decide: (state) => applyClassic(state, command),
+          bytes: 2 * sent.data.length,
           correlationId: call.correlationId,
           traceparent: call.traceparent,
         },

@@ -77,6 +77,7 @@ export const documentUseCases = (parts: AppParts) => {
             },
           },
           decide: (state) => mutate(state, command),
+          bytes: 2 * json.length,
           correlationId: call.correlationId,
           traceparent: call.traceparent,
         },

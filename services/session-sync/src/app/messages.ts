@@ -79,6 +79,8 @@ export const appendMessageUseCase =
           documents: [sessionDocument],
         },
         decide: (state) => appendMessage(state, command),
+        // Once in the event and once in the row.
+        bytes: 2 * (text.length + message.attachments.length),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       },

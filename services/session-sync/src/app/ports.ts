@@ -111,6 +111,8 @@ export interface SpaceView {
   readonly epoch: string;
   readonly head: number;
   readonly lastSeq: number;
+  /** The lowest offset still served. */
+  readonly floor: number;
 }
 
 /** Where a log is. */
@@ -149,7 +151,6 @@ export interface SpaceReads {
   membersOf(space: string, page: PageRequest): Promise<Page<{ userId: string; role: Role }>>;
   /** Events after an offset, oldest first, without a gap. */
   events(space: string, after: number, limit: number): Promise<LoggedEvent[]>;
-  floor(space: string): Promise<number>;
   positions(spaces: readonly string[]): Promise<SpacePosition[]>;
   runningTurns(spaces: readonly string[]): Promise<RunningTurn[]>;
 }

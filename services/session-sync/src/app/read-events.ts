@@ -30,8 +30,7 @@ export const readEvents =
   async (call: Call, range: EventRange): Promise<EventPage> => {
     const after = checkedInteger('after', range.after, 0, Number.MAX_SAFE_INTEGER);
     const limit = pageLimit(range.limit, 200, 1_000);
-    const { id, epoch, head } = await visibleSpace(parts, call, range.space);
-    const floor = await parts.reads.floor(id);
+    const { id, epoch, head, floor } = await visibleSpace(parts, call, range.space);
     if ((range.epoch !== '' && range.epoch !== epoch) || after > head || after < floor - 1)
       throw new AppError('position_lost', undefined, {
         meta: { epoch, head: String(head), floor: String(floor) },

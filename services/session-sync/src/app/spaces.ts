@@ -36,7 +36,8 @@ export const spaceUseCases = (parts: AppParts) => {
         space: id,
         needs: { members: [call.userId, command.userId], owners: true },
         decide: (state) => decide(state, command),
-        ...call,
+        correlationId: call.correlationId,
+        traceparent: call.traceparent,
       },
       call.signal,
     );

@@ -77,6 +77,8 @@ export const turnUseCases = ({ writer, hub, peers, clock }: AppParts) => ({
         space: turn.space,
         needs: { turn: turn.turnId },
         decide: (state) => endTurn(state, command),
+        // Once in the event and once in the row.
+        bytes: 2 * (turn.text.length + turn.meta.length),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       },

@@ -22,6 +22,8 @@ export interface Unit<R> {
   readonly decide: (state: SpaceState) => Decision<R>;
   readonly correlationId: string;
   readonly traceparent?: string | undefined;
+  /** About how much it writes, in bytes: bounds what one flush sends. */
+  readonly bytes?: number | undefined;
 }
 
 /** The process's one way to change spaces. */
@@ -49,6 +51,9 @@ export interface WriterOptions {
   readonly limits?: { readonly maxUnits?: number; readonly maxQueued?: number };
 }
 
+/** What one flush sends at most, and what a unit adds beside its own content. */
+const flushBytes = 8 * 1024 * 1024;
+const unitBytes = 1_000;
 /** Losing races this often, a writer takes the space for itself. */
 const maxRaces = 5;
 /** Pause between attempts to find out what became of a write. */
@@ -315,6 +320,8 @@ export const createWriter = (options: WriterOptions): Writer => {
   const batcher = groupCommit<AnyUnit, unknown>({
     maxUnits: options.limits?.maxUnits ?? 256,
     maxQueued: options.limits?.maxQueued ?? 10_000,
+    maxBytes: flushBytes,
+    sizeOf: (unit) => (unit.bytes ?? 0) + unitBytes,
     concurrency: 2,
     keyOf: (unit) => unit.space,
     flush,

@@ -2,13 +2,16 @@ import type { syncV1 } from '@skein/contracts';
 import type { LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
 import type { SpaceView } from '../app/ports.ts';
+import { nameBytes } from '../app/validate.ts';
 import type { SyncData } from '../domain/apply-classic.ts';
 import type { LoggedEvent } from '../domain/event.ts';
 import type { ConversationRow, DocumentRow, MessageRow } from '../domain/state.ts';
-import { requiredDevice } from './call.ts';
+
+/** Spaces one device can be present in. */
+const maxAttached = 1_000;
 
 /** Domain shapes as messages of the proto. */
-export const toSpace = (space: SpaceView): syncV1.Space => ({ ...space });
+export const toSpace = ({ floor: _, ...space }: SpaceView): syncV1.Space => space;
 
 export const toEvents = (events: readonly LoggedEvent[]): syncV1.LoggedEvent[] => [...events];
 
@@ -116,14 +119,13 @@ export async function* fromLiveRequests(
       case 'detach':
         yield { kind: frame.$case, ...frame.value } as LiveCommand;
         break;
-      case 'attach':
-        yield {
-          kind: 'attach',
-          userId: frame.value.userId,
-          device: requiredDevice(frame.value.device),
-          spaces: frame.value.spaces,
-        };
+      case 'attach': {
+        const { userId, device, spaces } = frame.value;
+        // One odd device must not end the stream that all the others of its gateway share.
+        if (device && device.id !== '' && device.id.length <= nameBytes)
+          yield { kind: 'attach', userId, device, spaces: spaces.slice(0, maxAttached) };
         break;
+      }
       case undefined:
         break;
     }

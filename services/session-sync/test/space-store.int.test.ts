@@ -1,0 +1,168 @@
+import { type Database, openDatabase } from '@skein/postgres';
+import { testDatabase } from '@skein/postgres/testing';
+import { createLogger } from '@skein/telemetry';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventLogSource } from '../src/adapters/event-log-source.ts';
+import { systemIds } from '../src/adapters/ids.ts';
+import { postgresSpaceMaker, postgresSpaceReads } from '../src/adapters/postgres-space-reads.ts';
+import { postgresSpaceStore } from '../src/adapters/postgres-space-store.ts';
+import { migrations } from '../src/adapters/schema.ts';
+import { personalSpaceId } from '../src/app/personal-space.ts';
+import { type SpacePlan, SpacesMoved } from '../src/app/ports.ts';
+
+const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
+const open = async (url: string): Promise<Database> => {
+  const database = openDatabase(
+    { url, schema: 'session_sync', migrations, applicationName: 'test', poolSize: 8 },
+    { log },
+  );
+  await database.run();
+  return database;
+};
+
+let a: Database;
+let b: Database;
+beforeAll(async () => {
+  const { url } = await testDatabase();
+  [a, b] = [await open(url), await open(url)];
+});
+afterAll(async () => {
+  await a.stop();
+  await b.stop();
+});
+
+const newSpace = async (owner: string) => {
+  const id = personalSpaceId(owner);
+  await postgresSpaceMaker(a).make({ id, kind: 'personal', title: '', epoch: 'e', owner, nowMs: 0 });
+  return id;
+};
+const planAt = (space: string, offset: number, more: Partial<SpacePlan> = {}): SpacePlan => ({
+  space,
+  events: [
+    {
+      offset,
+      id: systemIds.next(),
+      type: 'test',
+      json: '{}',
+      timeMs: 0,
+      correlationId: 'c',
+      traceparent: undefined,
+    },
+  ],
+  writes: {},
+  expected: { documents: new Map(), seqs: new Map() },
+  ...more,
+});
+const head = async (space: string) => (await postgresSpaceReads(a).positions([space]))[0]?.head;
+
+describe('the store', () => {
+  it('writes all spaces of a batch or none, and names those that moved', async () => {
+    const store = postgresSpaceStore(a);
+    const [one, two] = [await newSpace('one'), await newSpace('two')];
+    await store.commit([planAt(one, 1), planAt(two, 1)]);
+    const failed = store.commit([planAt(one, 2), planAt(two, 1)]);
+    await expect(failed).rejects.toBeInstanceOf(SpacesMoved);
+    await expect(failed).rejects.toMatchObject({ spaces: new Set([two]) });
+    expect(await head(one)).toBe(1);
+  });
+
+  it('guards a seq and a document without any event', async () => {
+    const store = postgresSpaceStore(a);
+    const space = await newSpace('guarded');
+    const seq = (expected: number, lastSeq: number): SpacePlan => ({
+      ...planAt(space, 1),
+      events: [],
+      writes: { seqs: [{ space, userId: 'guarded', device: 'd', lastSeq }] },
+      expected: { documents: new Map(), seqs: new Map([['guarded\u0000d', expected]]) },
+    });
+    await store.commit([seq(0, 3)]);
+    await expect(store.commit([seq(0, 3)])).rejects.toBeInstanceOf(SpacesMoved);
+    await store.commit([seq(3, 4)]);
+    const document = (expected: number, version: number): SpacePlan => ({
+      ...planAt(space, 1),
+      events: [],
+      writes: {
+        documents: [
+          {
+            ...{
+              space,
+              collection: 'c',
+              id: 'd',
+              version,
+              value: '"\\u0000"',
+              hash: '',
+              offset: 0,
+              fields: '{}',
+            },
+            ...{ deleted: false, updatedAtMs: 0, clientTimeMs: 0 },
+          },
+        ],
+      },
+      expected: { documents: new Map([['c\u0000d', expected]]), seqs: new Map() },
+    });
+    await store.commit([document(0, 1)]);
+    await expect(store.commit([document(0, 2)])).rejects.toBeInstanceOf(SpacesMoved);
+    await store.commit([document(1, 7)]);
+    const states = await store.load(new Map([[space, [{ documents: [{ collection: 'c', id: 'd' }] }]]]));
+    expect(states.get(space)?.documents.get('c\u0000d')).toMatchObject({ version: 7, value: '"\\u0000"' });
+  });
+
+  it('gives a space to one writer alone: nobody loses, whoever else writes', async () => {
+    const stores = [postgresSpaceStore(a), postgresSpaceStore(b)];
+    const space = await newSpace('contended');
+    let lost = 0;
+    await Promise.all([
+      ...Array.from({ length: 20 }, (_, n) =>
+        stores[n % 2]?.exclusively(space, [], (state) => planAt(space, (state?.head ?? 0) + 1)),
+      ),
+      ...stores.map(async (store) => {
+        for (let n = 0; n < 20; n += 1) {
+          const at = (await head(space)) ?? 0;
+          await store.commit([planAt(space, at + 1)]).catch((error: unknown) => {
+            if (!(error instanceof SpacesMoved)) throw error;
+            lost += 1;
+          });
+        }
+      }),
+    ]);
+    expect(await head(space)).toBe(60 - lost);
+  });
+
+  it('does not deadlock when two replicas write the same spaces in any order', async () => {
+    const spaces = await Promise.all(Array.from({ length: 6 }, (_, n) => newSpace(`crossed-${n}`)));
+    for (let round = 0; round < 15; round += 1) {
+      const outcomes = await Promise.allSettled(
+        [a, b].map((database, side) =>
+          postgresSpaceStore(database).commit(
+            (side === 0 ? spaces : [...spaces].reverse()).map((space) => planAt(space, round + 1)),
+          ),
+        ),
+      );
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      for (const outcome of outcomes)
+        if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(SpacesMoved);
+    }
+  });
+});
+
+describe('the log read over all spaces', () => {
+  it('is in the order of transaction ids as numbers, whatever their length', async () => {
+    const { url } = await testDatabase();
+    const database = await open(url);
+    for (const xid of ['100', '9', '99'])
+      await database.query(
+        `insert into event (stream, "offset", xid, id, type, time_ms, json, correlation_id)
+         values (gen_random_uuid(), 1, $1::text::xid8, gen_random_uuid(), 'test', 5, '{}', '')`,
+        [xid],
+      );
+    const order: string[] = [];
+    let position = await eventLogSource.before(database, 0);
+    for (let n = 0; n < 3; n += 1) {
+      const [row] = await eventLogSource.read(database, position, 1);
+      position = row?.position ?? position;
+      order.push(position.xid);
+    }
+    expect(order).toEqual(['9', '99', '100']);
+    await database.stop();
+  });
+});
