@@ -73,7 +73,7 @@ export class Connection implements FollowerHost {
   private readonly deps: ConnectionDeps;
   private readonly abort = new AbortController();
   private readonly followers = new Map<string, Follower>();
-  private readonly starting = new Set<string>();
+  private starting: Set<string> | undefined;
   private plans: [Follower, Plan][] = [];
   private attached = false;
   /** Whether the client named no streams: then new spaces begin at their head. */
@@ -155,9 +155,10 @@ export class Connection implements FollowerHost {
       return this.prepare(one.space, this.everything ? undefined : one, access);
     });
     if (this.signal.aborted) throw new AppError('cancelled');
-    this.attached = true;
-    const followed = this.streams.map((one) => one.space);
-    this.deps.presence.attach(this.userId, this.device, followed);
+    const away = streams.find((one) => 'error' in one && one.error !== 'forbidden');
+    // Nothing works at the moment: better said at once than by a connection that follows nothing.
+    if (away && this.followers.size === 0) throw new AppError('unavailable');
+    this.attach();
     return streams;
   }
 
@@ -188,7 +189,8 @@ export class Connection implements FollowerHost {
 
   /** Follows a space of which the person has just become a member. Harmless when it is followed. */
   async welcomeTo(space: string): Promise<void> {
-    if (this.followers.has(space) || this.starting.has(space) || !this.attached) return;
+    if (this.followers.has(space) || this.starting?.has(space) || !this.attached) return;
+    this.starting ??= new Set();
     this.starting.add(space);
     try {
       const access = (await this.session()).find((one) => one.id === space);
@@ -199,7 +201,7 @@ export class Connection implements FollowerHost {
       this.sink.control(controlFrame({ type: 'subscribed', ...stream }));
       this.begin();
     } finally {
-      this.starting.delete(space);
+      this.starting?.delete(space);
     }
   }
 
@@ -242,6 +244,14 @@ export class Connection implements FollowerHost {
     const spaces = [...this.followers.keys()];
     for (const space of spaces) this.drop(space);
     if (this.attached) this.deps.presence.detach(this.userId, this.device.id, spaces, lingerMs);
+  }
+
+  private attach(): void {
+    const { presence } = this.deps;
+    const followed = this.streams.map((one) => one.space);
+    if (!this.attached) presence.attach(this.userId, this.device, followed);
+    else for (const add of followed) presence.change(this.userId, this.device.id, { add });
+    this.attached = true;
   }
 
   private async session(): Promise<readonly syncV1.Space[]> {

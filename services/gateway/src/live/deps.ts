@@ -1,5 +1,5 @@
 import type { Clock } from '@skein/service-kit';
-import type { Logger } from '@skein/telemetry';
+import type { Counter, Logger } from '@skein/telemetry';
 import type { AddressOf, Clients, Limits, TokenVerifier } from '../ports.ts';
 import type { ConnectionDeps } from './connection.ts';
 import type { Feeds } from './feeds.ts';
@@ -73,6 +73,8 @@ export interface LiveDeps {
   readonly log: Logger;
   readonly addressOf: AddressOf;
   readonly newId: () => string;
+  /** Sockets that we closed, by code; `cut` for those that stood still. */
+  readonly closes: Counter;
   readonly random: () => number;
   readonly signIn: SignIn;
   readonly people: People;

@@ -76,6 +76,8 @@ export class SpaceFeed {
   /** A person who may read the space; what is loaded is loaded for this person. */
   reader: Actor | undefined;
   readonly ready: Promise<void>;
+  /** There is no such space (any more): the feed will never say anything. */
+  gone = false;
   private readonly setReady: () => void;
   private readonly fail: (error: AppError) => void;
   private started = false;
@@ -144,17 +146,19 @@ export class SpaceFeed {
       this.port.follow(this, Math.min(head, this.head));
       return;
     }
+    this.flush();
+    const everybody = [...this.live];
+    this.live.clear();
     if (epoch === '') {
+      this.gone = true;
       this.fail(new AppError('not_found', 'There is no such space'));
+      for (const subscriber of everybody) subscriber.removed();
       return;
     }
-    this.flush();
     this.move(epoch, head);
     this.ring.clear();
     this.turns.clear();
     this.port.follow(this, this.head);
-    const everybody = [...this.live];
-    this.live.clear();
     for (const subscriber of everybody) subscriber.lost();
   }
 

@@ -53,6 +53,10 @@ export class Feeds {
     position?: { readonly epoch: string; readonly head: number },
   ): SpaceFeed {
     let one = this.held.get(space);
+    if (one?.feed.gone) {
+      this.drop(space);
+      one = undefined;
+    }
     if (!one) {
       const feed = new SpaceFeed(space, reader, this.port, this.limits.ring, this.budget);
       if (position) feed.startAt(position.epoch, position.head);

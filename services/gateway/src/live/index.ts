@@ -140,6 +140,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
     log,
     random,
     newId,
+    closes: metrics.counter('gateway_sockets_closed_total', 'Sockets closed by the gateway, by close code'),
     addressOf: addressBehind(config.TRUST_PROXY),
     tuning,
     signIn: signIn(verifier, clients.auth, clock, tuning.callTimeoutMs),
@@ -152,6 +153,9 @@ export const liveSide = (options: LiveSideOptions): Live => {
   const sockets = webSocketSide(deps, originCheck(config.CORS_ORIGINS));
   const unsubscribe = verifier.onRevoked((match) => people.revoke(match));
   metrics.gauge('gateway_connections', 'Open sockets, streams and polls', () => people.size);
+  metrics.gauge('gateway_queue_bytes', 'Bytes that wait for slow readers', () =>
+    people.all().reduce((sum, guest) => sum + (guest.queued ?? 0), 0),
+  );
   metrics.gauge('gateway_feeds', 'Spaces followed upstream', () => feeds.size.feeds);
   metrics.gauge('gateway_ring_bytes', 'Bytes of recent events kept for resuming', () => feeds.size.bytes);
 

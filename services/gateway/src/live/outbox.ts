@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Batch, Frame } from './frame.ts';
+import type { Batch, EphemeralFrame, Frame } from './frame.ts';
 import { Held, type Sink, type StreamPosition } from './sink.ts';
 
 /** What one socket may cost. */
@@ -22,8 +22,8 @@ export class Outbox implements Sink {
   private readonly socket: Socket;
   private readonly limits: OutboxLimits;
   private readonly tooSlow: () => void;
-  private readonly held = new Held();
-  private waiters: (() => void)[] = [];
+  private held: Held | undefined;
+  private waiters: (() => void)[] | undefined;
   private listening = false;
   private closed = false;
   private sent = 0;
@@ -51,13 +51,17 @@ export class Outbox implements Sink {
     }
     for (const frame of batch.frames) {
       if (frame.kind === 'event') this.write(frame.wire);
-      else this.hold(() => this.held.add(frame, stream));
+      else this.spare(frame, stream);
     }
   }
 
   ready(): Promise<void> | undefined {
     if (this.closed || this.socket.writableLength <= this.limits.lowBytes) return undefined;
-    return new Promise((resolve) => this.hold(() => this.waiters.push(resolve)));
+    return new Promise((resolve) => {
+      this.waiters ??= [];
+      this.waiters.push(resolve);
+      this.listen();
+    });
   }
 
   /** Whether waiting bytes stood still for too long at `now`. To be asked every second or so. */
@@ -87,21 +91,26 @@ export class Outbox implements Sink {
     this.socket.write(wire);
   }
 
-  private hold(what: () => void): void {
+  private spare(frame: EphemeralFrame, stream: StreamPosition): void {
     if (this.closed) return;
-    what();
+    this.held ??= new Held();
+    this.held.add(frame, stream);
+    this.listen();
+  }
+
+  private listen(): void {
     if (this.listening) return;
     this.listening = true;
     this.socket.once('drain', () => {
       this.listening = false;
       this.release();
-      for (const frame of this.held.take()) this.write(frame.wire);
+      for (const frame of this.held?.take() ?? []) this.write(frame.wire);
     });
   }
 
   private release(): void {
-    const waiters = this.waiters;
-    this.waiters = [];
+    const waiters = this.waiters ?? [];
+    this.waiters = undefined;
     for (const resolve of waiters) resolve();
   }
 }

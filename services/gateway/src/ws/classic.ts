@@ -1,4 +1,5 @@
 import { AppError, type syncV1, toAppError } from '@skein/contracts';
+import { SpanKind, withSpan } from '@skein/telemetry';
 import { rawMember } from '../http/raw-json.ts';
 import type { DeviceName } from '../live/actor.ts';
 import { type Closing, closeCodes, closing, closingFor } from '../live/close.ts';
@@ -16,7 +17,6 @@ import type { LiveSocket, SocketHandler } from './socket.ts';
 
 /** What the URL of a classic socket says. */
 export interface ClassicAddress {
-  /** Still escaped. */
   readonly userId: string;
   readonly query: URLSearchParams;
 }
@@ -182,7 +182,7 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
     const principal = await this.deps.signIn(credentials, this.ending.signal);
     if (this.ending.signal.aborted) return;
     this.settle();
-    if (principal.userId !== decodeURIComponent(this.address.userId)) {
+    if (principal.userId !== this.address.userId) {
       throw new AppError('forbidden', 'This socket belongs to somebody else');
     }
     const connection = new Connection(this.deps.connection, principal, this.device, this);
@@ -242,7 +242,9 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
     // One after the other: a write is judged by what its device has seen.
     this.lane = this.lane.then(async () => {
       try {
-        await this.handle(inbound);
+        await withSpan(`classic frame ${inbound.type}`, { kind: SpanKind.SERVER }, () =>
+          this.handle(inbound),
+        );
       } catch (error) {
         this.refuse(error);
       } finally {

@@ -1,4 +1,5 @@
 import { AppError, toAppError } from '@skein/contracts';
+import { SpanKind, withSpan } from '@skein/telemetry';
 import type { DeviceName } from '../live/actor.ts';
 import { type Closing, closeCodes, closing, closingFor } from '../live/close.ts';
 import { Connection } from '../live/connection.ts';
@@ -41,11 +42,12 @@ export class ConnectSocket implements SocketHandler, Guest {
   private state: 'hello' | 'opening' | 'open' | 'closed' = 'hello';
   private early: Buffer[] = [];
   private inflight = 0;
-  private readonly lanes = new Map<string, Promise<void>>();
-  private readonly acks = new Map<string, { offset: number; seq: number }>();
+  private lanes: Map<string, Promise<void>> | undefined;
+  private acks: Map<string, { offset: number; seq: number }> | undefined;
   private typedAt = 0;
   private port: RequestPort | undefined;
-  private readonly ending = new AbortController();
+  /** Only while the socket is being opened; then the connection has its own. */
+  private ending: AbortController | undefined;
 
   constructor(deps: LiveDeps, socket: LiveSocket, settle: () => void) {
     this.deps = deps;
@@ -76,7 +78,7 @@ export class ConnectSocket implements SocketHandler, Guest {
   closed(): void {
     this.state = 'closed';
     this.early = [];
-    this.ending.abort(new AppError('cancelled'));
+    this.ending?.abort(new AppError('cancelled'));
     this.settle();
     this.sendAcks();
     if (!this.connection) return;
@@ -108,8 +110,10 @@ export class ConnectSocket implements SocketHandler, Guest {
     const inbound = parseFrame(bytes);
     if (inbound.type !== 'hello') throw new AppError('protocol_error', 'The first frame must be hello');
     const hello = decode(clientFrames.hello, inbound.value);
+    this.ending = new AbortController();
     const principal = await this.deps.signIn(hello, this.ending.signal);
-    if (this.ending.signal.aborted) return;
+    if (this.isClosed()) return;
+    this.ending = undefined;
     this.settle();
     const device: DeviceName = { ...hello.device, name: hello.device.name ?? '' };
     const connection = new Connection(this.deps.connection, principal, device, this.socket.outbox);
@@ -128,6 +132,10 @@ export class ConnectSocket implements SocketHandler, Guest {
     connection.begin();
     for (const early of this.early.splice(0)) this.frame(early);
     this.socket.ws.resume();
+  }
+
+  private isClosed(): boolean {
+    return this.state === 'closed';
   }
 
   private welcome(connection: Connection, streams: readonly unknown[]): Frame {
@@ -211,7 +219,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     this.inflight += 1;
     const work = async () => {
       try {
-        const outcome = await handle(frame, port);
+        const outcome = await withSpan(`frame ${type}`, { kind: SpanKind.SERVER }, () => handle(frame, port));
         if (id !== undefined) this.send(resultFrame(id, outcome));
       } catch (error) {
         this.refuse(error, id);
@@ -225,11 +233,13 @@ export class ConnectSocket implements SocketHandler, Guest {
 
   /** One after the other: what a client sent first happens first. */
   private inLane(lane: string, work: () => Promise<void>): void {
-    const before = this.lanes.get(lane) ?? Promise.resolve();
+    this.lanes ??= new Map();
+    const { lanes } = this;
+    const before = lanes.get(lane) ?? Promise.resolve();
     const mine = before.then(work);
-    this.lanes.set(lane, mine);
+    lanes.set(lane, mine);
     void mine.finally(() => {
-      if (this.lanes.get(lane) === mine) this.lanes.delete(lane);
+      if (lanes.get(lane) === mine) lanes.delete(lane);
     });
   }
 
@@ -251,6 +261,7 @@ export class ConnectSocket implements SocketHandler, Guest {
   private ack({ space, offset, seq }: ClientFrame<'ack'>): void {
     const id = this.connection?.resolve(space) ?? '';
     if (!this.connection?.stream(id)) return;
+    this.acks ??= new Map();
     const known = this.acks.get(id);
     this.acks.set(id, {
       offset: Math.max(offset, known?.offset ?? 0),
@@ -260,15 +271,15 @@ export class ConnectSocket implements SocketHandler, Guest {
 
   /** Acks are cumulative: the newest of a second is enough. */
   private sendAcks(): void {
-    if (this.acks.size === 0 || !this.connection) return;
-    const { connection } = this;
-    for (const [space, { offset, seq }] of this.acks) {
+    const { acks, connection } = this;
+    if (!acks || !connection) return;
+    for (const [space, { offset, seq }] of acks) {
       this.deps.clients.sync
         .ackDevice({ space, deviceId: this.deviceId, offset, seq }, connection.call())
         // The next ack says it again.
         .catch(() => {});
     }
-    this.acks.clear();
+    this.acks = undefined;
   }
 
   private typing({ space, conversationId }: ClientFrame<'typing'>): void {

@@ -1,9 +1,11 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Code, errorTable } from '@skein/contracts';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { LiveDeps } from '../live/deps.ts';
-import { ClassicSocket } from './classic.ts';
+import type { Limits } from '../ports.ts';
+import { type ClassicAddress, ClassicSocket } from './classic.ts';
 import { ConnectSocket } from './connect.ts';
 import { GatewayWebSocket, LiveSocket } from './socket.ts';
 
@@ -43,7 +45,46 @@ const refuse = (socket: Duplex, { status, code, retryAfterMs }: Refusal): void =
 /** How long a peer may take to answer our close before the line is cut; a slow one reads its last bytes in it. */
 const closeTimeoutMs = 15_000;
 
-/** Options of the upgrade. */
+// Closures that live as long as a socket are made here, where they cannot hold the request.
+
+const settleOf = (limits: Limits, socket: object) => () => limits.unauthenticated.settle(socket);
+
+const destroyOnError = (stream: Duplex): void => {
+  stream.on('error', () => stream.destroy());
+};
+
+/** Whose socket a path names; undefined for other paths. */
+const classicUser = (path: string): string | undefined => {
+  const [, user] = /^\/ws\/([A-Za-z0-9._~%:-]{1,200})$/.exec(path) ?? [];
+  try {
+    return user && decodeURIComponent(user);
+  } catch {
+    // A broken escape names nobody.
+    return undefined;
+  }
+};
+
+const adopt = (
+  deps: LiveDeps,
+  ws: WebSocket,
+  tcp: Socket,
+  settle: () => void,
+  classic?: ClassicAddress,
+): void => {
+  const { clock, sweeper, tuning } = deps;
+  const socket = new LiveSocket(ws, tcp, tuning, () => clock.now(), deps.closes);
+  sweeper.add(socket);
+  ws.once('close', () => sweeper.remove(socket));
+  if (!classic) {
+    socket.handle(new ConnectSocket(deps, socket, settle));
+    return;
+  }
+  const handler = new ClassicSocket(deps, socket, settle, classic);
+  socket.handle(handler);
+  handler.open();
+};
+
+/** The door for WebSockets. */
 export interface WebSocketSide {
   /** Takes the `upgrade` of a server. */
   attach(server: Server): void;
@@ -59,7 +100,7 @@ export const webSocketSide = (
   deps: LiveDeps,
   originAllowed: (request: IncomingMessage) => boolean,
 ): WebSocketSide => {
-  const { tuning, limits, clock, addressOf } = deps;
+  const { tuning, limits, addressOf } = deps;
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -85,29 +126,19 @@ export const webSocketSide = (
   };
 
   const upgrade = (request: IncomingMessage, stream: Duplex, head: Buffer): void => {
-    stream.on('error', () => stream.destroy());
+    destroyOnError(stream);
     const url = URL.parse(request.url ?? '/', 'http://gateway');
-    const classic = /^\/ws\/([A-Za-z0-9._~%-]{1,200})$/.exec(url?.pathname ?? '');
-    const refusal = refusalFor(request, stream, url?.pathname === '/v1/connect' || classic !== null);
+    const userId = classicUser(url?.pathname ?? '');
+    const refusal = refusalFor(request, stream, url?.pathname === '/v1/connect' || userId !== undefined);
     if (refusal) {
       refuse(stream, refusal);
       return;
     }
-    const settle = () => limits.unauthenticated.settle(request.socket);
+    const settle = settleOf(limits, request.socket);
     stream.once('close', settle);
-    server.handleUpgrade(request, stream, head, (ws) => {
-      const socket = new LiveSocket(ws, request.socket, tuning, () => clock.now());
-      const handler = classic
-        ? new ClassicSocket(deps, socket, settle, {
-            userId: classic[1] ?? '',
-            query: url?.searchParams ?? new URLSearchParams(),
-          })
-        : new ConnectSocket(deps, socket, settle);
-      socket.handle(handler);
-      deps.sweeper.add(socket);
-      ws.once('close', () => deps.sweeper.remove(socket));
-      if (handler instanceof ClassicSocket) handler.open();
-    });
+    const query = url?.searchParams ?? new URLSearchParams();
+    const classic = userId === undefined ? undefined : { userId, query };
+    server.handleUpgrade(request, stream, head, (ws) => adopt(deps, ws, request.socket, settle, classic));
   };
 
   return {

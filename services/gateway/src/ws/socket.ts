@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Counter } from '@skein/telemetry';
 import { WebSocket } from 'ws';
 import { type Closing, closeCodes, closing, reasonOf } from '../live/close.ts';
 import { Outbox, type OutboxLimits } from '../live/outbox.ts';
@@ -40,6 +41,7 @@ export class LiveSocket {
   readonly ws: WebSocket;
   readonly outbox: Outbox;
   private readonly limits: SocketLimits;
+  private readonly closes: Counter;
   private readonly openedAt: number;
   private handler: SocketHandler | undefined;
   private heard = false;
@@ -48,7 +50,8 @@ export class LiveSocket {
   private open = true;
   private greeted = false;
 
-  constructor(ws: WebSocket, socket: Socket, limits: SocketLimits, now: () => number) {
+  constructor(ws: WebSocket, socket: Socket, limits: SocketLimits, now: () => number, closes: Counter) {
+    this.closes = closes;
     this.ws = ws;
     this.limits = limits;
     this.openedAt = now();
@@ -89,6 +92,7 @@ export class LiveSocket {
   /** Says goodbye and lets go; later calls do nothing. */
   close(why: Closing): void {
     if (!this.open) return;
+    this.closes.add(1, { code: String(why.code) });
     this.gone();
     this.ws.close(why.code, reasonOf(why));
     // Reading again: the peer's answer to the close is behind what it sent before.
@@ -104,6 +108,7 @@ export class LiveSocket {
       return;
     }
     if (nowMs - this.lastSeen > 2 * this.limits.pingMs + 5_000 || this.outbox.stalled(nowMs)) {
+      this.closes.add(1, { code: 'cut' });
       this.gone();
       this.ws.terminate();
       return;

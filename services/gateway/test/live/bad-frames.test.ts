@@ -10,12 +10,16 @@ const hello = { type: 'hello', v: 1, device, token: tokenOf('ann') };
 describe('before hello', () => {
   let live: Harness;
   beforeEach(async () => {
-    live = await startLive({ helloMs: 150 });
+    live = await startLive();
   });
   afterEach(() => live.stop());
 
   it('closes a socket that says nothing with 4008', async () => {
-    expect(await live.socket().closeCode()).toBe(4008);
+    await live.stop();
+    live = await startLive({ helloMs: 100 });
+    for (const path of ['/v1/connect', '/ws/ann']) {
+      expect(await live.socket(path).closeCode()).toBe(4008);
+    }
   });
 
   it.each([

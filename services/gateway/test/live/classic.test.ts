@@ -9,7 +9,7 @@ const doc = (over: Partial<syncV1.SyncData> = {}): syncV1.SyncData => ({
 
 let live: Harness;
 beforeEach(async () => {
-  live = await startLive({ helloMs: 200, recheckMs: 60 });
+  live = await startLive({ recheckMs: 60 });
 });
 afterEach(() => live.stop());
 
@@ -49,7 +49,6 @@ describe('/ws/{user_id}', () => {
   });
 
   it.each([
-    ['no first frame', '/ws/ann', undefined, 4008],
     ['another frame first', '/ws/ann', { type: 'ping' }, 4001],
     ['a token of somebody else', `/ws/ann?token=${tokenOf('bob')}`, undefined, 4003],
     ['an expired token', '/ws/ann', { type: 'auth', token: 'a.b.expired' }, 4001],

@@ -62,6 +62,8 @@ export interface Harness {
   readonly live: Live;
   readonly port: number;
   readonly url: string;
+  /** Moves the clock of the socket side. */
+  pass(ms: number): void;
   /** Opens a WebSocket and says nothing. */
   socket(path?: string, options?: { origin?: string }): TestSocket;
   /** Opens `/v1/connect` and says hello. */
@@ -121,9 +123,11 @@ export const startLive = async (
     agent: client(agentV1.AgentServiceService, 'agent'),
   };
   const verifier = new FakeVerifier();
+  const time = { passedMs: 0 };
   const settings = { ...config, ...over };
   const live = liveSide({
-    ...{ clients, verifier, config: settings, log, metrics, clock: systemClock },
+    ...{ clients, verifier, config: settings, log, metrics },
+    clock: { now: () => systemClock.now() + time.passedMs },
     limits: localLimits(settings, systemClock),
     tuning: { sweepMs: 20, drainMs: 50, retryBaseMs: 5, retryCapMs: 20, ...tuning },
   });
@@ -142,6 +146,9 @@ export const startLive = async (
   };
   return {
     ...{ sync, mesh, verifier, live, port, socket },
+    pass: (ms) => {
+      time.passedMs += ms;
+    },
     url: `http://127.0.0.1:${port}`,
     hello: (user, hello = {}) => {
       const opened = socket();

@@ -90,7 +90,7 @@ describe('a slow reader', () => {
     const before = process.memoryUsage().arrayBuffers;
     const text = 'x'.repeat(50_000);
     let most = 0;
-    for (let at = 1; at <= 500; at += 1) {
+    for (let at = 1; at <= 1_000; at += 1) {
       live.sync.append('space-ann', 'message.created', { text });
       most = Math.max(most, live.live.queuedBytes('ann'));
       if (at % 10 === 0) {
@@ -98,10 +98,13 @@ describe('a slow reader', () => {
         quick.frames.length = 0;
       }
     }
-    // 25 MB went through to each.
+    // 50 MB went through to each.
     expect(most).toBeLessThan(5 * (budgetBytes + 10 * 60_000));
-    collectGarbage();
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(6_000_000);
+    const grown = () => {
+      collectGarbage();
+      return process.memoryUsage().arrayBuffers - before;
+    };
+    await expect.poll(grown, { timeout: 5_000 }).toBeLessThan(12_000_000);
     for (const one of slow) one.destroy();
   });
 

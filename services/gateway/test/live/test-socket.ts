@@ -51,12 +51,17 @@ export class TestSocket {
           (frame) =>
             frame.type === type && Object.entries(match).every(([key, value]) => frame[key] === value),
         );
-        if (!found)
-          throw new Error(`no ${type} among ${JSON.stringify(this.frames)}, ${JSON.stringify(this.closed)}`);
+        if (!found) throw new Error(`no ${type} among ${this.seen()}`);
         return found;
       },
       { timeout: 5_000, interval: 5 },
     );
+  }
+
+  /** What came so far, short enough for a message. */
+  private seen(): string {
+    const types = this.frames.slice(-20).map(({ type }) => type);
+    return `${this.frames.length} frames ending in ${types.join(', ')}; ${JSON.stringify(this.closed ?? 'open')}`;
   }
 
   /** The code it was closed with, waited for. */

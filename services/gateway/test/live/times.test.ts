@@ -23,18 +23,40 @@ describe('the times of a socket', () => {
   });
 
   it('ends a socket whose token is over and past its grace with 4001, unless it was renewed', async () => {
-    live = await startLive({ graceMs: 100 });
-    live.verifier.expiresAtMs = Date.now();
+    live = await startLive({ graceMs: 10_000 });
+    live.verifier.expiresAtMs = Date.now() + 20_000;
     const over = live.hello('ann');
     const renewed = live.hello('bob');
     expect(await over.first('welcome')).toMatchObject({ authExpiresAt: live.verifier.expiresAtMs });
     await renewed.first('welcome');
-    live.verifier.expiresAtMs = Date.now() + 60_000;
+    live.verifier.expiresAtMs = Date.now() + 3_600_000;
     renewed.send({ type: 'auth', id: 1, token: tokenOf('bob') });
     await renewed.first('result', { id: 1 });
-    expect(await over.closeCode()).toBe(4001);
+    live.pass(20_000);
+    over.send({ type: 'ping' });
+    await over.first('pong');
+    live.pass(10_500);
     renewed.send({ type: 'ping' });
+    expect(await over.closeCode()).toBe(4001);
     await renewed.first('pong');
+    expect(renewed.closed).toBeUndefined();
+  });
+
+  it('ends a socket that has been silent for two pings and five seconds', async () => {
+    live = await startLive();
+    const silent = live.hello('ann');
+    const loud = live.hello('bob');
+    await Promise.all([silent.first('welcome'), loud.first('welcome')]);
+    // A line that is cut without a word: nothing is read and nothing answered.
+    silent.ws.pause();
+    live.pass(50_000);
+    loud.send({ type: 'ping' });
+    await loud.first('pong');
+    live.pass(5_100);
+    await expect.poll(() => live.live.connectedDevices('ann')).toEqual([]);
+    loud.send({ type: 'ping' });
+    await loud.first('pong');
+    expect(loud.closed).toBeUndefined();
   });
 
   it('does what was sent although the sender has gone', async () => {
