@@ -26,7 +26,7 @@ const forgetMs = 60_000;
 const parse = (text: string): { readonly authority: string; readonly token: string } => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== 'consul:' || url.hostname === '') {
-    throw new TypeError('DISCOVERY_URL of Consul is consul://host:port');
+    throw new TypeError('must be consul://host:port');
   }
   return { authority: `${url.hostname}:${url.port || '8500'}`, token: decodeURIComponent(url.password) };
 };

@@ -39,7 +39,7 @@ export const staticDiscovery = (url: string): Discovery => {
     stop: async () => {},
     target: (service) => {
       const target = targets.get(service);
-      if (target === undefined) throw new TypeError(`DISCOVERY_URL names no address of ${service}`);
+      if (target === undefined) throw new TypeError(`names no address of ${service}`);
       return target;
     },
     // The list is fixed: there is nobody to tell.

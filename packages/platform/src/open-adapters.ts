@@ -1,7 +1,7 @@
 import { type Discovery, staticDiscovery } from '@skein/discovery';
 import { type EventBus, type LiveBus, noPeers, postgresBus } from '@skein/events';
 import type { Database } from '@skein/postgres';
-import type { Service } from '@skein/service-kit';
+import { ConfigError, type Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
 
 /**
@@ -44,9 +44,26 @@ export const loadEvents = async (url: string, { instance, log }: AdapterContext)
   };
 };
 
-/** Loads and opens what `DISCOVERY_URL` needs. Nothing connects yet. */
+/** What an adapter cannot read in its URL is a fault of the configuration: it is said and the process ends with 78. */
+const readable = <T>(work: () => T): T => {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof TypeError) throw new ConfigError([`DISCOVERY_URL: ${error.message}`]);
+    throw error;
+  }
+};
+
+/**
+ * Loads and opens what `DISCOVERY_URL` needs. Nothing connects yet. ConfigError for a URL it cannot read, and from
+ * `target` for a service that a static list lacks.
+ */
 export const loadDiscovery = async (url: string, { log }: AdapterContext): Promise<Discovery> => {
-  if (url.startsWith('static:')) return staticDiscovery(url);
-  const { consulDiscovery } = await import('@skein/discovery-consul');
-  return consulDiscovery({ url, log });
+  const open = async (): Promise<Discovery> => {
+    if (url.startsWith('static:')) return readable(() => staticDiscovery(url));
+    const { consulDiscovery } = await import('@skein/discovery-consul');
+    return readable(() => consulDiscovery({ url, log }));
+  };
+  const discovery = await open();
+  return { ...discovery, target: (service) => readable(() => discovery.target(service)) };
 };

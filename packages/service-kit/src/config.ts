@@ -91,6 +91,9 @@ export const milliseconds = (
   { min = 0, max = 86_400_000, ...options }: Options<number> & { min?: number; max?: number } = {},
 ): Setting<number> => integer(help, { min, max, kind: 'ms', ...options });
 
+/** Only web addresses are read whole here: other schemes have lists and files in them, which their adapters read. */
+const isBroken = (value: string): boolean => /^https?:/.test(value) && !URL.canParse(value);
+
 /** A URL with one of the given schemes (each with its colon, such as `postgres:`). */
 export const url = (
   help: string,
@@ -98,10 +101,11 @@ export const url = (
 ): Setting<string> =>
   setting(
     `url (${schemes.join(', ')})`,
-    (value) =>
-      schemes.some((scheme) => value.startsWith(scheme))
-        ? value
-        : fail(`must start with ${schemes.join(' or ')}`),
+    (value) => {
+      if (!schemes.some((scheme) => value.startsWith(scheme)))
+        fail(`must start with ${schemes.join(' or ')}`);
+      return isBroken(value) ? fail('must be a whole URL') : value;
+    },
     help,
     // A URL may carry a password.
     { ...options, secret: true },
