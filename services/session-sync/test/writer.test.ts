@@ -170,6 +170,32 @@ describe('the writer', () => {
     expect(noticed).toContain('split');
   });
 
+  it('answers that it is committed even when telling the feeds fails', async () => {
+    const memory = memoryStore();
+    const writer = createWriter({
+      store: memory.store,
+      ids: { next: () => 'id', epoch: () => 'e' },
+      clock: { now: () => 0 },
+      committed: () => {
+        throw new Error('bug');
+      },
+      wait: async () => {},
+    });
+    expect(await writer.write(says('a', '1'))).toBe(1);
+    expect(memory.logOf('a')).toHaveLength(1);
+  });
+
+  it('refuses an event that would not fit a frame, and only that', async () => {
+    const memory = memoryStore();
+    const { writer } = start(memory);
+    const [large, fine] = await Promise.allSettled([
+      writer.write(says('a', 'x'.repeat(900_000))),
+      writer.write(says('a', 'y')),
+    ]);
+    expect(large).toMatchObject({ status: 'rejected', reason: { code: 'too_large' } });
+    expect(fine).toEqual({ status: 'fulfilled', value: 1 });
+  });
+
   it('answers a refusal as a fault and writes nothing', async () => {
     const memory = memoryStore();
     const { writer } = start(memory);

@@ -4,6 +4,7 @@ import type { LivePeers } from '../app/live/live-hub.ts';
 import type { Passing } from '../app/live/passing-queue.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
 import type { CommittedEvents } from '../app/ports.ts';
+import type { LoggedEvent } from '../domain/event.ts';
 
 /** What arrives from the other replicas. */
 export interface PeerInbox {
@@ -25,6 +26,24 @@ interface Head {
 }
 
 const separator = 0x0a;
+/** A NATS server takes 1 MB a message unless it is told otherwise; a single event is never larger than 900 KB. */
+const messageBytes = 900_000;
+
+/** Events in pieces that fit a message. */
+const chunks = (events: readonly LoggedEvent[]): LoggedEvent[][] => {
+  const pieces: LoggedEvent[][] = [];
+  let bytes = messageBytes;
+  for (const event of events) {
+    const size = Buffer.byteLength(event.json) + 200;
+    if (bytes + size > messageBytes) {
+      pieces.push([]);
+      bytes = 0;
+    }
+    pieces.at(-1)?.push(event);
+    bytes += size;
+  }
+  return pieces;
+};
 
 const encode = (head: Head, frame?: syncV1.LiveResponse): Uint8Array => {
   const start = Buffer.from(`${JSON.stringify(head)}\n`);
@@ -60,8 +79,10 @@ export const liveBusPeers = (bus: LiveBus, instance: string, inbox: () => PeerIn
     tokens: (tokens) => send(tokens.space, { what: 'frame' }, { $case: 'tokens', value: tokens }),
     ephemeral: (space, key, json) =>
       send(space, { what: 'ephemeral', key }, { $case: 'ephemeral', value: { space, json } }),
-    events: (space, epoch, events) =>
-      send(space, { what: 'frame' }, { $case: 'events', value: { space, epoch, events: [...events] } }),
+    events: (space, epoch, events) => {
+      for (const some of chunks(events))
+        send(space, { what: 'frame' }, { $case: 'events', value: { space, epoch, events: some } });
+    },
     presence: (space, devices) => send(space, { what: 'presence', devices }),
     follow: (space) => {
       subscriptions.set(

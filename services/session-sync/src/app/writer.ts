@@ -43,10 +43,10 @@ export interface WriterOptions {
   readonly store: SpaceStore;
   readonly ids: Ids;
   readonly clock: Clock;
-  /** Told of every commit, in order per space, before the writers are answered. Must not throw. */
+  /** Told of every commit, in order per space, before the writers are answered. */
   readonly committed: (batch: readonly CommittedEvents[]) => void;
   /** Told of what is unusual: losing a race, an outcome that had to be read back. */
-  readonly noticed?: (what: 'moved' | 'exclusive' | 'unknown' | 'split') => void;
+  readonly noticed?: (what: 'moved' | 'exclusive' | 'unknown' | 'split' | 'untold') => void;
   readonly wait: (delayMs: number) => Promise<void>;
   readonly limits?: { readonly maxUnits?: number; readonly maxQueued?: number };
 }
@@ -54,6 +54,8 @@ export interface WriterOptions {
 /** What one flush sends at most, and what a unit adds beside its own content. */
 const flushBytes = 8 * 1024 * 1024;
 const unitBytes = 1_000;
+/** Largest event as JSON: it must fit a frame of 1,000,000 bytes and a message of the live bus. */
+const eventBytes = 900_000;
 /** Losing races this often, a writer takes the space for itself. */
 const maxRaces = 5;
 /** Pause between attempts to find out what became of a write. */
@@ -129,9 +131,9 @@ export const createWriter = (options: WriterOptions): Writer => {
       }
       if ('refused' in decision) return fault(decision.refused);
       const timeMs = clock.now();
-      for (const [index, event] of decision.events.entries()) {
+      const own = decision.events.map((event, index): PlannedEvent => {
         const id = ids.next();
-        events.push({
+        return {
           offset: state.head + 1 + index,
           id,
           type: event.type,
@@ -139,8 +141,11 @@ export const createWriter = (options: WriterOptions): Writer => {
           timeMs,
           correlationId: unit.correlationId,
           traceparent: unit.traceparent,
-        });
-      }
+        };
+      });
+      if (own.some(({ json }) => Buffer.byteLength(json) > eventBytes))
+        return new AppError('too_large', `An event must be at most ${eventBytes} bytes long`);
+      events.push(...own);
       merge(rows, decision.writes);
       evolve(state, decision.events.length, decision.writes);
       return decision.result;
@@ -161,7 +166,13 @@ export const createWriter = (options: WriterOptions): Writer => {
     const batch = done.flatMap(({ plan: written, epoch }) =>
       written && written.events.length > 0 ? [{ space: written.space, epoch, events: written.events }] : [],
     );
-    if (batch.length > 0) committed(batch);
+    if (batch.length === 0) return;
+    try {
+      committed(batch);
+    } catch {
+      // It is durable, so its writers must hear so; the feeds find what they were not told by comparing heads.
+      noticed('untold');
+    }
   };
 
   /** Whether a batch whose outcome is not known was committed: any event of it tells, for it is all or nothing. */
