@@ -187,6 +187,17 @@ describe('session state', () => {
     expect(apply([typing('d2')], fresh()).state.spaces[space]?.typing).toEqual({ c1: 10_000 });
   });
 
+  it('shows typing no longer once the message is there', () => {
+    const typing: ServerFrame = { type: 'typing', space, conversationId: 'c1', user: 'u1', device: 'd2' };
+    const said = eventFrame(1, 'message.created', {
+      messageId: 'm',
+      conversationId: 'c1',
+      role: 'user',
+      text: 'x',
+    });
+    expect(apply([typing, said], fresh()).state.spaces[space]?.typing).toEqual({});
+  });
+
   it('forgets a space it was removed from', () => {
     const { state } = apply([{ type: 'unsubscribed', space, reason: 'removed' }], fresh());
     expect(state.spaces).toEqual({});

@@ -1,7 +1,14 @@
 import { fields, readDocument, str } from './decode.ts';
 import type { SyncEvent } from './frames.ts';
 import { putMessage, readMessage } from './messages.ts';
-import { type ChatMessage, documentKey, type SessionState, withConversation, withSpace } from './model.ts';
+import {
+  type ChatMessage,
+  documentKey,
+  type SessionState,
+  type SpaceState,
+  withConversation,
+  withSpace,
+} from './model.ts';
 import { remove } from './outbox.ts';
 import { endTurn, startTurn } from './turns.ts';
 
@@ -17,7 +24,11 @@ export function applyEvent(state: SessionState, space: string, event: SyncEvent)
     case 'message.created': {
       const created = message();
       const next = withSpace(state, space, (s) =>
-        withConversation(s, conversationId, (c) => putMessage(c, created)),
+        withConversation(
+          event.actor.device === state.device ? s : withoutTyping(s, conversationId),
+          conversationId,
+          (c) => putMessage(c, created),
+        ),
       );
       if (created.clientMessageId === undefined) return next;
       return { ...next, outbox: remove(next.outbox, created.clientMessageId) };
@@ -78,6 +89,12 @@ export function applyEvent(state: SessionState, space: string, event: SyncEvent)
     default:
       return state;
   }
+}
+
+/** What somebody was typing has been said. */
+function withoutTyping(space: SpaceState, conversationId: string): SpaceState {
+  const { [conversationId]: _said, ...typing } = space.typing;
+  return { ...space, typing };
 }
 
 /** The state with one document replaced. */
