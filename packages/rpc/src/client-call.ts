@@ -14,6 +14,8 @@ export interface ClientShared {
   readonly connection: ClientConnection;
   readonly bulkhead: Bulkhead;
   readonly budget: RetryBudget;
+  /** For calls lost with their connection: a killed instance takes all it had in hand with it, at once. */
+  readonly lossBudget: RetryBudget;
   /** 0 ≤ n < 1 */
   readonly random: () => number;
 }

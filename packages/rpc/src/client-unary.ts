@@ -3,7 +3,7 @@ import { CircuitOpen, fullJitter, outcomeOf, type Pass } from '@skein/resilience
 import { type OpenSpan, openSpan, SpanKind } from '@skein/telemetry';
 import type { CallContext } from './call-context.ts';
 import { type ClientMethod, endOf, unaryDeadline } from './client-call.ts';
-import { mayRetry } from './fault.ts';
+import { isLost, mayRetry } from './fault.ts';
 import { sendUnary } from './unary-transport.ts';
 
 const maxAttempts = 3;
@@ -87,13 +87,15 @@ class UnaryCall {
   answered(response: unknown): void {
     this.#method.breaker.leave(this.#pass, 'success');
     this.#method.budget.succeeded();
+    this.#method.lossBudget.succeeded();
     this.#finish(undefined, response);
   }
 
   /** Called by the transport, once an attempt. */
   failed(error: AppError): void {
-    const unfair = this.#ctx.signal.aborted || this.#allottedMs < fairMs;
-    this.#method.breaker.leave(this.#pass, unfair ? 'neutral' : outcomeOf(error));
+    // A lost connection is the channel's business: calls wait for another one, or fail at once when there is none.
+    const silent = this.#ctx.signal.aborted || this.#allottedMs < fairMs || isLost(error);
+    this.#method.breaker.leave(this.#pass, silent ? 'neutral' : outcomeOf(error));
     const waitMs = this.#retryAfter(error);
     if (waitMs === undefined) this.#fail(error);
     else this.#retryIn(waitMs);
@@ -102,7 +104,8 @@ class UnaryCall {
   /** When to try again; undefined: not at all. */
   #retryAfter(error: AppError): number | undefined {
     if (error.code !== 'unavailable' || error.cause instanceof CircuitOpen) return undefined;
-    const { budget, retryable, random } = this.#method;
+    const { retryable, random } = this.#method;
+    const budget = isLost(error) ? this.#method.lossBudget : this.#method.budget;
     // Every failure is charged, so that calls which may not be repeated also close the tap for those which may.
     if (!budget.failed() || !retryable || this.#attempt >= maxAttempts || !mayRetry(error)) return undefined;
     const waitMs = error.retryAfterMs ?? fullJitter(backoff, this.#attempt, random());

@@ -71,6 +71,8 @@ export const rpcClient = <D extends Definition>(
     connection: clientConnection(client.getChannel(), waitMs),
     bulkhead: bulkhead({ name: service, concurrency: maxInFlight, queue: maxInFlight }),
     budget: retryBudget(),
+    // Half of it may be used at once: as much as one of two instances can have in hand.
+    lossBudget: retryBudget({ maxTokens: maxInFlight }),
     random,
   };
   const duration = options.metrics.histogram(

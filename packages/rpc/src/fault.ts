@@ -18,16 +18,23 @@ export class RemoteFault extends Error {
   readonly status: number;
   /** The other side asks not to be asked again: what failed lies behind it, and it has tried already. */
   readonly final: boolean;
+  /** The service itself answered this; otherwise the connection was lost under the call. */
+  readonly answered: boolean;
   constructor(path: string, error: StatusObject) {
     super(`${path} answered ${status[error.code]}: ${error.details}`);
     this.path = path;
     this.status = error.code;
+    this.answered = error.metadata.get(detailsKey).length > 0;
     this.final = Number(error.metadata.get(pushbackKey)[0]) < 0;
   }
 }
 
 /** Whether the fault was already logged by the process it comes from. */
 export const isRemote = (error: AppError): boolean => error.cause instanceof RemoteFault;
+
+/** Whether the call was lost with its connection: its instance died, which says nothing about the others. */
+export const isLost = (error: AppError): boolean =>
+  error.code === 'unavailable' && error.cause instanceof RemoteFault && !error.cause.answered;
 
 /** Whether the same call may be sent again: the other side has not said no, and it was reached at all. */
 export const mayRetry = (error: AppError): boolean =>
@@ -65,7 +72,8 @@ export const statusOf = (thrown: unknown): Partial<StatusObject> & { code: numbe
 
 /** What a bare status means when no details of ours come with it. */
 const codeOf: Readonly<Partial<Record<number, Code>>> = {
-  [status.CANCELLED]: 'cancelled',
+  // Not by us (that is known before anybody looks here): the process that worked on it has ended.
+  [status.CANCELLED]: 'unavailable',
   [status.INVALID_ARGUMENT]: 'invalid_request',
   [status.DEADLINE_EXCEEDED]: 'deadline_exceeded',
   [status.NOT_FOUND]: 'not_found',

@@ -14,9 +14,35 @@ export interface StreamLimits {
   readonly graceMs: number;
   /** 0 ≤ n < 1. */
   readonly random: () => number;
-  /** Streams that are open; draining the server ends them. */
-  readonly open: Set<(reason: AppError) => void>;
+  readonly registry: StreamRegistry;
 }
+
+/** The streams of a server that are open, so that draining it can end them. */
+export interface StreamRegistry {
+  /** Calls `end` when the server drains; at once when it already does. Returns the way out. */
+  add(end: (reason: AppError) => void): () => void;
+  /** Tells all streams to end, and all that still come. */
+  drain(): void;
+}
+
+/** The registry of one server. */
+export const streamRegistry = (): StreamRegistry => {
+  const open = new Set<(reason: AppError) => void>();
+  let draining = false;
+  const tell = (end: (reason: AppError) => void) =>
+    end(new AppError('unavailable', 'The server is stopping; open the stream again', { retryAfterMs: 0 }));
+  return {
+    add: (end) => {
+      open.add(end);
+      if (draining) tell(end);
+      return () => open.delete(end);
+    },
+    drain: () => {
+      draining = true;
+      for (const end of open) tell(end);
+    },
+  };
+};
 
 type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>;
 
@@ -54,7 +80,7 @@ export const serveStream =
       const gone = () => cutNow(ctx.ended ?? new AppError('cancelled'));
       call.once('cancelled', gone);
       call.once('error', gone);
-      limits.open.add(end);
+      const leave = limits.registry.add(end);
       const request = requestStream ? requestsOf(call as ServerDuplexStream<unknown, unknown>) : undefined;
       const values = handler(request ?? (call as ServerWritableStream<unknown, unknown>).request, ctx);
       const iterator = (values as AsyncIterable<unknown>)[Symbol.asyncIterator]();
@@ -74,7 +100,7 @@ export const serveStream =
       } finally {
         clearTimeout(age);
         clearTimeout(grace);
-        limits.open.delete(end);
+        leave();
         ctx.end(new AppError('cancelled'));
       }
     };
@@ -91,12 +117,16 @@ export const serveStream =
     );
   };
 
-/** The requests of a bidirectional call; ends when the caller has sent its last one or is gone. */
+/**
+ * The requests of a bidirectional call; ends when the caller has sent its last one or is gone. HTTP/2 closes the
+ * sending half before it resets a stream, so which of the two it was shows a moment later, in `ctx.signal`.
+ */
 async function* requestsOf(call: ServerDuplexStream<unknown, unknown>): AsyncGenerator<unknown> {
   try {
-    for await (const request of call) yield request;
+    // A handler that has read enough may still have something to say.
+    for await (const request of call.iterator({ destroyOnReturn: false })) yield request;
   } catch (error) {
-    // A caller that went away is told through ctx.signal; the requests simply end.
+    // A caller that went away is no fault of the handler's.
     if (!call.cancelled) throw error;
   }
 }

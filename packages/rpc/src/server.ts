@@ -1,5 +1,4 @@
 import { type MethodDefinition as GrpcMethod, Server, ServerCredentials } from '@grpc/grpc-js';
-import { AppError } from '@skein/contracts';
 import { descriptorSetBase64 } from '@skein/contracts/descriptor';
 import type { Service } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
@@ -9,7 +8,7 @@ import type { Identity } from './identity.ts';
 import { methodMetrics } from './method-metrics.ts';
 import { addReflection } from './reflection.ts';
 import type { ServedMethod } from './server-call.ts';
-import { type StreamLimits, serveStream } from './server-stream.ts';
+import { type StreamLimits, serveStream, streamRegistry } from './server-stream.ts';
 import { serveUnary } from './server-unary.ts';
 
 /** What a server is made of. */
@@ -65,7 +64,7 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
     'rpc_server_call_duration_seconds',
     'How long calls took on the server; streams count until their end.',
   );
-  const limits: StreamLimits = { maxAgeMs, graceMs: streamGraceMs, random, open: new Set() };
+  const limits: StreamLimits = { maxAgeMs, graceMs: streamGraceMs, random, registry: streamRegistry() };
   const statuses: Record<string, 'SERVING' | 'NOT_SERVING'> = { '': 'SERVING' };
 
   for (const { definition, handlers, policy } of options.implementations) {
@@ -128,11 +127,7 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
     drain: () =>
       new Promise((resolve) => {
         notServing();
-        for (const end of limits.open) {
-          end(
-            new AppError('unavailable', 'The server is stopping; open the stream again', { retryAfterMs: 0 }),
-          );
-        }
+        limits.registry.drain();
         // An error here means it never ran: nothing to wait for.
         server.tryShutdown(() => resolve());
       }),
