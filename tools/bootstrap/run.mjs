@@ -11,10 +11,14 @@ export const pinnedNode = join(root, 'node_modules', 'node', 'bin', 'node');
 
 const failureLines = 40;
 
+/** Stripping types and compiling cost every process 0.8 s and 25 MB; with a cache only the first one pays. */
+const compileCache = join(root, 'node_modules', '.cache', 'skein-compiled');
+
 /** The pinned Node and our tools come first on PATH, also for what a command starts itself. */
 const environment = () => ({
   ...process.env,
   PATH: [join(root, 'node_modules', '.bin'), dirname(pinnedNode), process.env.PATH].join(delimiter),
+  NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? compileCache,
 });
 
 const line = (text) => process.stdout.write(`${text}\n`);

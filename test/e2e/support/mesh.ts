@@ -27,7 +27,7 @@ const firstBlock = 20_000;
 const blocks = (firstEphemeral - firstBlock) / 100;
 
 /** A base port whose whole block of sixty is free. */
-const freeBlock = async (): Promise<number> => {
+export const freeBlock = async (): Promise<number> => {
   for (let tried = 0; tried < blocks; tried += 1) {
     const base = firstBlock + ((process.pid + tried) % blocks) * 100;
     const all = await Promise.all(Array.from({ length: 60 }, (_, at) => isFree(base + at)));
