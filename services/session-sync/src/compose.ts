@@ -1,6 +1,7 @@
 import { agentV1 } from '@skein/contracts';
 import { type LiveBus, relay } from '@skein/events';
 import { openPlatform } from '@skein/platform';
+import { groupCommit } from '@skein/postgres';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { agentPoke } from './adapters/agent-poke.ts';
 import { eventLogSource } from './adapters/event-log-source.ts';
@@ -18,10 +19,11 @@ import { migrations } from './adapters/schema.ts';
 import { createFeeds } from './app/live/feeds.ts';
 import { createHub, type LiveHub } from './app/live/live-hub.ts';
 import { createPresence } from './app/live/presence.ts';
+import type { AppParts } from './app/parts.ts';
 import { periodic } from './app/periodic.ts';
 import { spaceNames } from './app/personal-space.ts';
 import type { Ids, Timers } from './app/ports.ts';
-import { type AppParts, sessionApp } from './app/session-app.ts';
+import { sessionApp } from './app/session-app.ts';
 import { sweepUseCase } from './app/sweep.ts';
 import { createWriter, type Writer } from './app/writer.ts';
 import type { Config } from './config.ts';
@@ -102,6 +104,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   );
   const writer: Writer = createWriter({
     store: postgresSpaceStore(database),
+    batcher: groupCommit,
     ids,
     clock,
     wait: (delayMs) => new Promise((resolve) => timers.after(delayMs, resolve)),

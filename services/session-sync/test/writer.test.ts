@@ -1,4 +1,5 @@
 import { AppError } from '@skein/contracts';
+import { groupCommit } from '@skein/postgres';
 import { describe, expect, it } from 'vitest';
 import {
   type CommittedEvents,
@@ -60,6 +61,7 @@ const start = (memory: ReturnType<typeof memoryStore>) => {
   const noticed: string[] = [];
   const writer = createWriter({
     store: memory.store,
+    batcher: groupCommit,
     ids: { next: () => `id-${++id}`, epoch: () => 'e' },
     clock: { now: () => 0 },
     committed: (batch) => told.push(...batch),
@@ -174,6 +176,7 @@ describe('the writer', () => {
     const memory = memoryStore();
     const writer = createWriter({
       store: memory.store,
+      batcher: groupCommit,
       ids: { next: () => 'id', epoch: () => 'e' },
       clock: { now: () => 0 },
       committed: () => {

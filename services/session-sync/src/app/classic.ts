@@ -2,9 +2,9 @@ import { AppError } from '@skein/contracts';
 import { isCollectionName, isDocumentId, type Json, valueHash } from '@skein/sync-core';
 import { applyClassic, type ClassicApplied, type SyncData, toSyncData } from '../domain/apply-classic.ts';
 import { documentBytes } from '../domain/document.ts';
+import type { AppParts } from './parts.ts';
 import { personalAlias } from './personal-space.ts';
 import type { Call, DeviceInfo } from './ports.ts';
-import type { AppParts } from './session-app.ts';
 import { byteLength, checkedInteger, checkedJson, checkedText, nameBytes } from './validate.ts';
 
 /** Versions of one sync_request. */

@@ -2,10 +2,10 @@ import { AppError } from '@skein/contracts';
 import { v5 } from 'uuid';
 import { createConversation } from '../domain/conversation.ts';
 import type { ConversationRow, MessageRow } from '../domain/state.ts';
+import { type AppParts, visibleSpace } from './parts.ts';
 import { isId } from './personal-space.ts';
 import type { Call, Page, PageRequest } from './ports.ts';
 import { rankMatches, searchTerms } from './search.ts';
-import { type AppParts, visibleSpace } from './session-app.ts';
 import { checkedText, nameBytes, pageLimit } from './validate.ts';
 
 /** Fixed for good: a conversation's id comes from its space and the key of the request that made it. */

@@ -1,9 +1,9 @@
 import { AppError } from '@skein/contracts';
 import { registerPlatform } from '../domain/register-platform.ts';
 import type { DeviceRow } from '../domain/state.ts';
+import type { AppParts } from './parts.ts';
 import { personalAlias, personalSpaceId } from './personal-space.ts';
 import type { Call, DeviceInfo } from './ports.ts';
-import type { AppParts } from './session-app.ts';
 import { checkedInteger, checkedText, nameBytes } from './validate.ts';
 
 /** A person's devices. */

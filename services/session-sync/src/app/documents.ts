@@ -4,8 +4,8 @@ import { changeSession, type SessionChanged } from '../domain/change-session.ts'
 import { type Mutated, mutate, type ReceivedMutation } from '../domain/mutate.ts';
 import { sessionDocument } from '../domain/session.ts';
 import type { DocumentRow } from '../domain/state.ts';
+import { type AppParts, visibleSpace } from './parts.ts';
 import type { Call, DeviceInfo, KnownDocument, Page, PageRequest } from './ports.ts';
-import { type AppParts, visibleSpace } from './session-app.ts';
 import { checkedJson, checkedText, nameBytes } from './validate.ts';
 
 /** Mutations of one call. */

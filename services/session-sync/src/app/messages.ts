@@ -1,9 +1,9 @@
 import { AppError } from '@skein/contracts';
 import { type Appended, appendMessage } from '../domain/append-message.ts';
 import { sessionDocument } from '../domain/session.ts';
+import type { AppParts } from './parts.ts';
 import { isId } from './personal-space.ts';
 import type { Call } from './ports.ts';
-import type { AppParts } from './session-app.ts';
 import { byteLength, checkedJson, checkedText, nameBytes } from './validate.ts';
 
 /** A person's message as asked for; empty texts are what was left out. */

@@ -1,7 +1,7 @@
 import { AppError } from '@skein/contracts';
 import type { LoggedEvent } from '../domain/event.ts';
+import { type AppParts, visibleSpace } from './parts.ts';
 import type { Call } from './ports.ts';
-import { type AppParts, visibleSpace } from './session-app.ts';
 import { checkedInteger, pageLimit } from './validate.ts';
 
 /** Some of a log. */

@@ -1,5 +1,5 @@
+import { type AppParts, visibleSpace } from './parts.ts';
 import type { Call } from './ports.ts';
-import { type AppParts, visibleSpace } from './session-app.ts';
 
 /** One part of a snapshot, from 1 to `parts`. */
 export interface SnapshotPart {

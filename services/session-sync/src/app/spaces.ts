@@ -2,9 +2,9 @@ import { AppError } from '@skein/contracts';
 import { v5 } from 'uuid';
 import { type ChangeMember, changeMember, removeMember } from '../domain/member.ts';
 import type { Role } from '../domain/state.ts';
+import { type AppParts, visibleSpace } from './parts.ts';
 import { personalAlias } from './personal-space.ts';
 import type { Call, DeviceInfo, Page, PageRequest, SpaceView } from './ports.ts';
-import { type AppParts, visibleSpace } from './session-app.ts';
 import { checkedOneOf, checkedText, nameBytes } from './validate.ts';
 
 /** Fixed for good: a team space's id comes from its maker and the key of the request that made it. */

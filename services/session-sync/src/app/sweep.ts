@@ -1,5 +1,5 @@
+import type { AppParts } from './parts.ts';
 import type { Sweeps } from './ports.ts';
-import type { AppParts } from './session-app.ts';
 import { turnUseCases } from './turns.ts';
 
 /** Turns ended per sweep; the rest is the next one's. */

@@ -3,8 +3,8 @@ import type { Actor } from '../domain/event.ts';
 import type { TurnOutcome } from '../domain/state.ts';
 import { endTurn, startTurn, type TurnEnded, type TurnStarted } from '../domain/turn.ts';
 import type { Tokens } from './live/passing-queue.ts';
+import type { AppParts } from './parts.ts';
 import { isId } from './personal-space.ts';
-import type { AppParts } from './session-app.ts';
 import { byteLength, checkedJson, checkedText, nameBytes } from './validate.ts';
 
 /** Where a turn is asked for, without a person: the agent and the sweeper act for the session. */

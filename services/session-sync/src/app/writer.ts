@@ -1,12 +1,14 @@
 import { AppError } from '@skein/contracts';
-import { type GroupCommit, groupCommit } from '@skein/postgres';
 import type { Clock } from '@skein/service-kit';
 import type { Accepted, Decision, Refusal } from '../domain/decision.ts';
 import { encodeEvent } from '../domain/event.ts';
-import { evolve, keyOf, type Needs, type SpaceState, type Writes } from '../domain/state.ts';
+import { evolve, type Needs, type SpaceState, type Writes } from '../domain/state.ts';
+import { mergeWrites, writesOf } from './merge-writes.ts';
 import {
+  type Batcher,
   type CommittedEvents,
   type Ids,
+  type MakeBatcher,
   OutcomeUnknown,
   type PlannedEvent,
   type SpacePlan,
@@ -33,7 +35,7 @@ export interface Writer {
    * the live feeds. Rejects with the refusal as a fault, `overloaded`, or what the database says.
    */
   write<R>(unit: Unit<R>, signal?: AbortSignal): Promise<R>;
-  readonly depth: GroupCommit<unknown, unknown>['depth'];
+  readonly depth: Batcher<unknown, unknown>['depth'];
   /** Refuses new units and waits for those accepted. */
   stop(): Promise<void>;
 }
@@ -41,6 +43,7 @@ export interface Writer {
 /** What a writer is made of. */
 export interface WriterOptions {
   readonly store: SpaceStore;
+  readonly batcher: MakeBatcher;
   readonly ids: Ids;
   readonly clock: Clock;
   /** Told of every commit, in order per space, before the writers are answered. */
@@ -79,33 +82,6 @@ interface Planned {
 }
 
 const fault = ({ code, detail, meta }: Refusal): AppError => new AppError(code, detail, meta ? { meta } : {});
-
-/** Adds one decision's rows to those before it: a later row of the same key replaces the earlier one. */
-const merge = (rows: Map<keyof Writes, Map<string, unknown>>, writes: Writes): void => {
-  const put = <K extends keyof Writes>(name: K, key: (row: NonNullable<Writes[K]>[number]) => string) => {
-    for (const row of (writes[name] ?? []) as NonNullable<Writes[K]>[number][]) {
-      let known = rows.get(name);
-      if (!known) {
-        known = new Map();
-        rows.set(name, known);
-      }
-      known.set(key(row), row);
-    }
-  };
-  put('conversations', (row) => row.id);
-  put('messages', (row) => row.id);
-  put('turns', (row) => row.id);
-  put('turnEnds', (row) => row.turnId);
-  put('documents', (row) => keyOf(row.collection, row.id));
-  put('seqs', (row) => keyOf(row.userId, row.device));
-  put('results', (row) => keyOf(row.userId, row.device, row.seq));
-  put('conflicts', (row) => row.id);
-  put('members', (row) => row.userId);
-  put('devices', (row) => keyOf(row.userId, row.id));
-};
-
-const writesOf = (rows: ReadonlyMap<keyof Writes, ReadonlyMap<string, unknown>>): Writes =>
-  Object.fromEntries([...rows].map(([name, byKey]) => [name, [...byKey.values()]])) as Writes;
 
 /** A writer over a store: units that wait at the same time share one transaction, and a space is in one at a time. */
 export const createWriter = (options: WriterOptions): Writer => {
@@ -146,7 +122,7 @@ export const createWriter = (options: WriterOptions): Writer => {
       if (own.some(({ json }) => Buffer.byteLength(json) > eventBytes))
         return new AppError('too_large', `An event must be at most ${eventBytes} bytes long`);
       events.push(...own);
-      merge(rows, decision.writes);
+      mergeWrites(rows, decision.writes);
       evolve(state, decision.events.length, decision.writes);
       return decision.result;
     });
@@ -328,7 +304,7 @@ export const createWriter = (options: WriterOptions): Writer => {
     return answers;
   };
 
-  const batcher = groupCommit<AnyUnit, unknown>({
+  const batcher = options.batcher<AnyUnit, unknown>({
     maxUnits: options.limits?.maxUnits ?? 256,
     maxQueued: options.limits?.maxQueued ?? 10_000,
     maxBytes: flushBytes,
