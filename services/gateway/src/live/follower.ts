@@ -108,21 +108,13 @@ export class Follower implements Subscriber, StreamPosition {
   }
 
   deliver(batch: Batch): void {
-    if (this.stopped) return;
-    if (batch.first > 0) {
-      if (batch.last <= this.position) {
-        const rest = batch.frames.filter((frame) => frame.kind === 'ephemeral');
-        if (rest.length > 0) this.host.sink.batch(batchOf(this.space, rest), this);
-        return;
-      }
-      if (batch.first <= this.position) {
-        this.deliver(this.newer(batch));
-        return;
-      }
-      this.position = batch.last;
-      this.lastId = batch.lastId;
+    try {
+      this.take(batch);
+    } catch (error) {
+      // One connection's trouble with an event is not that of everybody who follows the space.
+      this.stop();
+      this.host.ended(this, toAppError(error));
     }
-    this.host.sink.batch(batch, this);
   }
 
   removed(): void {
@@ -231,7 +223,7 @@ export class Follower implements Subscriber, StreamPosition {
     let bytes = 0;
     let moved = false;
     const send = () => {
-      if (chunk.length > 0) this.deliver(batchOf(this.space, chunk));
+      if (chunk.length > 0) this.take(batchOf(this.space, chunk));
       chunk = [];
       bytes = 0;
     };
@@ -287,6 +279,24 @@ export class Follower implements Subscriber, StreamPosition {
       if (room !== undefined) await room;
     }
     return false;
+  }
+
+  private take(batch: Batch): void {
+    if (this.stopped) return;
+    if (batch.first > 0) {
+      if (batch.last <= this.position) {
+        const rest = batch.frames.filter((frame) => frame.kind === 'ephemeral');
+        if (rest.length > 0) this.host.sink.batch(batchOf(this.space, rest), this);
+        return;
+      }
+      if (batch.first <= this.position) {
+        this.take(this.newer(batch));
+        return;
+      }
+      this.position = batch.last;
+      this.lastId = batch.lastId;
+    }
+    this.host.sink.batch(batch, this);
   }
 
   private newer(batch: Batch): Batch {

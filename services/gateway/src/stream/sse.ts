@@ -130,9 +130,17 @@ class SseStream implements Guest, Sink, Swept {
     if (waiting === 0) this.write(':\n\n');
   }
 
-  /** The positions of all streams, that of one as it is behind a frame of a batch. */
-  private cursor(at?: Position): string {
-    return encodeCursor(this.connection.streams.map((one) => (one.space === at?.space ? at : one)));
+  /**
+   * The positions of all streams, that of one as it is behind a frame of a batch. Without an id, when they have
+   * become too many for one, a client comes back to the id before: it gets some frames again, and misses none.
+   */
+  private cursor(at?: Position): string | undefined {
+    const streams = this.connection.streams.map((one) => (one.space === at?.space ? at : one));
+    try {
+      return encodeCursor(streams);
+    } catch {
+      return undefined;
+    }
   }
 
   private welcome(streams: readonly unknown[], ticket: string | undefined): Frame {

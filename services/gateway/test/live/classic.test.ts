@@ -143,6 +143,17 @@ describe('/ws/{user_id}', () => {
     ]);
   });
 
+  it('closes only its own socket for an event it cannot make a classic frame of', async () => {
+    const { socket } = await open('ann', 'phone');
+    const modern = live.hello('ann');
+    await modern.first('welcome');
+    live.sync.append('space-ann', 'document.changed', { collection: 'task', id: 'd1', version: 1 });
+    live.sync.append('space-ann', 'message.created');
+    expect(await socket.closeCode()).toBe(4000);
+    await modern.first('event', { offset: 2 });
+    expect(live.sync.streams.size).toBe(1);
+  });
+
   it('says conflict when a person must choose', async () => {
     live.mesh.sync.applyClassic = async () => ({
       outcome: 'conflict',

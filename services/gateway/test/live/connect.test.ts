@@ -127,6 +127,74 @@ describe('/v1/connect', () => {
     await bob.first('event', { space: 'team', offset: 2 });
   });
 
+  it('subscribes who was invited into a space that nobody follows here, as the own space tells', async () => {
+    const bob = live.hello('bob', { streams: [{ space: 'personal', epoch: 'e1', offset: 0 }] });
+    await bob.first('welcome');
+    live.sync.space('quiet', ['ann', 'bob']);
+    const json = JSON.stringify({ type: 'membership', space: 'quiet' });
+    live.sync.tell('space-bob', { $case: 'ephemeral', value: { space: 'space-bob', json } });
+    // A device that named its streams has nothing of the new one: it begins with a snapshot.
+    expect(await bob.first('subscribed')).toMatchObject({ space: 'quiet', recovered: false });
+    await bob.first('snapshot', { part: 2 });
+    live.sync.append('quiet', 'message.created');
+    await bob.first('event', { space: 'quiet', offset: 1 });
+    expect(bob.of('membership')).toEqual([]);
+  });
+
+  it('passes typing on to the space, and typing, status and presence frames of the space to all', async () => {
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    ann.send({ type: 'typing', space: 'personal', conversationId: 'c' });
+    const value = { space: 'space-ann', conversationId: 'c', userId: 'ann', deviceId: 'device-ann' };
+    await expect.poll(() => live.sync.commands.at(-1)).toEqual({ $case: 'typing', value });
+    const json = JSON.stringify({ type: 'status', kind: 'agent', id: 'a', state: 'busy' });
+    live.sync.tell('space-ann', { $case: 'ephemeral', value: { space: 'space-ann', json } });
+    expect(await ann.first('status')).toEqual({ type: 'status', kind: 'agent', id: 'a', state: 'busy' });
+    const device = { id: 'tv', platform: 'tv', name: 'TV' };
+    live.sync.tell('space-ann', {
+      $case: 'presence',
+      value: { space: 'space-ann', devices: [{ userId: 'ann', device, sinceMs: 5 }] },
+    });
+    expect(await ann.first('presence')).toMatchObject({ devices: [{ user: 'ann', device, since: 5 }] });
+  });
+
+  it('answers sync_request with the documents as they are stored, and one result', async () => {
+    live.mesh.sync.compareDocuments = async () => ({
+      offset: 3,
+      documents: [
+        {
+          ...{ collection: 'task', id: 'd', version: 2, valueJson: '{"b":1.0,"a":2}', hash: 'h' },
+          ...{ offset: 3, updatedAtMs: 0 },
+        },
+      ],
+      gone: [{ collection: 'task', id: 'old', version: 4, hash: '' }],
+    });
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    const versions = [{ collection: 'task', id: 'old', version: 1, hash: 'x' }];
+    ann.send({ type: 'sync_request', id: 9, space: 'personal', versions });
+    expect(await ann.first('sync_response')).toEqual({
+      ...{ type: 'sync_response', space: 'space-ann', offset: 3 },
+      documents: [{ collection: 'task', id: 'd', version: 2, value: { b: 1, a: 2 }, hash: 'h' }],
+      gone: [{ collection: 'task', id: 'old', version: 4 }],
+    });
+    await ann.first('result', { id: 9 });
+  });
+
+  it('stops with unsubscribe and starts again with subscribe from a position', async () => {
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    ann.send({ type: 'unsubscribe', id: 1, space: 'personal' });
+    expect(await ann.first('unsubscribed')).toMatchObject({ space: 'space-ann', reason: 'requested' });
+    await ann.first('result', { id: 1 });
+    live.sync.append('space-ann', 'message.created');
+    live.sync.append('space-ann', 'message.created');
+    ann.send({ type: 'subscribe', id: 2, space: 'personal', epoch: 'e1', offset: 1 });
+    expect(await ann.first('subscribed')).toMatchObject({ offset: 2, recovered: true, lastSeq: 7 });
+    await ann.first('event', { offset: 2 });
+    expect(ann.offsets).toEqual([2]);
+  });
+
   it('refuses spaces of others, at hello and at subscribe', async () => {
     live.sync.space('secret', ['bob']);
     const ann = live.hello('ann', { streams: [{ space: 'secret', epoch: 'e1', offset: 0 }] });
