@@ -1,4 +1,19 @@
+import { staticDiscovery } from '@skein/discovery';
 import { type ConfigOf, integer, oneOf, port, secret, text, url } from '@skein/service-kit';
+
+/** A list or an address that cannot be read is a fault of the configuration, found before anything starts. */
+const readableDiscovery = (text: string): string => {
+  if (text.startsWith('static:')) staticDiscovery(text);
+  else if (!URL.canParse(text) || new URL(text).hostname === '')
+    throw new TypeError('must be consul://host:port');
+  return text;
+};
+const discoveryUrl = url(
+  'How services are found: static:auth=host:port;host:port,user=… or consul://host:port',
+  {
+    schemes: ['static:', 'consul:'],
+  },
+);
 
 /** The settings every service has: spread into its own schema. */
 export const platformConfig = {
@@ -14,9 +29,7 @@ export const platformConfig = {
     schemes: ['postgres:', 'nats:', 'tls:'],
     fallback: 'postgres:',
   }),
-  DISCOVERY_URL: url('How services are found: a static list (static:auth=host:port;host:port,…) or Consul', {
-    schemes: ['static:', 'consul:'],
-  }),
+  DISCOVERY_URL: { ...discoveryUrl, parse: (given: string) => readableDiscovery(discoveryUrl.parse(given)) },
   DISCOVERY_ADDRESS: text('The host other services reach this one at; empty: the address it binds to', {
     fallback: '',
   }),

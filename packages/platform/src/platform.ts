@@ -19,6 +19,7 @@ import {
 } from '@skein/telemetry';
 import type { PlatformConfig } from './config.ts';
 import { type Buses, loadDiscovery, loadEvents } from './open-adapters.ts';
+import { processMetrics } from './process-metrics.ts';
 import { serviceServer } from './service-server.ts';
 
 /** What a client may be told beside its target. */
@@ -39,7 +40,7 @@ export interface Platform {
   database(migrations: readonly Migration[]): Database;
   /** The buses `EVENTS_URL` names. One pair a process. */
   events(): { readonly bus: EventBus; readonly live: LiveBus };
-  /** A client of another service; one a service and definition. */
+  /** A client of another service: ask once and share it. */
   client<D extends Definition>(definition: D, service: string, options?: ClientOptions<D>): RpcClient<D>;
   /**
    * The gRPC server with health and reflection, the management port, and the registration in discovery. Drains in
@@ -61,7 +62,7 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   const self = identity({ service: name, secret: config.INTERNAL_SECRET });
   const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log });
   const openBuses = await loadEvents(config.EVENTS_URL, { instance, log });
-  const opened: Service[] = [telemetryPart(name, instance, config), discovery];
+  const opened: Service[] = [telemetryPart(name, instance, config), processMetrics(metrics), discovery];
   const open = <S extends Service>(part: S): S => {
     opened.push(part);
     return part;

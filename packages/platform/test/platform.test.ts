@@ -1,19 +1,144 @@
+import { type AddressInfo, createServer } from 'node:net';
+import { implement, rootContext } from '@skein/rpc';
 import { readConfig } from '@skein/service-kit';
-import { expect, test } from 'vitest';
-import { openPlatform, platformConfig } from '../src/index.ts';
+import { afterEach, expect, test } from 'vitest';
+import { openPlatform, type Platform, platformConfig } from '../src/index.ts';
+import { echoService } from './echo-service.ts';
 
-const env = {
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const freePort = async (): Promise<number> => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+};
+
+const base = {
   DATABASE_URL: 'postgres://127.0.0.1:1/none',
-  DISCOVERY_URL: 'static:auth=127.0.0.1:7001',
+  DISCOVERY_URL: 'static:',
   INTERNAL_SECRET: 'a-secret-of-at-least-32-characters!',
   LOG_LEVEL: 'silent',
 };
+const open = (name: string, env: Record<string, string> = {}): Promise<Platform> =>
+  openPlatform(name, readConfig(platformConfig, { ...base, ...env }));
 
-test('a service without a database starts, serves probes and stops', async () => {
-  const platform = await openPlatform('auth', readConfig(platformConfig, env));
+const start = async (platform: Platform, parts: Parameters<Platform['lifecycle']>[0]) => {
+  const service = platform.lifecycle(parts);
+  await service.run();
+  cleanups.push(async () => {
+    await service.drain?.();
+    await service.stop();
+  });
+  return service;
+};
+
+const fetchText = async (port: number, path: string, method = 'GET') => {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
+  return { status: response.status, text: await response.text() };
+};
+
+test('two services find each other and one calls the other in its own name', async () => {
+  const port = await freePort();
+  const callers: string[] = [];
+  const echo = await open('echo', { GRPC_PORT: String(port) });
+  const implementation = implement(echoService, {
+    say: async ({ text }, { caller }) => {
+      callers.push(caller);
+      return { text };
+    },
+  });
+  await start(echo, [echo.server([implementation])]);
+  const gateway = await open('gateway', { DISCOVERY_URL: `static:echo=127.0.0.1:${port}` });
+  const client = gateway.client(echoService, 'echo');
+  await start(gateway, []);
+  await expect(client.say({ text: 'hello' }, rootContext({ timeoutMs: 5_000 }))).resolves.toEqual({
+    text: 'hello',
+  });
+  expect(callers).toEqual(['gateway']);
+});
+
+test('probes and metrics are on the management port, and readiness ends with the drain', async () => {
+  const port = await freePort();
+  const platform = await open('auth', { MANAGEMENT_PORT: String(port) });
   const service = platform.lifecycle([platform.server([])]);
   await service.run();
+  cleanups.push(() => service.stop());
+  expect(await fetchText(port, '/healthz')).toEqual({ status: 200, text: 'ok\n' });
+  expect(await fetchText(port, '/readyz')).toEqual({ status: 200, text: 'ready\n' });
+  const metrics = await fetchText(port, '/metrics?x=1');
+  expect(metrics.text).toContain('process_resident_memory_bytes ');
+  expect(metrics.text).toContain('# TYPE rpc_server_call_duration_seconds histogram');
+  expect((await fetchText(port, '/elsewhere')).status).toBe(404);
+  expect((await fetchText(port, '/metrics', 'POST')).status).toBe(405);
   await service.drain?.();
-  await service.stop();
-  expect(platform.instance).toMatch(/^auth-[0-9a-f]{6}$/);
+  expect(await fetchText(port, '/readyz')).toEqual({ status: 503, text: 'not ready\n' });
+  expect((await fetchText(port, '/healthz')).status).toBe(200);
+});
+
+test('a part that was opened here and is also given runs once, where it was given', async () => {
+  const order: string[] = [];
+  const platform = await open('gateway', { DISCOVERY_URL: 'static:echo=127.0.0.1:1' });
+  const client = platform.client(echoService, 'echo');
+  const { run } = client;
+  Object.assign(client, {
+    run: async () => {
+      order.push('client');
+      await run.call(client);
+    },
+  });
+  const own = {
+    id: 'own',
+    run: async () => {
+      order.push('own');
+    },
+    stop: async () => {},
+  };
+  await start(platform, [own, client]);
+  expect(order).toEqual(['own', 'client']);
+});
+
+test('an instance has a name of its own unless it is given one', async () => {
+  expect((await open('auth')).instance).toMatch(/^auth-[0-9a-f]{6}$/);
+  expect((await open('auth', { INSTANCE_ID: 'auth-7' })).instance).toBe('auth-7');
+});
+
+test('the buses of NATS are chosen by their URL, and those of Postgres need the database first', async () => {
+  const nats = (await open('auth', { EVENTS_URL: 'nats://127.0.0.1:1' })).events();
+  expect(nats.live.peers).toBe(true);
+  const platform = await open('session-sync');
+  expect(() => platform.events()).toThrow('database before the events');
+  platform.database([]);
+  expect(platform.events().live.peers).toBe(false);
+  expect(platform.events()).toBe(platform.events());
+});
+
+test('every fault of the configuration is found at once', () => {
+  const fault = () =>
+    readConfig(platformConfig, {
+      DATABASE_URL: 'mysql://x',
+      DISCOVERY_URL: 'static:auth=nowhere',
+      EVENTS_URL: 'kafka://x',
+      GRPC_PORT: '70000',
+      LOG_LEVEL: 'loud',
+    });
+  for (const sentence of [
+    'DATABASE_URL must start with',
+    'DISCOVERY_URL the address "nowhere" of auth is not host:port',
+    'EVENTS_URL must start with',
+    'GRPC_PORT must be',
+    'LOG_LEVEL must be',
+    'INTERNAL_SECRET is required',
+  ]) {
+    expect(fault).toThrow(sentence);
+  }
+});
+
+test('by default nothing outside this machine is listened to', () => {
+  const config = readConfig(platformConfig, base);
+  expect([config.GRPC_HOST, config.MANAGEMENT_HOST]).toEqual(['127.0.0.1', '127.0.0.1']);
 });

@@ -1,0 +1,28 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Service } from '@skein/service-kit';
+import type { MetricRegistry } from '@skein/telemetry';
+
+/** Memory and event loop of this process as metrics; measured only while it runs. */
+export const processMetrics = (metrics: MetricRegistry): Service => {
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  metrics.gauge('process_resident_memory_bytes', 'Memory of the process.', () => process.memoryUsage.rss());
+  metrics.gauge('nodejs_heap_used_bytes', 'Used JavaScript heap.', () => process.memoryUsage().heapUsed);
+  metrics.gauge(
+    'nodejs_eventloop_delay_p99_seconds',
+    'Delay of the event loop since the last scrape, 99th percentile.',
+    () => {
+      const seconds = delay.percentile(99) / 1e9;
+      delay.reset();
+      return seconds;
+    },
+  );
+  return {
+    id: 'process metrics',
+    run: async () => {
+      delay.enable();
+    },
+    stop: async () => {
+      delay.disable();
+    },
+  };
+};
