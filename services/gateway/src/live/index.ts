@@ -20,7 +20,7 @@ import { Sweeper } from './sweeper.ts';
 import { type Upstream, upstream } from './upstream.ts';
 import { watchTurn } from './watch-turn.ts';
 
-export { defaultTuning, type Tuning } from './deps.ts';
+export type { Tuning } from './deps.ts';
 
 /** What the socket side is made of. */
 export interface LiveSideOptions {
