@@ -7,6 +7,7 @@ import {
   type Row,
   sqlState,
 } from '@skein/postgres';
+import { SpanKind, withSpan } from '@skein/telemetry';
 import {
   OutcomeUnknown,
   type PlannedEvent,
@@ -250,8 +251,19 @@ export const postgresSpaceStore = (database: Database): SpaceStore => {
   return {
     load: (needs) => load(database, needs),
     commit: async (plans) => {
+      const traced = plans
+        .flatMap(({ events }) => events)
+        .find(({ traceparent }) => traceparent !== undefined);
+      const attributes = { 'db.system.name': 'postgresql', 'db.operation.batch.size': plans.length };
       try {
-        await write(database, plans);
+        // One statement for many callers: it hangs in the trace of the first, the others share its time.
+        if (traced)
+          await withSpan(
+            'commit_units',
+            { kind: SpanKind.CLIENT, traceparent: traced.traceparent, attributes },
+            () => write(database, plans),
+          );
+        else await write(database, plans);
       } catch (error) {
         throw writeError(error);
       }
