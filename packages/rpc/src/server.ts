@@ -1,9 +1,8 @@
 import { type MethodDefinition as GrpcMethod, Server, ServerCredentials } from '@grpc/grpc-js';
-import { descriptorSetBase64 } from '@skein/contracts/descriptor';
 import type { Service } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
-import { HealthImplementation } from 'grpc-health-check';
 import { type Implementation, namesOf } from './definition.ts';
+import { addHealth } from './health.ts';
 import type { Identity } from './identity.ts';
 import { methodMetrics } from './method-metrics.ts';
 import { addReflection } from './reflection.ts';
@@ -65,12 +64,12 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
     'How long calls took on the server; streams count until their end.',
   );
   const limits: StreamLimits = { maxAgeMs, graceMs: streamGraceMs, random, registry: streamRegistry() };
-  const statuses: Record<string, 'SERVING' | 'NOT_SERVING'> = { '': 'SERVING' };
+  const services: string[] = [];
 
   for (const { definition, handlers, policy } of options.implementations) {
     for (const [name, method] of Object.entries(definition)) {
       const names = namesOf(method.path);
-      statuses[names.service] = 'SERVING';
+      if (!services.includes(names.service)) services.push(names.service);
       const allow = policy.allow?.[name];
       const served: ServedMethod = {
         path: method.path,
@@ -96,21 +95,17 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
       if (!registered) throw new Error(`bug: ${method.path} is implemented twice`);
     }
   }
-  const health = new HealthImplementation(statuses);
-  health.addToServer(server);
-  addReflection(server, descriptorSetBase64);
+  const health = addHealth(server, services);
+  addReflection(server, [...services, 'grpc.health.v1.Health']);
 
   let port = 0;
   let stopped = false;
-  const notServing = () => {
-    for (const name of Object.keys(statuses)) health.setStatus(name, 'NOT_SERVING');
-  };
   return {
     id: `rpc ${options.service}`,
     get port() {
       return port;
     },
-    notServing,
+    notServing: health.notServing,
     run: () =>
       new Promise((resolve, reject) => {
         const host = options.host.includes(':') ? `[${options.host}]` : options.host;
@@ -126,7 +121,8 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
       }),
     drain: () =>
       new Promise((resolve) => {
-        notServing();
+        health.notServing();
+        health.end();
         limits.registry.drain();
         // An error here means it never ran: nothing to wait for.
         server.tryShutdown(() => resolve());

@@ -1,6 +1,8 @@
 import { Client, credentials } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
+import { userV1 } from '@skein/contracts';
 import { expect, test } from 'vitest';
+import { implement } from '../src/index.ts';
 import { afterTest, startServer } from './fixture.ts';
 
 /** A field of bytes or text with a number below 16 and less than 128 bytes, as protobuf writes it. */
@@ -50,14 +52,22 @@ test('health answers SERVING for the server and each service, without an identit
   expect(await health(server.port, 'skein.probe.v1.ProbeService')).toBe(2);
 });
 
-test.each(['v1', 'v1alpha'])('reflection %s lists the services and describes them', async (version) => {
-  const { port } = await startServer();
-  const list = await reflect(port, version, field(7, ''));
-  for (const name of ['auth.v1.Auth', 'user.v1.User', 'sync.v1.Sync', 'agent.v1.Agent']) {
-    expect(list.toString()).toContain(`skein.${name}Service`);
-  }
-  const described = await reflect(port, version, field(4, 'skein.auth.v1.AuthService'));
-  expect(described.toString()).toContain('WatchRevocations');
+test.each(['v1', 'v1alpha'])('reflection %s lists what is served here, and describes it', async (version) => {
+  const nothing = async () => {
+    throw new Error('only looked at');
+  };
+  const user = implement(userV1.UserServiceService, {
+    getProfile: nothing,
+    updateProfile: nothing,
+    listNotices: nothing,
+  });
+  const { port } = await startServer({}, { implementations: [user] });
+  const list = (await reflect(port, version, field(7, ''))).toString();
+  expect(list).toContain('skein.user.v1.UserService');
+  expect(list).toContain('grpc.health.v1.Health');
+  expect(list).not.toContain('skein.auth.v1.AuthService');
+  const described = await reflect(port, version, field(4, 'skein.user.v1.UserService'));
+  expect(described.toString()).toContain('ListNotices');
 });
 
 test('the descriptor set is one that other tools can read', async () => {

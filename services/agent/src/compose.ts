@@ -4,6 +4,7 @@ import { consume } from '@skein/events';
 import { openPlatform } from '@skein/platform';
 import { rootContext } from '@skein/rpc';
 import { type Composed, ConfigError } from '@skein/service-kit';
+import { withSpan } from '@skein/telemetry';
 import { grpcSession } from './adapters/grpc-session.ts';
 import { liveCancelSignals } from './adapters/live-cancel-signals.ts';
 import { migrations } from './adapters/migrations.ts';
@@ -61,16 +62,18 @@ export const compose = async (config: AgentConfig, over: Overrides = {}): Promis
     metrics,
     maxTurns: config.AGENT_MAX_TURNS,
     run: (held, stop, cancelled) =>
-      runTurn(held, stop, cancelled, {
-        store,
-        session,
-        model,
-        log,
-        delay: wait,
-        turnTimeoutMs: config.AGENT_TURN_TIMEOUT_MS,
-        contextFor: ({ id, userId }, timeoutMs, signal) =>
-          rootContext({ actor: { userId, scopes: [] }, timeoutMs, signal, correlationId: id }),
-      }),
+      withSpan('turn', { traceparent: held.traceparent, attributes: { 'skein.turn.id': held.id } }, () =>
+        runTurn(held, stop, cancelled, {
+          store,
+          session,
+          model,
+          log,
+          delay: wait,
+          turnTimeoutMs: config.AGENT_TURN_TIMEOUT_MS,
+          contextFor: ({ id, userId }, timeoutMs, signal) =>
+            rootContext({ actor: { userId, scopes: [] }, timeoutMs, signal, correlationId: id }),
+        }),
+      ),
   });
   const pickUp = consume({
     bus,

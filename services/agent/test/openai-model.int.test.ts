@@ -14,6 +14,7 @@ const turn: Turn = {
   messageId: 'a2',
   userId: 'u1',
   persona: 'coordinator',
+  traceparent: undefined,
   state: 'streaming',
   text: '',
 };

@@ -22,6 +22,7 @@ const held: HeldTurn = {
   messageId: '',
   userId: 'u1',
   persona: 'cruz',
+  traceparent: undefined,
   state: 'streaming',
   text: '',
   fence: 1,

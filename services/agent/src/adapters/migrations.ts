@@ -15,6 +15,7 @@ create table turn (
   message_id text not null default '',
   user_id text not null,
   persona text not null,
+  traceparent text,
   state text not null default 'queued' check (state in ('queued', 'streaming', 'done', 'cancelled', 'failed')),
   text text not null default '',
   cancel_requested boolean not null default false,

@@ -10,6 +10,7 @@ interface TurnRow {
   readonly message_id: string;
   readonly user_id: string;
   readonly persona: string;
+  readonly traceparent: string | null;
   readonly state: TurnState;
   readonly text: string;
 }
@@ -21,7 +22,8 @@ interface HeldRow extends TurnRow {
   readonly decided: string | null;
 }
 
-const columns = 'id, space, conversation_id, question_id, message_id, user_id, persona, state, text';
+const columns =
+  'id, space, conversation_id, question_id, message_id, user_id, persona, traceparent, state, text';
 
 const toTurn = (row: TurnRow): Turn => ({
   id: row.id,
@@ -31,6 +33,7 @@ const toTurn = (row: TurnRow): Turn => ({
   messageId: row.message_id,
   userId: row.user_id,
   persona: row.persona,
+  traceparent: row.traceparent ?? undefined,
   state: row.state,
   text: row.text,
 });
@@ -48,10 +51,18 @@ export const addTurn = async (database: Queryable, turn: NewTurn): Promise<boole
   const rows = await database.query(
     {
       name: 'turn-add',
-      text: `insert into turn (id, space, conversation_id, question_id, user_id, persona)
-             values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing returning 1`,
+      text: `insert into turn (id, space, conversation_id, question_id, user_id, persona, traceparent)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do nothing returning 1`,
     },
-    [turn.id, turn.space, turn.conversationId, turn.questionId, turn.userId, turn.persona],
+    [
+      turn.id,
+      turn.space,
+      turn.conversationId,
+      turn.questionId,
+      turn.userId,
+      turn.persona,
+      turn.traceparent ?? null,
+    ],
   );
   return rows.length > 0;
 };

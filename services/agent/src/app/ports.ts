@@ -2,7 +2,10 @@ import type { CallContext } from '@skein/rpc';
 import type { Ending, HeldTurn, Turn, TurnOutcome, TurnState } from '../domain/turn.ts';
 
 /** What starts a turn; the poke and the event carry the same. */
-export type NewTurn = Pick<Turn, 'id' | 'space' | 'conversationId' | 'questionId' | 'userId' | 'persona'>;
+export type NewTurn = Pick<
+  Turn,
+  'id' | 'space' | 'conversationId' | 'questionId' | 'userId' | 'persona' | 'traceparent'
+>;
 
 /** Where turns are kept. */
 export interface TurnStore {

@@ -13,5 +13,6 @@ export const turnOf = (event: DomainEvent): NewTurn | undefined => {
     questionId: data.messageId,
     userId: data.userId,
     persona: data.persona ?? defaultPersona,
+    traceparent: event.traceparent,
   };
 };

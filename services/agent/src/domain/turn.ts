@@ -25,6 +25,8 @@ export interface Turn {
   readonly messageId: string;
   readonly userId: string;
   readonly persona: string;
+  /** Trace context of the message that asked, so that the answer is part of its trace. */
+  readonly traceparent: string | undefined;
   readonly state: TurnState;
   /** The text so far; whole once the turn has ended. */
   readonly text: string;

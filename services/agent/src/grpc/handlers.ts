@@ -1,5 +1,6 @@
 import { agentV1 } from '@skein/contracts';
 import { type Implementation, implement } from '@skein/rpc';
+import { currentTraceparent } from '@skein/telemetry';
 import type { Turns } from '../app/turns.ts';
 import { personas } from '../domain/persona.ts';
 
@@ -16,11 +17,18 @@ export const agentHandlers = (turns: Turns): Implementation =>
           questionId: request.messageId,
           userId: request.userId,
           persona: request.persona,
+          traceparent: currentTraceparent(),
         });
         return {};
       },
       getTurn: async (request, ctx) => {
-        const { questionId: _, userId: __, persona: ___, ...turn } = await turns.get(request.turnId, ctx);
+        const {
+          questionId: _,
+          userId: __,
+          persona: ___,
+          traceparent: ____,
+          ...turn
+        } = await turns.get(request.turnId, ctx);
         return { turn };
       },
       cancelTurn: async (request, ctx) => ({ state: await turns.cancel(request.turnId, ctx) }),
