@@ -111,6 +111,8 @@ export const webSocketSide = (
     closeTimeout: closeTimeoutMs,
     WebSocket: GatewayWebSocket,
   } as ConstructorParameters<typeof WebSocketServer>[0]);
+  // A handshake that is none (no key, another version): `ws` would answer with a page.
+  server.on('wsClientError', (_error, stream) => refuse(stream, { status: 400, code: 'invalid_request' }));
   let leaving = false;
 
   const refusalFor = (request: IncomingMessage, stream: Duplex, known: boolean): Refusal | undefined => {

@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import WebSocket from 'ws';
+
+/** Everything a peer sent until it closed the connection. */
+export const rawAnswer = async (
+  port: number,
+  bytes: Buffer,
+  { localAddress = '127.0.0.1', timeoutMs = 10_000 } = {},
+): Promise<string> => {
+  const socket = openRaw(port, localAddress);
+  socket.setTimeout(timeoutMs, () => socket.destroy(new Error('the peer neither answers nor closes')));
+  let answer = '';
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    answer += text;
+  });
+  socket.write(bytes);
+  await once(socket, 'close');
+  return answer;
+};
+
+/** A bare connection. A reset after the answer is the end like any other. */
+export const openRaw = (port: number, localAddress = '127.0.0.1'): Socket => {
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
+  socket.on('error', () => {});
+  return socket;
+};
+
+/** The status and the JSON body of a bare HTTP answer. */
+export const parsedAnswer = (answer: string): { status: number; body: Record<string, unknown> } => {
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  return {
+    status: Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1]),
+    body: body === '' ? {} : (JSON.parse(body) as Record<string, unknown>),
+  };
+};
+
+/** A socket with what came over it. */
+export interface OpenSocket {
+  readonly socket: WebSocket;
+  readonly frames: readonly (Record<string, unknown> & { readonly type: string })[];
+  /** The close code, once it is closed; undefined while it is open. */
+  readonly closed: { readonly code: number; readonly reason: string } | undefined;
+}
+
+/** Opens a WebSocket and collects; resolves when the handshake is done. */
+export const openSocket = async (url: string, path: string): Promise<OpenSocket> => {
+  const socket = new WebSocket(url.replace('http', 'ws') + path);
+  const frames: OpenSocket['frames'][number][] = [];
+  let closed: OpenSocket['closed'];
+  socket.on('message', (data) => frames.push(JSON.parse(String(data)) as OpenSocket['frames'][number]));
+  socket.on('close', (code, reason) => {
+    closed = { code, reason: String(reason) };
+  });
+  await once(socket, 'open');
+  // What follows an invalid frame of ours; `close` says what there is to say.
+  socket.on('error', () => {});
+  return {
+    socket,
+    frames,
+    get closed() {
+      return closed;
+    },
+  };
+};
