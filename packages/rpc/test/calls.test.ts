@@ -1,6 +1,8 @@
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
 import { expect, test } from 'vitest';
-import { collect, ctx, startClient, startServer } from './fixture.ts';
+import { afterTest, collect, ctx, startClient, startServer } from './fixture.ts';
+import { type Probe, probeService } from './probe-service.ts';
 
 test('a unary call answers', async () => {
   const client = startClient(await startServer());
@@ -50,4 +52,21 @@ test('a fault arrives as it was thrown: code, detail, retry time, facts and fiel
   };
   await expect(client.say({ text: '' }, ctx())).rejects.toMatchObject(expected);
   await expect(collect(client.count({ text: '' }, ctx()))).rejects.toMatchObject(expected);
+});
+
+test('a mesh that routes by authority sees the one that was configured', async () => {
+  const hosts: string[] = [];
+  const server = new Server();
+  const { path, responseSerialize, requestDeserialize } = probeService.say;
+  const answer = (call: ServerUnaryCall<Probe, Probe>, respond: sendUnaryData<Probe>) => {
+    hosts.push(call.getHost());
+    respond(null, { text: '' });
+  };
+  server.register(path, answer, responseSerialize, requestDeserialize, 'unary');
+  const port = await new Promise<number>((resolve) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_, bound) => resolve(bound)),
+  );
+  afterTest(async () => server.forceShutdown());
+  await startClient({ port }, { authority: 'auth.skein.svc.cluster.local' }).say({ text: '' }, ctx());
+  expect(hosts).toEqual(['auth.skein.svc.cluster.local']);
 });

@@ -68,6 +68,21 @@ test.each(['v1', 'v1alpha'])('reflection %s lists what is served here, and descr
   expect(list).not.toContain('skein.auth.v1.AuthService');
   const described = await reflect(port, version, field(4, 'skein.user.v1.UserService'));
   expect(described.toString()).toContain('ListNotices');
+  const health = await reflect(port, version, field(4, 'grpc.health.v1.Health'));
+  expect(health.toString()).toContain('HealthCheckRequest');
+});
+
+test('a watcher of the health is told when the server drains, and does not keep it from shutting down', async () => {
+  const server = await startServer();
+  const statuses: (number | undefined)[] = [];
+  const path = '/grpc.health.v1.Health/Watch';
+  const call = connect(server.port).makeServerStreamRequest(path, raw, raw, Buffer.alloc(0));
+  const ended = new Promise((resolve) => call.on('end', resolve));
+  call.on('data', (bytes: Buffer) => statuses.push(bytes[1]));
+  await expect.poll(() => statuses).toEqual([1]);
+  await server.drain?.();
+  await ended;
+  expect(statuses).toEqual([1, 2]);
 });
 
 test('the descriptor set is one that other tools can read', async () => {
