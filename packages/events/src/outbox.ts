@@ -99,7 +99,7 @@ export const outbox = {
           text: `select era, xid::text as xid, seq, event from outbox
                  where (era, xid, seq) > ($1, $2::xid8, $3)
                    and (era < (select max(era) from outbox) or ${gapSafe})
-                 order by era, xid, seq limit $4`,
+                 order by outbox.era, outbox.xid, outbox.seq limit $4`,
         },
         [after.era, after.xid, after.seq, limit],
       );
@@ -111,7 +111,7 @@ export const outbox = {
     before: async (database, timeMs) => {
       const [row] = await database.query<{ era: number; xid: string; seq: number }>(
         `select era, xid::text as xid, seq - 1 as seq from outbox
-         where written_at >= to_timestamp($1 / 1000.0) order by era, xid, seq limit 1`,
+         where written_at >= to_timestamp($1 / 1000.0) order by outbox.era, outbox.xid, outbox.seq limit 1`,
         [timeMs],
       );
       return row ?? originPosition;

@@ -131,10 +131,10 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
         const rows = await database.query<Row>(
           {
             name: 'bus-read',
-            text: `select seq, xid::text as xid, event from skein_bus.event
+            text: `select seq, xid::text as xid, event from skein_bus.event as e
                    where (xid, seq) > ($1::xid8, $2) and type = any($3::text[])
                      and xid < pg_snapshot_xmin(pg_current_snapshot())
-                   order by xid, seq limit $4`,
+                   order by e.xid, e.seq limit $4`,
           },
           [at.xid, at.seq, subscription.types, batch],
         );

@@ -2,7 +2,16 @@ import { type Database, openDatabase } from '@skein/postgres';
 import { testDatabase } from '@skein/postgres/testing';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { consume, type EventBus, eventTablesSql, inbox, outbox, postgresBus, relay } from '../src/index.ts';
+import {
+  consume,
+  type EventBus,
+  eventTablesSql,
+  inbox,
+  originPosition,
+  outbox,
+  postgresBus,
+  relay,
+} from '../src/index.ts';
 import { loginEvent, testEventBus } from '../src/testing.ts';
 
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
@@ -39,6 +48,27 @@ const busOn = async (database: Database, instance: string): Promise<EventBus> =>
 testEventBus('Postgres', async () => {
   const { database } = await fresh();
   return { bus: await busOn(database, 'one'), replica: () => busOn(database, 'two') };
+});
+
+it('the Postgres bus delivers in the order of transaction ids as numbers', async () => {
+  const { database } = await fresh();
+  const bus = await busOn(database, 'one');
+  const events = [loginEvent('u1', 1), loginEvent('u1', 2), loginEvent('u1', 3)];
+  for (const [at, event] of events.entries()) {
+    await database.query(
+      'insert into skein_bus.event (xid, event_id, type, event) values ($1::xid8, $2, $3, $4)',
+      [['9', '10', '100'][at], event.id, event.type, JSON.stringify(event)],
+    );
+  }
+  const got: string[] = [];
+  const part = bus.subscribe({
+    consumer: 'c',
+    types: ['user.login'],
+    handle: async (event) => void got.push(event.id),
+  });
+  await part.run();
+  onTestFinished(() => part.stop());
+  await expect.poll(() => got, { timeout: waitMs }).toEqual(events.map((event) => event.id));
 });
 
 /** A bus that remembers, and loses everything when told. */
@@ -140,6 +170,22 @@ describe('relay', () => {
     const after = loginEvent('u1');
     await database.transaction((tx) => outbox.append(tx, [after]));
     await expect.poll(() => published, { timeout: waitMs }).toEqual([before.id, after.id]);
+  });
+
+  it('reads in the order of transaction ids as numbers, also where they gain a digit', async () => {
+    const { database } = await fresh();
+    const events = [loginEvent('u1'), loginEvent('u1'), loginEvent('u1')];
+    const xids = ['9', '10', '100'];
+    for (const [at, event] of events.entries()) {
+      await database.query('insert into outbox (xid, event_id, event) values ($1::xid8, $2, $3)', [
+        xids[at],
+        event.id,
+        JSON.stringify(event),
+      ]);
+    }
+    const rows = await outbox.source.read(database, originPosition, 10);
+    expect(rows.map((row) => row.position.xid)).toEqual(xids);
+    expect(await outbox.source.before(database, 0)).toMatchObject({ xid: '9' });
   });
 
   it('refuses fields that are not in the catalogue', async () => {
