@@ -29,6 +29,8 @@ export interface ComponentProcessOptions {
   readonly file: string;
   readonly args: readonly string[];
   readonly logFile: string;
+  /** Its temporary directory, removed when this process is killed. */
+  readonly directory: string;
   /** Asked again and again until it says true; an error means "not yet". */
   readonly isReady: () => Promise<boolean>;
 }
@@ -67,7 +69,7 @@ export const startProcess = async (options: ComponentProcessOptions): Promise<Co
   } finally {
     await log.close();
   }
-  endWithUs(child);
+  endWithUs(child, options.directory);
 
   const kill = async () => {
     child.kill('SIGKILL');

@@ -104,6 +104,7 @@ export const startConsul = (options: ConsulOptions = {}): Promise<ConsulAgent> =
         file,
         args: ['agent', ...(options.dataDir === undefined ? ['-dev'] : []), '-config-file', config],
         logFile: options.logFile ?? join(directory.path, 'consul.log'),
+        directory: directory.path,
         isReady: () => isReady(httpAddress, token, run),
       });
       const stop = async () => {

@@ -80,6 +80,7 @@ export const startNats = (options: NatsOptions = {}): Promise<NatsServer> =>
         file,
         args: ['--config', config],
         logFile: options.logFile ?? join(directory.path, 'nats.log'),
+        directory: directory.path,
         isReady: () => isReady(monitorUrl, serverName),
       });
       const stop = async () => {

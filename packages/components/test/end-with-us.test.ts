@@ -1,5 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 
 const isThere = (pid: number): boolean => {
@@ -11,13 +15,14 @@ const isThere = (pid: number): boolean => {
   }
 };
 
-it('ends a component when the process that started it is killed', async () => {
+it('ends a component when the process that started it is killed, and removes its directory', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'skein end with us-'));
   const module = JSON.stringify(import.meta.resolve('../src/end-with-us.ts'));
   const script = `
     const { spawn } = await import('node:child_process');
     const { endWithUs } = await import(${module});
     const child = spawn('tail', ['-f', '/dev/null'], { stdio: 'ignore', detached: true });
-    endWithUs(child);
+    endWithUs(child, ${JSON.stringify(directory)});
     process.stdout.write(String(child.pid));`;
   const starter = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -29,4 +34,5 @@ it('ends a component when the process that started it is killed', async () => {
   starter.kill('SIGKILL');
   await once(starter, 'exit');
   await vi.waitFor(() => expect(isThere(component)).toBe(false), { timeout: 5000 });
+  await vi.waitFor(() => expect(existsSync(directory)).toBe(false), { timeout: 5000 });
 });

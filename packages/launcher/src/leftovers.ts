@@ -19,8 +19,11 @@ interface Recorded {
   readonly pids: Readonly<Record<string, number>>;
 }
 
-/** A service whose launcher is gone drains by itself: this long before it is ended without asking. */
-const graceMs = 5_000;
+/**
+ * A service whose launcher is gone drains by itself: this long before it is ended without asking, which loses nothing.
+ * Somebody is waiting for the start, and what it drains to may be gone with the launcher.
+ */
+const graceMs = 1_500;
 /** A process that was sent SIGKILL and is still there after this long hangs in the kernel. */
 const killMs = 5_000;
 const pollMs = 25;
@@ -62,15 +65,15 @@ const goneWithin = async (pid: number, run: string, timeoutMs: number): Promise<
  * Ends the processes of a start that was itself killed, so that this one finds its ports free. Resolves when they
  * are gone. The caller holds the data directory.
  */
-export const endLeftovers = async (
-  dataDir: string,
-  told: (name: string, line: string) => void,
-): Promise<void> => {
+export const endLeftovers = async (dataDir: string, told: (line: string) => void): Promise<void> => {
   const { run, pids } = recorded(dataDir);
+  const left = Object.entries(pids).filter(([, pid]) => belongsTo(pid, run));
+  if (left.length > 0) {
+    const names = left.map(([name, pid]) => `${name} (${pid})`).join(', ');
+    told(`ending what a start that was killed has left behind: ${names}`);
+  }
   await Promise.all(
-    Object.entries(pids).map(async ([name, pid]) => {
-      if (!belongsTo(pid, run)) return;
-      told(name, `process ${pid} is left over from a start that was killed; waiting for its end`);
+    left.map(async ([name, pid]) => {
       if (await goneWithin(pid, run, graceMs)) return;
       process.kill(pid, 'SIGKILL');
       if (!(await goneWithin(pid, run, killMs)))

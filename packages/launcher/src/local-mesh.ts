@@ -98,7 +98,7 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
     id: 'data directory',
     run: async () => {
       release = takeDataDir(dataDir);
-      await endLeftovers(dataDir, (name, text) => line(name)(text));
+      await endLeftovers(dataDir, line('launcher'));
       secrets = loadSecrets(dataDir);
       record = recordProcesses(dataDir, run);
     },

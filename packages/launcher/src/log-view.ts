@@ -39,16 +39,23 @@ const recordOf = (line: string): Record<string, unknown> | undefined => {
   }
 };
 
-const messageOf = (error: unknown): string | undefined =>
-  typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : undefined;
+/** The sentence of an error: its detail when it has one, which is its message without the code in front. */
+export const sentenceOf = (error: unknown): string | undefined => {
+  if (typeof error !== 'object' || error === null) return undefined;
+  if ('detail' in error && typeof error.detail === 'string' && error.detail !== '') return error.detail;
+  return 'message' in error ? String(error.message) : undefined;
+};
 
-const rest = (record: Record<string, unknown>): string =>
+const rest = (record: Record<string, unknown>, message: string): string =>
   Object.entries(record)
     .filter(([key]) => !hidden.has(key))
     .map(([key, value]) => {
-      const shown = key === 'err' ? (messageOf(value) ?? value) : value;
-      return `${key}=${typeof shown === 'string' ? shown : JSON.stringify(shown)}`;
+      const shown = key === 'err' ? (sentenceOf(value) ?? value) : value;
+      return [key, typeof shown === 'string' ? shown : JSON.stringify(shown)] as const;
     })
+    // Said already.
+    .filter(([key, shown]) => key !== 'err' || !message.includes(shown))
+    .map(([key, shown]) => `${key}=${shown}`)
     .join(' ');
 
 /** Turns a JSON log line into a readable one; anything else is passed on behind the service's name. */
@@ -58,7 +65,8 @@ export const readable = (name: string, line: string, colour: boolean): string =>
   if (!record) return `${''.padEnd(12)} ${who} ${harmless(line)}`;
   const level = String(record['level'] ?? 'info');
   const time = String(record['time'] ?? '').slice(11, 23);
-  const text = [String(record['msg'] ?? ''), rest(record)].filter(Boolean).join('  ');
+  const message = String(record['msg'] ?? '');
+  const text = [message, rest(record, message)].filter(Boolean).join('  ');
   return `${paint(colour, '90', time.padEnd(12))} ${who} ${paint(colour, levels[level] ?? '0', level.padEnd(5))} ${harmless(text)}`;
 };
 
@@ -67,6 +75,7 @@ export const gist = (lines: readonly string[]): string => {
   const fatal = lines.map(recordOf).findLast((record) => record?.['level'] === 'fatal');
   if (!fatal) return lines.map(harmless).join('\n') || 'it said nothing';
   const said = String(fatal['msg'] ?? '');
-  const because = messageOf(fatal['err']);
-  return harmless(because && !said.includes(because) ? `${said}: ${because}` : said);
+  const because = sentenceOf(fatal['err']);
+  if (because === undefined) return harmless(said);
+  return harmless(said.includes(because) ? because : `${said}: ${because}`);
 };

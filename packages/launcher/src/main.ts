@@ -2,6 +2,7 @@ import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { demoLogin } from './demo-login.ts';
 import type { LocalMesh } from './local-mesh.ts';
+import { sentenceOf } from './log-view.ts';
 import { help, readOptions, UsageError } from './options.ts';
 import { jsonScreen, type Screen, textScreen } from './screen.ts';
 import { StartFailure } from './start-failure.ts';
@@ -12,8 +13,6 @@ const exit = { usage: 64, unavailable: 69, config: exitConfig };
 
 /** npm and the terminal both pass one Ctrl-C on; a second one by a person comes later than this. */
 const sameSignalMs = 1_000;
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const codeOf = (error: unknown): number => {
   if (error instanceof UsageError) return exit.usage;
@@ -75,7 +74,7 @@ const main = async (): Promise<void> => {
     if (options.help) console.log(help);
     else await start(json ? jsonScreen(console.log) : textScreen(console.log, colour), options);
   } catch (error) {
-    const message = messageOf(error);
+    const message = sentenceOf(error) ?? String(error);
     console.error(json ? JSON.stringify({ service: 'launcher', level: 'fatal', msg: message }) : message);
     process.exit(codeOf(error));
   }

@@ -31,13 +31,11 @@ describe('what a killed start left behind', () => {
     );
     recordProcesses(dir.path, 'r1').note('auth', pid);
     const told: string[] = [];
-    const ended = endLeftovers(dir.path, (name, line) => told.push(`${name}: ${line}`));
+    const ended = endLeftovers(dir.path, (line) => told.push(line));
     child.stdin?.end();
     await ended;
     expect(await exited).toEqual([7, null]);
-    expect(told).toEqual([
-      `auth: process ${pid} is left over from a start that was killed; waiting for its end`,
-    ]);
+    expect(told).toEqual([`ending what a start that was killed has left behind: auth (${pid})`]);
     expect(existsSync(join(dir.path, 'processes.json'))).toBe(false);
   });
 
@@ -55,7 +53,7 @@ describe('what a killed start left behind', () => {
     expect(belongsTo(pid, 'another start')).toBe(true);
     recordProcesses(dir.path, 'r1').note('auth', pid);
     const told: string[] = [];
-    await endLeftovers(dir.path, (name) => told.push(name));
+    await endLeftovers(dir.path, (line) => told.push(line));
     expect(told).toEqual([]);
     expect(belongsTo(pid, 'another start')).toBe(true);
   });
@@ -66,9 +64,9 @@ describe('what a killed start left behind', () => {
     const record = recordProcesses(dir.path, 'r1');
     record.note('auth', process.pid);
     record.clear();
-    await endLeftovers(dir.path, (name) => told.push(name));
+    await endLeftovers(dir.path, (line) => told.push(line));
     writeFileSync(join(dir.path, 'processes.json'), '{"run":"r1","pi');
-    await endLeftovers(dir.path, (name) => told.push(name));
+    await endLeftovers(dir.path, (line) => told.push(line));
     expect(told).toEqual([]);
   });
 });

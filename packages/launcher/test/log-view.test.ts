@@ -16,6 +16,11 @@ describe('a log line for people', () => {
     const record = { msg: 'failed', err: { type: 'Error', message: 'no luck', stack: 'Error\n  at x' } };
     expect(readable('auth', line(record), false)).toMatch(/failed {2}err=no luck$/);
     expect(readable('auth', line({ msg: 'failed', err: 'text' }), false)).toMatch(/err=text$/);
+    const coded = { message: '[unavailable] no luck', detail: 'no luck' };
+    expect(readable('auth', line({ msg: 'failed', err: coded }), false)).toMatch(/failed {2}err=no luck$/);
+    expect(readable('auth', line({ msg: coded.message, err: coded }), false)).toMatch(
+      /\[unavailable\] no luck$/,
+    );
   });
 
   it('passes on what is no record as it is', () => {
@@ -42,6 +47,9 @@ describe('the gist of why a process ended', () => {
     const fatal = line({ level: 'fatal', msg: 'uncaughtException', err: { message: 'no luck' } });
     expect(gist([line({ msg: 'migrated' }), fatal, 'Node.js v24'])).toBe('uncaughtException: no luck');
     expect(gist([line({ level: 'fatal', msg: 'no luck', err: { message: 'no luck' } })])).toBe('no luck');
+    const coded = { message: '[unavailable] no luck', detail: 'no luck' };
+    expect(gist([line({ level: 'fatal', msg: coded.message, err: coded })])).toBe('no luck');
+    expect(gist([line({ level: 'fatal', msg: 'no luck' })])).toBe('no luck');
   });
 
   it('is all it said when it logged none', () => {
