@@ -118,7 +118,7 @@ describe('the mesh on Consul and NATS', () => {
         const has = (service: string, name: RegExp) =>
           spans.some((span) => span.service === `skein-${service}` && name.test(span.name));
         return (
-          has('gateway', /message/) &&
+          has('gateway', /frame message/) &&
           has('session-sync', /AppendMessage/) &&
           has('agent', /consume message\.created/) &&
           has('session-sync', /EndTurn/)

@@ -15,17 +15,13 @@ const raw = (bytes: Buffer): Buffer => bytes;
 
 /** Loads descriptors and their reader (15 MB, 150 ms): only for a process that somebody asks. */
 const load = async (services: readonly string[]): Promise<ReadonlyMap<string, Version>> => {
-  const [{ loadFileDescriptorSetFromBuffer, loadSync }, { ReflectionService }, health, ours] =
+  const [{ loadFileDescriptorSetFromBuffer }, { ReflectionService }, { descriptorSetBase64 }] =
     await Promise.all([
       import('@grpc/proto-loader'),
       import('@grpc/reflection'),
-      import('grpc-health-check'),
       import('@skein/contracts/descriptor'),
     ]);
-  const definition = {
-    ...loadFileDescriptorSetFromBuffer(Buffer.from(ours.descriptorSetBase64, 'base64')),
-    ...loadSync(health.protoPath),
-  };
+  const definition = loadFileDescriptorSetFromBuffer(Buffer.from(descriptorSetBase64, 'base64'));
   const found = new Map<string, Version>();
   // What would be added to a server is kept instead: the server has long been started.
   const collector = {
