@@ -2,20 +2,33 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import WebSocket from 'ws';
 
-/** Everything a peer sent until it closed the connection. */
+/** Resolves when the connection is gone; a reset is an end like any other. */
+export const gone = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    if (socket.closed) resolve();
+    else socket.once('close', () => resolve());
+  });
+
+/** Everything a peer sent until it closed the connection; for ever silent ones are told by `timeoutMs`. */
 export const rawAnswer = async (
   port: number,
   bytes: Buffer,
   { localAddress = '127.0.0.1', timeoutMs = 10_000 } = {},
 ): Promise<string> => {
   const socket = openRaw(port, localAddress);
-  socket.setTimeout(timeoutMs, () => socket.destroy(new Error('the peer neither answers nor closes')));
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    socket.destroy();
+  }, timeoutMs);
   let answer = '';
   socket.setEncoding('utf8').on('data', (text: string) => {
     answer += text;
   });
   socket.write(bytes);
-  await once(socket, 'close');
+  await gone(socket);
+  clearTimeout(timer);
+  if (late) throw new Error(`the peer neither answered nor closed in ${timeoutMs} ms: ${answer}`);
   return answer;
 };
 
