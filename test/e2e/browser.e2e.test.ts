@@ -26,9 +26,14 @@ const come = async (options: Parameters<typeof visit>[2]): Promise<Visitor> => {
   return visitor;
 };
 
-/** As it is when everything that moves has come to rest. */
-const shoot = (page: Page, name: string) =>
-  page.screenshot({ path: join(shots, `${name}.png`), animations: 'disabled' });
+/** As it is when everything that moves has come to rest; what blinks for ever may go on. */
+const shoot = async (page: Page, name: string) => {
+  const moving =
+    'document.getAnimations().filter((one) => one.playState === "running" && one.effect.getTiming().iterations < Infinity).length';
+  // The page's own content policy forbids what waitForFunction would do.
+  await expect.poll(() => page.evaluate(moving), { timeout: giveUpMs }).toBe(0);
+  await page.screenshot({ path: join(shots, `${name}.png`) });
+};
 
 beforeAll(async () => {
   const built = fileURLToPath(new URL('../../packages/console/dist/index.html', import.meta.url));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { afterClose, jitteredMs, retryCapMs } from '../src/sync/retry.ts';
+import { afterClose, jitteredMs, quickAttempts, quickCapMs, retryCapMs } from '../src/sync/retry.ts';
 
 describe('full jitter', () => {
   it('spreads over everything up to a ceiling that doubles and ends', () => {
@@ -7,6 +7,12 @@ describe('full jitter', () => {
     expect(jitteredMs(0, 0.999)).toBeLessThan(500);
     expect(jitteredMs(3, 0.5)).toBe(2_000);
     expect(jitteredMs(60, 0.9999)).toBeLessThan(retryCapMs);
+  });
+
+  it('is back within five seconds of a server that restarts, and patient in a long outage', () => {
+    for (let attempt = 0; attempt < quickAttempts; attempt += 1)
+      expect(jitteredMs(attempt, 0.9999)).toBeLessThan(quickCapMs);
+    expect(jitteredMs(quickAttempts, 0.9999)).toBeGreaterThan(quickCapMs);
   });
 });
 

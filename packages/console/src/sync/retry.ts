@@ -10,7 +10,11 @@ export type StopReason = 'sign_in' | 'replaced' | 'not_allowed' | 'protocol';
 
 /** First wait's ceiling; doubles with every attempt. */
 export const retryBaseMs = 500;
-/** Longest wait: long enough for a server to recover, short enough that nobody reloads the page. */
+/** Longest wait at first: a restart takes seconds, and the page is back within five of the server. */
+export const quickCapMs = 5_000;
+/** So many attempts are quick; with the waits above they last more than half a minute. */
+export const quickAttempts = 16;
+/** Longest wait after that: the outage is a long one, and everybody's attempts together are what a server meets. */
 export const retryCapMs = 30_000;
 
 /**
@@ -18,7 +22,8 @@ export const retryCapMs = 30_000;
  * come back at once (AWS Architecture Blog, "Exponential Backoff And Jitter"). `random` is in [0, 1).
  */
 export function jitteredMs(attempt: number, random: number): number {
-  return Math.floor(random * Math.min(retryCapMs, retryBaseMs * 2 ** Math.min(attempt, 16)));
+  const cap = attempt < quickAttempts ? quickCapMs : retryCapMs;
+  return Math.floor(random * Math.min(cap, retryBaseMs * 2 ** Math.min(attempt, 16)));
 }
 
 /** The close codes of the contract. `attempt` counts failures in a row; `reason` may name a window to wait in. */
