@@ -22,12 +22,12 @@ const restartDelayMs = 500;
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
- * Keeps one component running. `start` is given the life before, to come back at its ports. `run` and `resume`
+ * Keeps one component running. `start` comes back at the same address each time. `run` and `resume`
  * reject when that start fails; later failures are told, and tried again. No life outlasts `stop` and `pause`.
  */
 export const keptComponent = <P extends Process>(
   id: string,
-  start: (previous: P | undefined) => Promise<P>,
+  start: () => Promise<P>,
   told: (line: string) => void,
 ): KeptComponent<P> => {
   let life: P | undefined;
@@ -36,7 +36,7 @@ export const keptComponent = <P extends Process>(
   let timer: NodeJS.Timeout | undefined;
 
   const begin = async (): Promise<void> => {
-    const born = await start(life);
+    const born = await start();
     life = born;
     void born.exited.then(() => {
       if (!wanted) return;

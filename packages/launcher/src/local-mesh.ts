@@ -8,7 +8,16 @@ import { takeDataDir } from './data-dir.ts';
 import { keptComponent } from './kept-component.ts';
 import { keptPostgres } from './kept-postgres.ts';
 import { endLeftovers, type ProcessRecord, recordProcesses, runVariable } from './leftovers.ts';
-import { assertFree, type PortPlan, plannedPorts, type ServiceName, serviceNames } from './ports.ts';
+import {
+  assertFree,
+  componentPorts,
+  instancesOf,
+  type PlannedPort,
+  type PortPlan,
+  plannedPorts,
+  type ServiceName,
+  serviceNames,
+} from './ports.ts';
 import { loadSecrets, type Secrets } from './secrets.ts';
 import { type Environment, type Surroundings, serviceEnv } from './service-env.ts';
 import { inGroups, together } from './service-processes.ts';
@@ -77,7 +86,7 @@ const maxConnections = (poolSize: string | undefined): number => {
  */
 export const localMesh = (options: LocalMeshOptions): LocalMesh => {
   const { dataDir, mesh, env } = options;
-  const instances = mesh ? 2 : 1;
+  const instances = instancesOf(mesh);
   const given = (name: string): string | undefined => env[name] || undefined;
   const line = (name: string) => (text: string) => options.told(name, { kind: 'line', line: text });
   /** Says when a component is ready; services say so themselves. */
@@ -110,8 +119,9 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
   const ports: Service = {
     id: 'ports',
     run: async () => {
-      for (const planned of plannedPorts(options, instances))
-        await assertFree(planned, planned.option === '--port' ? (given('HOST') ?? '127.0.0.1') : '127.0.0.1');
+      const hostOf = ({ option }: PlannedPort) =>
+        option === '--port' ? (given('HOST') ?? '127.0.0.1') : '127.0.0.1';
+      await Promise.all(plannedPorts(options, mesh).map((one) => assertFree(one, hostOf(one))));
     },
     stop: async () => {},
   };
@@ -124,13 +134,14 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
       })
     : undefined;
   const database = postgres && keptPostgres(postgres, line('postgres'));
-  // The component packages are loaded only where they are used: most starts need neither.
+  // Loaded only where it is used: most starts need neither.
+  const components = () => import('@skein/components');
+  const componentsAt = componentPorts(options);
   const consul =
     mesh && !given('DISCOVERY_URL')
       ? keptComponent<ConsulAgent>(
           'consul',
-          async (previous) =>
-            (await import('@skein/components')).startConsul(previous ? { ports: previous.ports } : {}),
+          async () => (await components()).startConsul({ ports: componentsAt.consul }),
           line('consul'),
         )
       : undefined;
@@ -138,11 +149,8 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
     mesh && !given('EVENTS_URL')
       ? keptComponent<NatsServer>(
           'nats',
-          async (previous) =>
-            (await import('@skein/components')).startNats({
-              storeDir: join(dataDir, 'nats'),
-              ...(previous ? { ports: previous.ports } : {}),
-            }),
+          async () =>
+            (await components()).startNats({ storeDir: join(dataDir, 'nats'), ports: componentsAt.nats }),
           line('nats'),
         )
       : undefined;
@@ -189,10 +197,10 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
   };
   const groups = startOrder.map((name) => Array.from({ length: instances }, (_, at) => processOf(name, at)));
 
-  const components = [database, consul, nats, traces].filter((part) => part !== undefined).map(announced);
+  const own = [database, consul, nats, traces].filter((part) => part !== undefined).map(announced);
   const whole = lifecycle(
     'local-mesh',
-    [holdDataDir, ports, together('components', components), inGroups('services', groups)],
+    [holdDataDir, ports, together('components', own), inGroups('services', groups)],
     {
       stopTimeoutMs: stopTimeoutMs * (groups.length + 1),
       onError: (part, error) => line(part)(String(error)),

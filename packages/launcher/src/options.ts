@@ -25,7 +25,7 @@ export const help = `Skein on this machine: five services, their database and th
 Options
   --mesh                    as above
   --port N                  public port [8002, or PORT]; the second gateway of --mesh is ten above
-  --grpc-port N             first of the services' own ports [8100]; loopback only
+  --grpc-port N             first of the services' own ports, and those of Consul and NATS [8100]; loopback only
   --management-port N       first of the health and metrics ports [9464]; loopback only
   --data-dir DIR            database, stores and secrets [$SKEIN_DATA_DIR, else ~/.local/share/skein, as root /var/lib/skein]
   --json                    one JSON object a line: what happens, what the services log, and at the end where it is
@@ -56,9 +56,9 @@ const portOf = (name: string, text: string | undefined, fallback: number): numbe
 };
 
 /** No two services on one port, and none beyond the last one. */
-const checkRanges = (plan: PortPlan, instances: number): void => {
+const checkRanges = (plan: PortPlan, mesh: boolean): void => {
   const taken = new Map<number, string>();
-  for (const { port, what, option } of plannedPorts(plan, instances)) {
+  for (const { port, what, option } of plannedPorts(plan, mesh)) {
     const other = taken.get(port);
     if (port > highestPort) throw new UsageError(`${option} is too high: ${what} would be at port ${port}`);
     if (other)
@@ -103,7 +103,7 @@ export const readOptions = (
     grpcPort: portOf('--grpc-port', values['grpc-port'], 8100),
     managementPort: portOf('--management-port', values['management-port'], 9464),
   };
-  checkRanges(plan, values.mesh ? 2 : 1);
+  checkRanges(plan, values.mesh);
   return {
     ...plan,
     mesh: values.mesh,

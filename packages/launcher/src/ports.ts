@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** A port that something else listens on, or that may not be listened on. */
 export class BusyPortError extends Error {
@@ -45,8 +46,26 @@ export const portsOf = (plan: PortPlan, service: ServiceName, instance: number):
   };
 };
 
-/** Every port that so many instances of each service listen on. */
-export const plannedPorts = (plan: PortPlan, instances: number): readonly PlannedPort[] =>
+/** Instances of each service. */
+export const instancesOf = (mesh: boolean): number => (mesh ? 2 : 1);
+
+/**
+ * The ports of Consul and NATS, between those of the first and the second instances. Fixed ones: a port that the
+ * system gave away as free may be somebody's connection a moment later.
+ */
+export const componentPorts = ({ grpcPort }: PortPlan) => ({
+  consul: { http: grpcPort + 5, serf: grpcPort + 6, server: grpcPort + 7 },
+  nats: { client: grpcPort + 8, monitor: grpcPort + 9 },
+});
+
+const plannedOfComponents = (plan: PortPlan): readonly PlannedPort[] =>
+  Object.entries(componentPorts(plan)).flatMap(([name, ports]) =>
+    Object.entries(ports).map(
+      ([what, port]): PlannedPort => ({ port, what: `${what} of ${name}`, option: '--grpc-port' }),
+    ),
+  );
+
+const plannedOfServices = (plan: PortPlan, instances: number): readonly PlannedPort[] =>
   Array.from({ length: instances }).flatMap((_, instance) =>
     serviceNames.flatMap((name): PlannedPort[] => {
       const ports = portsOf(plan, name, instance);
@@ -60,6 +79,12 @@ export const plannedPorts = (plan: PortPlan, instances: number): readonly Planne
     }),
   );
 
+/** Every port that is listened on. */
+export const plannedPorts = (plan: PortPlan, mesh: boolean): readonly PlannedPort[] => [
+  ...plannedOfServices(plan, instancesOf(mesh)),
+  ...(mesh ? plannedOfComponents(plan) : []),
+];
+
 const sentence = ({ port, what, option }: PlannedPort, host: string, code: string | undefined): string => {
   if (code === 'EADDRINUSE')
     return `Port ${port} (${what}) is in use: stop what listens there, or choose another with ${option}.`;
@@ -68,12 +93,29 @@ const sentence = ({ port, what, option }: PlannedPort, host: string, code: strin
   return `Port ${port} (${what}) cannot be listened on at ${host} (${code}): HOST must be an address of this machine.`;
 };
 
-/** Rejects with a BusyPortError that names the port and the option that moves it. */
-export const assertFree = (planned: PlannedPort, host: string): Promise<void> =>
+const probe = (planned: PlannedPort, host: string): Promise<void> =>
   new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) =>
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) =>
       reject(new BusyPortError(sentence(planned, host, error.code), { cause: error })),
     );
-    probe.listen({ port: planned.port, host, exclusive: true }, () => probe.close(() => resolve()));
+    server.listen({ port: planned.port, host, exclusive: true }, () => server.close(() => resolve()));
   });
+
+/** A component whose launcher was killed is killed by its watch, a moment later. */
+const lettingGoMs = 1_000;
+const pollMs = 50;
+
+/** Rejects with a BusyPortError that names the port and the option that moves it, when it is not let go of soon. */
+export const assertFree = async (planned: PlannedPort, host: string): Promise<void> => {
+  const deadline = performance.now() + lettingGoMs;
+  for (;;) {
+    try {
+      await probe(planned, host);
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await delay(pollMs);
+    }
+  }
+};
