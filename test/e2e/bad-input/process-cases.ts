@@ -27,7 +27,7 @@ export const configurationCases: readonly ConfigurationCase[] = [
     exitCode: 78,
     says: faults(
       'DATABASE_URL is required (url (postgres:, postgresql:)): The Postgres database all services share, each in a schema of its own',
-      'DISCOVERY_URL is required (url (static:, consul:)): How services are found: a static list (static:auth=host:port;host:port,…) or Consul',
+      'DISCOVERY_URL is required (url (static:, consul:)): How services are found: static:auth=host:port;host:port,user=… or consul://host:port',
       'INTERNAL_SECRET is required (secret): Signs calls between services; the same for all of them',
       'AUTH_MASTER_KEY is required (secret): Seals the signing keys and derives refresh tokens; the same for all replicas, kept apart from the database',
     ),
@@ -71,7 +71,7 @@ export const configurationCases: readonly ConfigurationCase[] = [
     service: 'gateway',
     env: { ...good, DISCOVERY_URL: 'static:auth' },
     exitCode: 78,
-    says: faults('DISCOVERY_URL: "auth" is not service=host:port'),
+    says: faults('DISCOVERY_URL "auth" is not service=host:port'),
   },
   {
     what: 'a list that lacks a service',
@@ -84,3 +84,22 @@ export const configurationCases: readonly ConfigurationCase[] = [
 
 /** A good environment for one service alone; tests put addresses that answer, or do not, into it. */
 export const goodEnvironment: Readonly<Record<string, string>> = good;
+
+/** The database away. `{target}` is where it should be. */
+export const databaseCases = {
+  atStart: {
+    what: 'the database is away when a service starts',
+    waits: 'waiting for the database',
+    exitCode: 69,
+    gaveUp:
+      '[unavailable] PostgreSQL at {target} did not answer within 30 s (connect ECONNREFUSED {target}): start it, or set DATABASE_URL to where it runs',
+    answer:
+      'waits, says `waiting for the database` every 5 s, and goes on as soon as it is there; after 30 s gives up with exit code 69 and the sentence `PostgreSQL at {target} did not answer within 30 s (connect ECONNREFUSED {target}): start it, or set DATABASE_URL to where it runs`',
+  },
+  later: {
+    what: 'the database goes away later',
+    detail: 'The database is away',
+    answer:
+      '503 `unavailable` (“The database is away”) for what needs it, 4013 for new sockets, `error unavailable` for requests of open ones, which stay; tokens are still checked, `/readyz` stays 200; goes on by itself when the database is back',
+  },
+} as const;
