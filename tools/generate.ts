@@ -1,8 +1,6 @@
 import { generatedFolder, generateInto } from './generated-code.ts';
-import { referencePages, writeReferencePages } from './reference/pages.ts';
-import { root } from './run.ts';
+import { must, root } from './run.ts';
 
 await generateInto(root);
 console.log(`generated ${generatedFolder} from proto/`);
-await writeReferencePages(root);
-for (const path of Object.keys(referencePages)) console.log(`generated ${path} from the code`);
+process.stdout.write(await must(process.execPath, ['tools/reference/main.ts', 'write']));
