@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchBrowser, screenshotFolder, type Visitor, visit } from './support/browser.ts';
 import { type TestMesh, testMesh } from './support/mesh.ts';
 
-/** An offline answer of some sixty pieces then takes two to three seconds: time to look, stop and kill. */
-const paceMs = 40;
+/** An offline answer then takes six or seven seconds: time to look, stop and kill, on a busy machine too. */
+const paceMs = 60;
 const giveUpMs = 45_000;
 const email = `mei-${crypto.randomUUID()}@example.test`;
 const password = 'long-enough-for-mei';
