@@ -11,7 +11,7 @@ const mayImport = {
   resilience: ['contracts', 'telemetry', 'service-kit'],
   postgres: ['contracts', 'telemetry', 'service-kit'],
   discovery: ['contracts', 'telemetry', 'service-kit'],
-  'discovery-consul': ['contracts', 'telemetry', 'service-kit', 'discovery'],
+  'discovery-consul': ['contracts', 'telemetry', 'service-kit', 'resilience', 'discovery'],
   rpc: ['contracts', 'telemetry', 'service-kit', 'resilience'],
   events: ['contracts', 'telemetry', 'service-kit', 'postgres'],
   'events-nats': ['contracts', 'telemetry', 'service-kit', 'events'],
