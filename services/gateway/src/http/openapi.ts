@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { type JsonSchema, schemaBook } from './json-schema.ts';
 import type { Route } from './route.ts';
-import { problem } from './schemas/common.ts';
+import { problem } from './schemas/basics.ts';
 
 type Book = ReturnType<typeof schemaBook>;
 

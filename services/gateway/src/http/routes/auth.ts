@@ -14,7 +14,7 @@ import {
   signedIn,
   ticket,
 } from '../schemas/account.ts';
-import { type device, id, listAnswer, listOf, page, pageRequest, timeText } from '../schemas/common.ts';
+import { type device, id, listAnswer, listOf, page, pageRequest, timeText } from '../schemas/basics.ts';
 
 const encodeDevice = (given: z.infer<typeof device> | undefined): authV1.DeviceInfo | undefined =>
   given && { id: given.id, platform: given.platform, name: given.name ?? '' };

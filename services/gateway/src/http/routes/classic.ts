@@ -15,7 +15,7 @@ import {
   unifiedAnswer,
   unifiedMessage,
 } from '../schemas/classic.ts';
-import { id } from '../schemas/common.ts';
+import { id } from '../schemas/basics.ts';
 import type { SeenDocuments } from '../seen-documents.ts';
 
 /** What the classic routes need beside the services. */

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Clients } from '../../ports.ts';
 import { restOrigin } from '../origin.ts';
 import { type Route, route } from '../route.ts';
-import { listAnswer, listOf, page, pageRequest, spaceId, timeText } from '../schemas/common.ts';
+import { listAnswer, listOf, page, pageRequest, spaceId, timeText } from '../schemas/basics.ts';
 import {
   document,
   documentName,

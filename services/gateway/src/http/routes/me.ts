@@ -14,7 +14,7 @@ import {
   profilePatch,
   sessionState,
 } from '../schemas/account.ts';
-import { id, listOf, timeText } from '../schemas/common.ts';
+import { id, listOf, timeText } from '../schemas/basics.ts';
 
 const encodeProfile = (given: userV1.Profile | undefined): z.infer<typeof profile> => {
   const person = must(given, 'user answers with a profile');

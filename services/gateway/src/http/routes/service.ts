@@ -4,7 +4,7 @@ import type { KeySet } from '../../auth/key-set.ts';
 import type { LiveSide } from '../../ports.ts';
 import { type Route, route } from '../route.ts';
 import { jwks } from '../schemas/account.ts';
-import { freeObject } from '../schemas/common.ts';
+import { freeObject } from '../schemas/basics.ts';
 import { maxTextBytes } from '../schemas/space.ts';
 
 /** What the routes about the gateway itself need. */

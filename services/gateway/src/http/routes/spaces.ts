@@ -3,7 +3,7 @@ import { must } from '@skein/service-kit';
 import { z } from 'zod';
 import type { Clients } from '../../ports.ts';
 import { type Route, route } from '../route.ts';
-import { listAnswer, listOf, page, pageRequest, spaceId } from '../schemas/common.ts';
+import { listAnswer, listOf, page, pageRequest, spaceId } from '../schemas/basics.ts';
 import { type event, events, eventsQuery, member, newSpace, space } from '../schemas/space.ts';
 
 /** The closed sets of the contract arrive as text; an unknown one is a fault of the service behind. */

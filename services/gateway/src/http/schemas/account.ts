@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { scopes } from '../route.ts';
-import { device, freeObject, id, slug, time } from './common.ts';
+import { device, freeObject, id, slug, time } from './basics.ts';
 
 const email = z
   .string()

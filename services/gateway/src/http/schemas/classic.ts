@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { freeObject, id, slug } from './common.ts';
+import { freeObject, id, slug } from './basics.ts';
 import { messageText } from './space.ts';
 
 /** POST /message/unified */

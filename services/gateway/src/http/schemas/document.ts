@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { anyJson, id, time } from './common.ts';
+import { anyJson, id, time } from './basics.ts';
 
 /** A collection's or a document's name. */
 export const documentName = z.string().regex(/^[^\s/]{1,128}$/, 'must be a name without spaces and slashes');

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { anyJson, id, queryInteger, slug, time } from './common.ts';
+import { anyJson, id, queryInteger, slug, time } from './basics.ts';
 
 /** A space as the asking person sees it. */
 export const space = z
