@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
-import { gone, openRaw } from './bad-input/answered.ts';
+import { gone, openRaw, within } from './bad-input/answered.ts';
 import { type Device, openDevice } from './support/device.ts';
 import { newPerson, type Person, type TestMesh, testMesh } from './support/mesh.ts';
 
@@ -112,16 +112,9 @@ const upgrade = () =>
 /** Sends and hangs up; resolves when the gateway has let go too. */
 const sendAndLeave = async (bytes: Buffer): Promise<void> => {
   const socket = openRaw(port);
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    socket.destroy();
-  }, answerMs);
   socket.resume();
   socket.end(bytes);
-  await gone(socket);
-  clearTimeout(timer);
-  expect(late, 'the gateway kept a connection that its peer had ended').toBe(false);
+  await within(answerMs, 'the end of a connection that its peer had ended', gone(socket));
 };
 
 const stillFine = async () => {
@@ -177,12 +170,7 @@ describe('any bytes', () => {
     await fuzz(fc.oneof(damaged(frames), anyBytes), async (bytes) => {
       const one = await connected();
       const answered = new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(
-          () => reject(new Error(`no answer to ${bytes.toString('base64')}`)),
-          answerMs,
-        );
         const done = () => {
-          clearTimeout(timer);
           one.off('message', heard);
           one.off('close', closed);
           resolve();
@@ -199,7 +187,7 @@ describe('any bytes', () => {
       });
       one.send(bytes, { binary: false });
       one.send('{"type":"ping"}');
-      await answered;
+      await within(answerMs, `an answer to ${bytes.toString('base64')}`, answered);
     });
     socket?.terminate();
     expect(open).toBeGreaterThan(0);

@@ -1,11 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { badInputPage } from './bad-input-page.ts';
 import { configurationPage } from './configuration-page.ts';
 import { errorsPage } from './errors-page.ts';
 import { eventsPage } from './events-page.ts';
 
 /** The generated pages of the reference: path in the work tree → what makes it. */
 export const referencePages: Readonly<Record<string, () => string>> = {
+  'docs/reference/bad-input.md': badInputPage,
   'docs/reference/configuration.md': configurationPage,
   'docs/reference/errors.md': errorsPage,
   'docs/reference/events.md': eventsPage,

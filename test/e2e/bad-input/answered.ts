@@ -2,6 +2,19 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import WebSocket from 'ws';
 
+/** The work's own end, or an error that says what was waited for. */
+export const within = async <T>(timeoutMs: number, what: string, work: Promise<T>): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${timeoutMs} ms in vain for ${what}`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
 /** Resolves when the connection is gone; a reset is an end like any other. */
 export const gone = (socket: Socket): Promise<void> =>
   new Promise((resolve) => {
@@ -9,26 +22,19 @@ export const gone = (socket: Socket): Promise<void> =>
     else socket.once('close', () => resolve());
   });
 
-/** Everything a peer sent until it closed the connection; for ever silent ones are told by `timeoutMs`. */
+/** Everything a peer sent until it closed the connection. */
 export const rawAnswer = async (
   port: number,
   bytes: Buffer,
   { localAddress = '127.0.0.1', timeoutMs = 10_000 } = {},
 ): Promise<string> => {
   const socket = openRaw(port, localAddress);
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    socket.destroy();
-  }, timeoutMs);
   let answer = '';
   socket.setEncoding('utf8').on('data', (text: string) => {
     answer += text;
   });
   socket.write(bytes);
-  await gone(socket);
-  clearTimeout(timer);
-  if (late) throw new Error(`the peer neither answered nor closed in ${timeoutMs} ms: ${answer}`);
+  await within(timeoutMs, 'an answer and the end of the connection', gone(socket));
   return answer;
 };
 

@@ -4,7 +4,14 @@
  */
 export type Sent =
   | string
-  | { readonly head: string; readonly fill: string; readonly times: number; readonly tail: string }
+  | {
+      readonly head: string;
+      readonly fill: string;
+      readonly times: number;
+      /** Behind what was filled, as often: what closes it. */
+      readonly close?: string;
+      readonly tail: string;
+    }
   | { readonly hex: string };
 
 /** The bytes, names filled in. */
@@ -12,12 +19,14 @@ export const bytesOf = (sent: Sent, names: Readonly<Record<string, string>>): Bu
   const named = (text: string) => text.replace(/\{(\w+)\}/g, (all, name: string) => names[name] ?? all);
   if (typeof sent === 'string') return Buffer.from(named(sent));
   if ('hex' in sent) return Buffer.from(sent.hex.replaceAll(' ', ''), 'hex');
-  return Buffer.from(named(sent.head) + sent.fill.repeat(sent.times) + named(sent.tail));
+  const { head, fill, times, close = '', tail } = sent;
+  return Buffer.from(named(head) + fill.repeat(times) + close.repeat(times) + named(tail));
 };
 
 /** The same for a reader. */
 export const shown = (sent: Sent): string => {
   if (typeof sent === 'string') return sent;
   if ('hex' in sent) return `bytes ${sent.hex}`;
-  return `${sent.head}${sent.fill}… (${sent.times.toLocaleString('en')} times)…${sent.tail}`;
+  const { head, fill, times, close = '', tail } = sent;
+  return `${head}${fill}… (${times.toLocaleString('en')} times)…${close}${tail}`;
 };

@@ -141,7 +141,7 @@ export const connectFrames: readonly FrameCase[] = [
   {
     what: 'deep nesting',
     when: 'open',
-    frame: '{"type":"ping","x":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}',
+    frame: { head: '{"type":"ping","x":', fill: '[', times: 400_000, close: ']', tail: '}' },
     error: errorFrame('invalid_request', 'The frame is nested deeper than 32 levels'),
   },
   {

@@ -64,8 +64,8 @@ export const unreadableRequests: readonly RequestCase[] = [
   {
     what: 'deep nesting',
     path: messages,
-    body: { head: '{"clientMessageId":"k","text":"hi","attachments":[', fill: '[', times: 400_000, tail: '' },
-    answer: problem(400, 'malformed_json'),
+    body: { head: '{"attachments":', fill: '[', times: 400_000, close: ']', tail: '}' },
+    answer: problem(400, 'invalid_request', 'The body is nested deeper than 32 levels'),
   },
   {
     what: '33 levels',
