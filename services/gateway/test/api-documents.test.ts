@@ -72,6 +72,8 @@ it('describes every call of the contract that is served', async () => {
       'POST /v1/spaces',
       'GET /v1/spaces/{space}',
       'GET /v1/spaces/{space}/members',
+      'PUT /v1/spaces/{space}/members/{user}',
+      'DELETE /v1/spaces/{space}/members/{user}',
       'GET /v1/spaces/{space}/events',
       'GET /v1/spaces/{space}/documents',
       'GET /v1/spaces/{space}/documents/{collection}',

@@ -234,6 +234,20 @@ describe('spaces', () => {
     });
   });
 
+  it('adds, changes and removes members by their role', async () => {
+    mesh.sync.putMember = async ({ userId, role }) => ({ member: { userId, role } });
+    mesh.sync.removeMember = async () => ({});
+    const token = await gateway.login('u1');
+    const path = '/v1/spaces/s1/members/u2';
+    expect(await gateway.json('PUT', path, { token, body: { role: 'editor' } })).toEqual({
+      ...{ status: 200, body: { userId: 'u2', role: 'editor' } },
+    });
+    expect(lastCall('putMember')?.request).toEqual({ space: 's1', userId: 'u2', role: 'editor' });
+    expect((await gateway.json('PUT', path, { token, body: { role: 'king' } })).status).toBe(400);
+    expect((await gateway.json('DELETE', path, { token })).status).toBe(204);
+    expect(lastCall('removeMember')?.request).toEqual({ space: 's1', userId: 'u2' });
+  });
+
   it('reads the log with the place to go on from', async () => {
     const json = '{"id":"x","type":"message.created","time":1,"actor":{"kind":"user"},"data":{"text":"hi"}}';
     mesh.sync.readEvents = async () => ({

@@ -121,10 +121,10 @@ describe('members', () => {
       (role === null ? removeMember : changeMember)(state, { by, userId, role, actor, nowMs: 0 });
 
   it('are added, changed and removed by owners', () => {
-    given().when(put('new', 'viewer')).emits(['member.added']);
-    given().when(put('ed', 'owner')).emits(['member.changed']);
-    given().when(put('ed', 'editor')).emits([]);
-    given().when(put('vi', null)).emits(['member.removed']);
+    given().when(put('new', 'viewer')).emits(['member.added'], 'added');
+    given().when(put('ed', 'owner')).emits(['member.changed'], 'changed');
+    given().when(put('ed', 'editor')).emits([], 'unchanged');
+    given().when(put('vi', null)).emits(['member.removed'], 'removed');
     given()
       .when(put('new', 'viewer', 'ed'))
       .refused('forbidden');

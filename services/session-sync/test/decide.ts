@@ -33,7 +33,8 @@ export const given = (...before: Decider[]) => {
         emits: (types: readonly string[], result?: unknown) => {
           if ('refused' in decision) throw new Error(`refused: ${decision.refused.code}`);
           expect(decision.events.map(({ type }) => type)).toEqual(types);
-          if (result !== undefined) expect(decision.result).toMatchObject(result as object);
+          if (typeof result === 'object' && result !== null) expect(decision.result).toMatchObject(result);
+          else if (result !== undefined) expect(decision.result).toBe(result);
           return decision;
         },
         refused: (code: string) => {

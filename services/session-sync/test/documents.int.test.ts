@@ -292,6 +292,36 @@ describe('team spaces', () => {
   });
 });
 
+describe('a change of membership', () => {
+  it('is told to the own space of whom it concerns, when it opens or closes a space to the person', async () => {
+    const owner = actingFor('host');
+    const live = openLive(sync.gateway);
+    const told = (user: string) =>
+      live.frames.flatMap((frame) =>
+        frame.$case === 'ephemeral' && frame.value.space === personalSpaceId(user)
+          ? [JSON.parse(frame.value.json) as unknown]
+          : [],
+      );
+    for (const user of ['host', 'visitor']) {
+      await sync.gateway.openSession({ device: { id: 'd', platform: 'web', name: '' } }, actingFor(user));
+      live.follow(personalSpaceId(user));
+    }
+    await expect.poll(() => live.frames.filter(({ $case }) => $case === 'following')).toHaveLength(2);
+    const { space } = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: '' }, owner);
+    const id = space?.id ?? '';
+    await expect.poll(() => told('host')).toEqual([{ type: 'membership', user: 'host', space: id }]);
+    const put = (role: string) => sync.gateway.putMember({ space: id, userId: 'visitor', role }, owner);
+    await put('viewer');
+    await expect.poll(() => told('visitor')).toEqual([{ type: 'membership', user: 'visitor', space: id }]);
+    await put('editor');
+    await put('editor');
+    await sync.gateway.removeMember({ space: id, userId: 'visitor' }, owner);
+    await expect.poll(() => told('visitor')).toHaveLength(2);
+    expect(told('host')).toHaveLength(1);
+    live.close();
+  });
+});
+
 describe('devices', () => {
   it('announce themselves once, are listed and can be removed', async () => {
     const ctx = actingFor('gadgets');

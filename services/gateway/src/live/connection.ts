@@ -2,6 +2,7 @@ import { AppError, type syncV1, toAppError } from '@skein/contracts';
 import type { Actor, CallContext, RpcClient } from '@skein/rpc';
 import type { Principal } from '../ports.ts';
 import { actorOf, callFor, type DeviceName } from './actor.ts';
+import type { SpaceFeed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
 import { Follower, type FollowerHost, type Plan, type StreamRequest } from './follower.ts';
 import { controlFrame } from './frame.ts';
@@ -68,6 +69,8 @@ export class Connection implements FollowerHost {
   readonly sync: RpcClient<syncV1.SyncServiceService>;
   /** Told when following a space failed for a reason that is not the person's membership. */
   onFault: (fault: AppError) => void = () => {};
+  /** Follows what it began with or asks for, and no space that the person enters meanwhile. */
+  fixed = false;
   /** Told, instead of the client, that an epoch changed and a snapshot follows. */
   onRestarted: ((follower: Follower) => void) | undefined;
   private readonly deps: ConnectionDeps;
@@ -76,6 +79,9 @@ export class Connection implements FollowerHost {
   private starting: Set<string> | undefined;
   private plans: [Follower, Plan][] = [];
   private attached = false;
+  private begun: PromiseWithResolvers<void> | undefined;
+  /** The person's own space when it is not followed: it is where new memberships are told. */
+  private door: SpaceFeed | undefined;
   /** Whether the client named no streams: then new spaces begin at their head. */
   private everything = false;
 
@@ -158,6 +164,8 @@ export class Connection implements FollowerHost {
     const away = streams.find((one) => 'error' in one && one.error !== 'forbidden');
     // Nothing works at the moment: better said at once than by a connection that follows nothing.
     if (away && this.followers.size === 0) throw new AppError('unavailable');
+    if (!this.fixed && !this.followers.has(this.personal))
+      this.door = this.deps.feeds.acquire(this.personal, this.actor);
     this.attach();
     return streams;
   }
@@ -167,6 +175,7 @@ export class Connection implements FollowerHost {
     const plans = this.plans;
     this.plans = [];
     for (const [follower, plan] of plans) follower.start(plan);
+    this.begun?.resolve();
   }
 
   /**
@@ -187,12 +196,21 @@ export class Connection implements FollowerHost {
     this.begin();
   }
 
-  /** Follows a space of which the person has just become a member. Harmless when it is followed. */
+  /**
+   * Follows a space of which the person may just have become a member, after `begin` at the earliest. Harmless when it
+   * is followed or not the person's.
+   */
   async welcomeTo(space: string): Promise<void> {
-    if (this.followers.has(space) || this.starting?.has(space) || !this.attached) return;
     this.starting ??= new Set();
-    this.starting.add(space);
+    const { starting } = this;
+    if (this.fixed || this.followers.has(space) || starting.has(space) || starting.size >= maxSpaces) return;
+    starting.add(space);
     try {
+      if (!this.attached) {
+        this.begun ??= Promise.withResolvers();
+        await this.begun.promise;
+      }
+      if (this.signal.aborted) return;
       const access = (await this.session()).find((one) => one.id === space);
       if (!access || this.followers.has(space) || this.followers.size >= maxSpaces) return;
       const stream = await this.prepare(space, this.everything ? undefined : { space }, access);
@@ -201,7 +219,7 @@ export class Connection implements FollowerHost {
       this.sink.control(controlFrame({ type: 'subscribed', ...stream }));
       this.begin();
     } finally {
-      this.starting?.delete(space);
+      starting.delete(space);
     }
   }
 
@@ -241,8 +259,10 @@ export class Connection implements FollowerHost {
   end(lingerMs = 0): void {
     if (this.signal.aborted) return;
     this.abort.abort(new AppError('cancelled'));
+    this.begun?.resolve();
     const spaces = [...this.followers.keys()];
     for (const space of spaces) this.drop(space);
+    if (this.door) this.deps.feeds.release(this.door);
     if (this.attached) this.deps.presence.detach(this.userId, this.device.id, spaces, lingerMs);
   }
 

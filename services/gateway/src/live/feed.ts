@@ -207,8 +207,7 @@ export class SpaceFeed {
       .join(':');
     // session-sync tells a person's own space when a team space was opened to the person.
     if (frame['type'] === 'membership') {
-      const space = String(frame['space'] ?? '');
-      for (const userId of new Set([...this.live].map((one) => one.userId))) this.port.invited(userId, space);
+      this.port.invited(String(frame['user'] ?? ''), String(frame['space'] ?? ''));
       return;
     }
     this.queue(ephemeralFrame(key, json));

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { AppError } from '@skein/contracts';
 import { z } from 'zod';
 import { bearerToken } from '../auth/bearer.ts';
-import { deviceName, id, queryInteger, slug } from '../http/schemas/common.ts';
+import { deviceName, id, queryInteger, slug } from '../http/schemas/basics.ts';
 import type { DeviceName } from '../live/actor.ts';
 import type { Connection } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
@@ -29,6 +29,8 @@ export interface StreamAsk {
   readonly device: DeviceName;
   /** Undefined: every space from its head. */
   readonly streams: readonly StreamRequest[] | undefined;
+  /** `spaces` named all there should be. */
+  readonly fixed: boolean;
   /** Positions came as a cursor, which acknowledges what is before them. */
   readonly resumed: boolean;
   readonly waitMs: number;
@@ -65,6 +67,7 @@ export const readAsk = async (deps: LiveDeps, request: IncomingMessage): Promise
     principal,
     device: { id: query.device, platform: query.platform ?? 'web', name: query.name ?? '' },
     streams,
+    fixed: only !== undefined,
     resumed,
     waitMs: query.waitMs ?? 0,
   };

@@ -72,6 +72,7 @@ class Poll implements Guest, Sink {
     this.seen = seen;
     this.device = `${ask.principal.userId}\0${ask.device.id}`;
     this.connection = new Connection(deps.connection, ask.principal, ask.device, this);
+    this.connection.fixed = ask.fixed;
     this.connection.onFault = (fault) => {
       this.failure = fault;
       this.finish();

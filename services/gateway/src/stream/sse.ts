@@ -42,6 +42,7 @@ class SseStream implements Guest, Sink, Swept {
     this.deps = deps;
     this.response = response;
     this.connection = new Connection(deps.connection, ask.principal, ask.device, this);
+    this.connection.fixed = ask.fixed;
     this.connection.onFault = (fault) => this.close(closingFor(fault));
     this.beatAt = deps.clock.now() + deps.tuning.heartbeatMs;
     response.on('drain', () => this.drained());

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { id, slug } from '../http/schemas/basics.ts';
 import { syncData } from '../http/schemas/classic.ts';
-import { id, slug } from '../http/schemas/common.ts';
 import { messageText } from '../http/schemas/space.ts';
 
 /** The frames of `/ws/{user_id}`, by type. Unknown fields are ignored. */

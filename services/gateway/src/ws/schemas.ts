@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { anyJson, device, deviceName, freeObject, id, slug, spaceId } from '../http/schemas/common.ts';
+import { anyJson, device, deviceName, freeObject, id, slug, spaceId } from '../http/schemas/basics.ts';
 import { documentName, mutation, mutationResult } from '../http/schemas/document.ts';
 import { acceptedMessage, event, newMessage } from '../http/schemas/space.ts';
 

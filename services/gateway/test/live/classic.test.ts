@@ -90,6 +90,21 @@ describe('/ws/{user_id}', () => {
     });
   });
 
+  it('shows nothing of a team space, also when the person enters one', async () => {
+    const { socket, texts } = await open('ann', 'phone');
+    const modern = live.hello('ann', { device: { id: 'modern', platform: 'web' } });
+    await modern.first('welcome');
+    live.sync.space('team', ['ann', 'bob']);
+    const json = JSON.stringify({ type: 'membership', user: 'ann', space: 'team' });
+    live.sync.tell('space-ann', { $case: 'ephemeral', value: { space: 'space-ann', json } });
+    await modern.first('subscribed', { space: 'team' });
+    live.sync.append('team', 'message.created', { text: 'of the team' });
+    await modern.first('event', { space: 'team' });
+    live.sync.append('space-ann', 'message.created', { text: 'my own' });
+    await socket.first('message');
+    expect(texts.filter((text) => text.includes('of the team'))).toEqual([]);
+  });
+
   it('hands a write on byte for byte with what the device has seen, and sends it to the others only', async () => {
     const seen: syncV1.ApplyClassicRequest[] = [];
     live.mesh.sync.applyClassic = async (request) => {

@@ -131,7 +131,7 @@ describe('/v1/connect', () => {
     const bob = live.hello('bob', { streams: [{ space: 'personal', epoch: 'e1', offset: 0 }] });
     await bob.first('welcome');
     live.sync.space('quiet', ['ann', 'bob']);
-    const json = JSON.stringify({ type: 'membership', space: 'quiet' });
+    const json = JSON.stringify({ type: 'membership', user: 'bob', space: 'quiet' });
     live.sync.tell('space-bob', { $case: 'ephemeral', value: { space: 'space-bob', json } });
     // A device that named its streams has nothing of the new one: it begins with a snapshot.
     expect(await bob.first('subscribed')).toMatchObject({ space: 'quiet', recovered: false });
@@ -139,6 +139,18 @@ describe('/v1/connect', () => {
     live.sync.append('quiet', 'message.created');
     await bob.first('event', { space: 'quiet', offset: 1 });
     expect(bob.of('membership')).toEqual([]);
+  });
+
+  it('subscribes a new member who follows another space only', async () => {
+    live.sync.space('known', ['bob']);
+    const streams = [{ space: 'known', epoch: 'e1', offset: 0 }];
+    const bob = live.hello('bob', { streams });
+    await bob.first('welcome');
+    live.sync.space('quiet', ['ann', 'bob']);
+    const json = JSON.stringify({ type: 'membership', user: 'bob', space: 'quiet' });
+    await expect.poll(() => [...live.sync.streams].some((one) => one.followed.has('space-bob'))).toBe(true);
+    live.sync.tell('space-bob', { $case: 'ephemeral', value: { space: 'space-bob', json } });
+    expect(await bob.first('subscribed')).toMatchObject({ space: 'quiet' });
   });
 
   it('passes typing on to the space, and typing, status and presence frames of the space to all', async () => {

@@ -3,7 +3,7 @@ import { v5 } from 'uuid';
 import { type ChangeMember, changeMember, removeMember } from '../domain/member.ts';
 import type { Role } from '../domain/state.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
-import { personalAlias } from './personal-space.ts';
+import { personalAlias, personalSpaceId } from './personal-space.ts';
 import type { Call, DeviceInfo, Page, PageRequest, SpaceView } from './ports.ts';
 import { checkedOneOf, checkedText, nameBytes } from './validate.ts';
 
@@ -14,7 +14,19 @@ const sessionSpaces = 1_000;
 
 /** Spaces and their members. */
 export const spaceUseCases = (parts: AppParts) => {
-  const { writer, reads, maker, devices, names, ids, clock } = parts;
+  const { writer, reads, maker, devices, names, hub, peers, ids, clock } = parts;
+
+  /**
+   * Tells the person's own space, which every gateway with the person's devices follows, that the person may read one
+   * more space or one less: nobody there may be following that one yet. At most once, like everything ephemeral.
+   */
+  const tellMembership = (userId: string, space: string): void => {
+    const own = personalSpaceId(userId);
+    const key = `membership ${space}`;
+    const json = JSON.stringify({ type: 'membership', user: userId, space });
+    hub.pass({ kind: 'ephemeral', space: own, key, json });
+    peers.ephemeral(own, key, json);
+  };
 
   const member = async (
     call: Call,
@@ -31,7 +43,7 @@ export const spaceUseCases = (parts: AppParts) => {
       actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
       nowMs: clock.now(),
     };
-    await writer.write(
+    const changed = await writer.write(
       {
         space: id,
         needs: { members: [call.userId, command.userId], owners: true },
@@ -41,6 +53,7 @@ export const spaceUseCases = (parts: AppParts) => {
       },
       call.signal,
     );
+    if (changed === 'added' || changed === 'removed') tellMembership(command.userId, id);
   };
 
   return {
@@ -69,6 +82,7 @@ export const spaceUseCases = (parts: AppParts) => {
         nowMs: clock.now(),
       });
       if (stored !== checked) throw new AppError('idempotency_mismatch');
+      tellMembership(call.userId, id);
       return visibleSpace(parts, call, id);
     },
     listMembers: async (

@@ -15,31 +15,35 @@ const isLastOwner = (state: SpaceState, userId: string): boolean =>
   state.roles.get(userId) === 'owner' &&
   [...state.roles.values()].filter((role) => role === 'owner').length === 1;
 
+/** What became of a person: only coming and going changes who follows the space. */
+export type MemberChanged = 'added' | 'changed' | 'removed' | 'unchanged';
+
 /** Adds a member or changes the role; owners only. Needs the roles of both people and of all owners. */
-export const changeMember = (state: SpaceState, command: ChangeMember): Decision<void> => {
+export const changeMember = (state: SpaceState, command: ChangeMember): Decision<MemberChanged> => {
   const { userId, role, actor, nowMs } = command;
   const denied = requireRole(state, command.by, 'owner');
   if (denied) return denied;
   if (state.kind === 'personal') return refuse('forbidden', 'A personal space has one member');
   const before = state.roles.get(userId);
-  if (before === role) return unchanged(undefined);
+  if (before === role) return unchanged('unchanged');
   if (role !== 'owner' && isLastOwner(state, userId)) return refuse('forbidden', 'A space keeps one owner');
+  const changed = before ? 'changed' : 'added';
   return {
-    result: undefined,
-    events: [{ type: before ? 'member.changed' : 'member.added', actor, data: { userId, role } }],
+    result: changed,
+    events: [{ type: `member.${changed}`, actor, data: { userId, role } }],
     writes: { members: [{ space: state.id, userId, role, joinedAtMs: nowMs }] },
   };
 };
 
 /** Owners remove anybody, everybody may leave, the last owner stays. */
-export const removeMember = (state: SpaceState, command: ChangeMember): Decision<void> => {
+export const removeMember = (state: SpaceState, command: ChangeMember): Decision<MemberChanged> => {
   const { by, userId, actor, nowMs } = command;
   const denied = requireRole(state, by, by === userId ? 'viewer' : 'owner');
   if (denied) return denied;
   if (!state.roles.has(userId)) return refuse('not_found', 'There is no such member');
   if (isLastOwner(state, userId)) return refuse('forbidden', 'A space keeps one owner');
   return {
-    result: undefined,
+    result: 'removed',
     events: [{ type: 'member.removed', actor, data: { userId } }],
     writes: { members: [{ space: state.id, userId, role: null, joinedAtMs: nowMs }] },
   };

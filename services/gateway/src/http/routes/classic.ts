@@ -8,6 +8,7 @@ import { type AnswerStep, followAnswer, withPatience } from '../classic-answer.t
 import { restDeviceId, restOrigin } from '../origin.ts';
 import { rawMember } from '../raw-json.ts';
 import { type Call, type Route, route } from '../route.ts';
+import { id } from '../schemas/basics.ts';
 import {
   classicSession,
   syncEvent,
@@ -15,7 +16,6 @@ import {
   unifiedAnswer,
   unifiedMessage,
 } from '../schemas/classic.ts';
-import { id } from '../schemas/basics.ts';
 import type { SeenDocuments } from '../seen-documents.ts';
 
 /** What the classic routes need beside the services. */

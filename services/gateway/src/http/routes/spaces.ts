@@ -3,8 +3,8 @@ import { must } from '@skein/service-kit';
 import { z } from 'zod';
 import type { Clients } from '../../ports.ts';
 import { type Route, route } from '../route.ts';
-import { listAnswer, listOf, page, pageRequest, spaceId } from '../schemas/basics.ts';
-import { type event, events, eventsQuery, member, newSpace, space } from '../schemas/space.ts';
+import { id, listAnswer, listOf, page, pageRequest, spaceId } from '../schemas/basics.ts';
+import { type event, events, eventsQuery, member, memberRole, newSpace, space } from '../schemas/space.ts';
 
 /** The closed sets of the contract arrive as text; an unknown one is a fault of the service behind. */
 const encodeSpace = (given: syncV1.Space | undefined): z.infer<typeof space> => {
@@ -34,6 +34,7 @@ const encodeEvents = (read: syncV1.ReadEventsResponse): z.infer<typeof events> =
 
 const tag = 'spaces';
 const params = z.object({ space: spaceId });
+const memberParams = z.object({ space: spaceId, user: id });
 
 /** Spaces, their members and their logs. */
 export const spaceRoutes = ({ sync }: Clients): Route[] => [
@@ -83,6 +84,34 @@ export const spaceRoutes = ({ sync }: Clients): Route[] => [
     response: listOf(member),
     handle: async ({ params, query, ctx }) =>
       listAnswer(await sync.listMembers({ space: params.space, ...pageRequest(query) }, ctx), encodeMember),
+  }),
+  route({
+    method: 'put',
+    path: '/v1/spaces/{space}/members/{user}',
+    tag,
+    summary: 'Adds somebody to a team space or changes the role; owners only',
+    access: 'session',
+    params: memberParams,
+    body: memberRole,
+    status: 200,
+    response: member,
+    handle: async ({ params, body, ctx }) => {
+      const { space, user: userId } = params;
+      const put = await sync.putMember({ space, userId, role: body.role }, ctx);
+      return encodeMember(must(put.member, 'session-sync answers with a member'));
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/v1/spaces/{space}/members/{user}',
+    tag,
+    summary: 'Removes somebody from a team space; owners anybody, everybody themselves',
+    access: 'session',
+    params: memberParams,
+    status: 204,
+    handle: async ({ params, ctx }) => {
+      await sync.removeMember({ space: params.space, userId: params.user }, ctx);
+    },
   }),
   route({
     method: 'get',

@@ -21,6 +21,9 @@ export const member = z
   .object({ userId: id, role: z.enum(['owner', 'editor', 'viewer']) })
   .meta({ id: 'Member' });
 
+/** PUT /v1/spaces/{space}/members/{user} */
+export const memberRole = member.pick({ role: true });
+
 /** One committed event with its place in the log. */
 export const event = z
   .looseObject({
