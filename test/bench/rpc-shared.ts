@@ -17,6 +17,15 @@ export const answer: syncV1.GetSpaceResponse = {
   },
 };
 
+/** Calls that wait for their answers at any time. */
+export const inFlight = 32;
+
+/** CPU of one call on each side, in microseconds. */
+export interface Round {
+  readonly serverUs: number;
+  readonly clientUs: number;
+}
+
 /** What the server process says. */
 export interface PeerMessage {
   readonly port?: number;

@@ -58,6 +58,8 @@ export const rpcClient = <D extends Definition>(
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 2_000,
     'grpc.enable_http_proxy': 0,
+    // Bookkeeping of every call and connection that nobody reads.
+    'grpc.enable_channelz': 0,
     ...(options.authority === undefined ? {} : { 'grpc.default_authority': options.authority }),
   });
   const circuits = breakers({

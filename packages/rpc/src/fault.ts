@@ -50,7 +50,7 @@ const comesFromBehind = (error: unknown, depth = 0): boolean =>
     comesFromBehind(error.cause, depth + 1));
 
 /** A thrown thing as the status that ends a call. */
-export const statusOf = (thrown: unknown): Partial<StatusObject> & { code: number } => {
+export const statusOf = (thrown: unknown): StatusObject => {
   const error = toAppError(thrown);
   const metadata = new Metadata();
   metadata.set(

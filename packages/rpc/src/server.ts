@@ -8,7 +8,7 @@ import { methodMetrics } from './method-metrics.ts';
 import { addReflection } from './reflection.ts';
 import type { ServedMethod } from './server-call.ts';
 import { type StreamLimits, serveStream, streamRegistry } from './server-stream.ts';
-import { serveUnary } from './server-unary.ts';
+import { type ServedUnary, unaryInterceptor } from './server-unary.ts';
 
 /** What a server is made of. */
 export interface RpcServerOptions {
@@ -43,6 +43,11 @@ export interface RpcServer extends Service {
 /** 4 MB: larger things go in pieces. */
 const maxMessageBytes = 4 * 1024 * 1024;
 
+/** Unary calls never come as far as their registered handler: the interceptor has them. */
+const takenEarlier = (): never => {
+  throw new Error('bug: a unary call passed the interceptor');
+};
+
 /**
  * A gRPC server: health (`grpc.health.v1`) and reflection (v1) beside the given implementations; every call of
  * these needs a valid service identity. `drain` reports NOT_SERVING, signals the streams, lets calls in flight
@@ -50,7 +55,10 @@ const maxMessageBytes = 4 * 1024 * 1024;
  */
 export const rpcServer = (options: RpcServerOptions): RpcServer => {
   const { maxAgeMs = 5 * 60_000, streamGraceMs = 1_000, random = Math.random } = options;
+  const unary = new Map<string, ServedUnary>();
   const server = new Server({
+    interceptors: [unaryInterceptor(unary)],
+    // Channelz stays on: without it grpc-js 1.14 forgets its sessions, and shutting down leaves them open.
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 1_000,
     'grpc.keepalive_time_ms': 30_000,
@@ -85,13 +93,12 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
       const kind = method.requestStream ? 'bidi' : method.responseStream ? 'serverStream' : 'unary';
       const registered = server.register(
         method.path,
-        kind === 'unary'
-          ? serveUnary(served, handler)
-          : serveStream(served, handler, method.requestStream, limits),
+        kind === 'unary' ? takenEarlier : serveStream(served, handler, method.requestStream, limits),
         grpcMethod.responseSerialize,
         grpcMethod.requestDeserialize,
         kind,
       );
+      if (kind === 'unary') unary.set(method.path, { method: served, handler });
       if (!registered) throw new Error(`bug: ${method.path} is implemented twice`);
     }
   }
