@@ -87,12 +87,9 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
       ),
     );
 
-  const platform: Platform = {
-    name,
-    instance,
-    log,
-    metrics,
-    identity: self,
+  const shared = { name, instance, log, metrics, identity: self };
+  return {
+    ...shared,
     database: (migrations) => {
       database ??= openSchema(name.replaceAll('-', '_'), migrations);
       return database;
@@ -116,13 +113,12 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
           ...options,
         }),
       ),
-    server: (implementations) => serviceServer({ platform, config, discovery, implementations }),
+    server: (implementations) => serviceServer({ process: shared, config, discovery, implementations }),
     lifecycle: (parts) =>
       lifecycle(name, [...opened.filter((part) => !parts.includes(part)), ...parts], {
         onError: (part, error) => log.error({ err: error, part }, 'a part did not end well'),
       }),
   };
-  return platform;
 };
 
 const telemetryPart = (service: string, instance: string, config: PlatformConfig): Service => {

@@ -1,26 +1,35 @@
 import type { Discovery } from '@skein/discovery';
-import { type Implementation, rpcServer } from '@skein/rpc';
+import { type Identity, type Implementation, rpcServer } from '@skein/rpc';
 import type { Service } from '@skein/service-kit';
+import type { Logger, MetricRegistry } from '@skein/telemetry';
 import type { PlatformConfig } from './config.ts';
 import { management } from './management.ts';
-import type { Platform } from './platform.ts';
 
 /** What the server of a service is made of. */
 export interface ServiceServerOptions {
-  readonly platform: Platform;
+  readonly process: ServiceProcess;
   readonly config: PlatformConfig;
   readonly discovery: Discovery;
   readonly implementations: readonly Implementation[];
 }
 
+/** What all parts of one process share. */
+export interface ServiceProcess {
+  readonly name: string;
+  readonly instance: string;
+  readonly log: Logger;
+  readonly metrics: MetricRegistry;
+  readonly identity: Identity;
+}
+
 /** gRPC, management port and registration as one part; see `Platform.server`. */
 export const serviceServer = ({
-  platform,
+  process,
   config,
   discovery,
   implementations,
 }: ServiceServerOptions): Service => {
-  const { name, instance, log, metrics, identity } = platform;
+  const { name, instance, log, metrics, identity } = process;
   let ready = false;
   let registration: Service | undefined;
   const rpc = rpcServer({

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@skein/contracts';
 import { currentTraceparent } from '@skein/telemetry';
-import { traceIdOf } from './wire-metadata.ts';
+import { traceIdOf } from './trace-id.ts';
 
 /** The person a call acts for. */
 export interface Actor {

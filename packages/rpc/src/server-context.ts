@@ -2,7 +2,8 @@ import { AppError } from '@skein/contracts';
 import type { Actor, CallContext } from './call-context.ts';
 import type { Verified } from './identity.ts';
 import type { SurfaceCall } from './surface-call.ts';
-import { metadataKeys, textOf, traceIdOf } from './wire-metadata.ts';
+import { traceIdOf } from './trace-id.ts';
+import { metadataKeys, textOf } from './wire-metadata.ts';
 
 /** The context of one call on the server. Its signal exists only once somebody asks for it. */
 export class ServerContext implements CallContext {

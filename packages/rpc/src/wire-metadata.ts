@@ -1,5 +1,6 @@
 import { Metadata } from '@grpc/grpc-js';
 import type { CallContext } from './call-context.ts';
+import { traceIdOf } from './trace-id.ts';
 
 /** Names of the metadata of every internal call. */
 export const metadataKeys = {
@@ -26,9 +27,6 @@ export const outgoing = (
   }
   return metadata;
 };
-
-/** The trace a `traceparent` belongs to. */
-export const traceIdOf = (traceparent: string | undefined): string | undefined => traceparent?.slice(3, 35);
 
 /** The first value under a key. */
 export const textOf = (metadata: Metadata, key: string): string | undefined => {
