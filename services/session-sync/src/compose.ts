@@ -14,6 +14,7 @@ import { postgresHistory } from './adapters/postgres-history.ts';
 import { postgresSnapshots } from './adapters/postgres-snapshots.ts';
 import { postgresSpaceMaker, postgresSpaceReads } from './adapters/postgres-space-reads.ts';
 import { postgresSpaceStore } from './adapters/postgres-space-store.ts';
+import { postgresStateHashes } from './adapters/postgres-state-hashes.ts';
 import { postgresSweeps } from './adapters/postgres-sweeps.ts';
 import { migrations } from './adapters/schema.ts';
 import { createFeeds } from './app/live/feeds.ts';
@@ -123,6 +124,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     reads,
     history: postgresHistory(database),
     snapshots: postgresSnapshots(database),
+    stateHashes: postgresStateHashes(database),
     documents: postgresDocuments(database),
     maker,
     devices,

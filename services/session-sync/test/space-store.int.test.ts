@@ -89,6 +89,7 @@ describe('the store', () => {
               collection: 'c',
               id: 'd',
               version,
+              loggedVersion: version,
               value: '"\\u0000"',
               hash: '',
               offset: 0,

@@ -53,6 +53,7 @@ export const columns = {
     collection: 'collection',
     id: 'id',
     version: 'version',
+    loggedVersion: 'logged_version',
     value: 'value',
     hash: 'hash',
     offset: 'offset',

@@ -78,13 +78,13 @@ export const postgresDocuments = (database: Database): DocumentReads => {
         const documents = await tx.query<Found>(
           limited(
             `d.space = $1 and not d.deleted and not exists (select 1 from ${theirs} where k.collection = d.collection
-               and k.id = d.id and k.version = d.version and k.hash = d.hash)`,
+               and k.id = d.id and k.version = d.logged_version and k.hash = d.hash)`,
             'd.collection, d.id',
           ),
           [space, ...columnsOf],
         );
         const gone = await tx.query<{ collection: string; id: string; version: number; hash: string }>(
-          `select k.collection, k.id, coalesce(d.version, 0) as version, '' as hash from ${theirs}
+          `select k.collection, k.id, coalesce(d.logged_version, 0) as version, '' as hash from ${theirs}
            left join document d on d.space = $1 and d.collection = k.collection and d.id = k.id
            where d.id is null or d.deleted`,
           [space, ...columnsOf],

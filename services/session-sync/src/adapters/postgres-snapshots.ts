@@ -70,8 +70,8 @@ export const postgresSnapshots = (database: Database): Snapshots => {
             const hash = stateHash(nativeSha256);
             const parts = partsOf();
             for (const row of documents) {
-              hash.add(row);
-              const { collection, id, version, value } = row;
+              const { collection, id, loggedVersion: version, value } = row;
+              hash.add({ collection, id, version, hash: row.hash });
               parts.add(
                 'documents',
                 encodeObject({ collection, id, version, value: jsonText(value), hash: row.hash }),

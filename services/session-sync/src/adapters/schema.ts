@@ -207,8 +207,8 @@ create index conflict_open on conflict (space, collection, document_id) where st
  * guard fails nothing is written and the error (SQLSTATE SK001) names the losing streams, comma-separated, in its
  * DETAIL. The shared advisory locks cost next to nothing and let a writer that lost too often have a stream alone.
  */
-const commitFunction = `
-create function commit_units(
+const commitFunction = ({ logged }: { readonly logged: boolean }) => `
+create ${logged ? 'or replace ' : ''}function commit_units(
   p_streams uuid[], p_stream uuid[], p_offset bigint[], p_id uuid[], p_type text[], p_time bigint[], p_json text[],
   p_correlation text[], p_traceparent text[], p_seqs json, p_documents json, p_conversations json, p_messages json,
   p_turns json, p_turn_ends json, p_results json, p_conflicts json, p_members json, p_devices json
@@ -260,15 +260,17 @@ begin
     with wanted as (
       select * from json_to_recordset(p_documents)
         as r(space uuid, collection text, id text, version bigint, value text, hash text, "offset" bigint,
-          fields text, deleted boolean, "updatedAtMs" bigint, "clientTimeMs" bigint, expected bigint)
+          fields text, deleted boolean, "updatedAtMs" bigint, "clientTimeMs" bigint, expected bigint${logged ? ', "loggedVersion" bigint' : ''})
     ), stored as (
       insert into document as d (space, collection, id, version, value, hash, "offset", fields, deleted,
-        updated_at_ms, client_time_ms)
+        updated_at_ms, client_time_ms${logged ? ', logged_version' : ''})
       select space, collection, id, version, value, hash, "offset", fields, deleted, "updatedAtMs", "clientTimeMs"
+        ${logged ? ', coalesce("loggedVersion", version)' : ''}
       from wanted
       on conflict (space, collection, id) do update set version = excluded.version, value = excluded.value,
         hash = excluded.hash, "offset" = excluded."offset", fields = excluded.fields, deleted = excluded.deleted,
         updated_at_ms = excluded.updated_at_ms, client_time_ms = excluded.client_time_ms
+        ${logged ? ', logged_version = excluded.logged_version' : ''}
         where d.version = (select w.expected from wanted w where w.space = d.space
           and w.collection = d.collection and w.id = d.id)
       returning space, collection, id
@@ -382,8 +384,20 @@ end
 $body$;
 `;
 
+/** A classic client may raise a version without an event; this one is what the last event about a document said. */
+const loggedVersion = `
+alter table document add column logged_version bigint;
+update document set logged_version = version;
+alter table document alter column logged_version set not null;
+${commitFunction({ logged: true })}`;
+
 /** The schema's history. */
 export const migrations: readonly Migration[] = [
-  { version: 1, name: 'the log and what is derived from it', sql: `${tables}${commitFunction}` },
+  {
+    version: 1,
+    name: 'the log and what is derived from it',
+    sql: `${tables}${commitFunction({ logged: false })}`,
+  },
   { version: 2, name: 'relay, inbox and dead letters', sql: eventTablesSql },
+  { version: 3, name: 'the version of the last event about a document', sql: loggedVersion },
 ];

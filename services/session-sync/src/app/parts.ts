@@ -13,6 +13,7 @@ import type {
   SpaceMaker,
   SpaceReads,
   SpaceView,
+  StateHashes,
 } from './ports.ts';
 import type { Writer } from './writer.ts';
 
@@ -22,6 +23,7 @@ export interface AppParts {
   readonly reads: SpaceReads;
   readonly history: History;
   readonly snapshots: Snapshots;
+  readonly stateHashes: StateHashes;
   readonly documents: DocumentReads;
   readonly maker: SpaceMaker;
   readonly devices: DeviceStore;

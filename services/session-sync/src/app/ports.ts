@@ -217,6 +217,20 @@ export interface Snapshots {
   read(space: string, signal: AbortSignal): Promise<Snapshot>;
 }
 
+/** What the documents of a space add up to at one position. */
+export interface SpaceStateHash {
+  readonly space: string;
+  readonly epoch: string;
+  readonly offset: number;
+  readonly stateHash: string;
+}
+
+/** Reading state hashes without the state. */
+export interface StateHashes {
+  /** Each with its position, of one moment; spaces that are not there are left out. Errors: `overloaded`. */
+  read(spaces: readonly string[], signal: AbortSignal): Promise<readonly SpaceStateHash[]>;
+}
+
 /** Which version of a document a client has. */
 export interface KnownDocument {
   readonly collection: string;

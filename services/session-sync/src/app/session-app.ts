@@ -9,6 +9,7 @@ import type { AppParts } from './parts.ts';
 import type { RunningTurn } from './ports.ts';
 import { readEvents } from './read-events.ts';
 import { readSnapshot } from './read-snapshot.ts';
+import { readStateHashes } from './read-state-hashes.ts';
 import { spaceUseCases } from './spaces.ts';
 import { turnUseCases } from './turns.ts';
 
@@ -20,6 +21,7 @@ export interface SessionApp {
   readonly spaces: ReturnType<typeof spaceUseCases>;
   readonly readEvents: ReturnType<typeof readEvents>;
   readonly readSnapshot: ReturnType<typeof readSnapshot>;
+  readonly readStateHashes: ReturnType<typeof readStateHashes>;
   readonly conversations: ReturnType<typeof conversationUseCases>;
   readonly appendMessage: ReturnType<typeof appendMessageUseCase>;
   readonly turns: ReturnType<typeof turnUseCases>;
@@ -45,6 +47,7 @@ export const sessionApp = (
     spaces: spaceUseCases(parts),
     readEvents: readEvents(parts),
     readSnapshot: readSnapshot(parts),
+    readStateHashes: readStateHashes(parts),
     conversations: conversationUseCases(parts),
     appendMessage: appendMessageUseCase(parts, poke),
     turns: turnUseCases(parts),

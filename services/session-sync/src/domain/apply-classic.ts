@@ -117,6 +117,7 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
       collection: sent.type,
       id: sent.id,
       version,
+      loggedVersion: version,
       value: data,
       hash: command.hashOf(JSON.parse(data) as Json),
       offset,
@@ -143,7 +144,7 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
   if (!row.deleted && row.value === sent.data) {
     if (sent.version <= row.version)
       return unchanged({ outcome: 'unchanged', offset: 0, server: toSyncData(row) });
-    // Nobody needs to hear of it: whoever is ahead has the content already.
+    // Nobody needs to hear of it: whoever is ahead has the content already. So what the log says stays as well.
     const raised = { ...row, version: sent.version };
     return {
       result: { outcome: 'unchanged', offset: 0, server: toSyncData(raised) },

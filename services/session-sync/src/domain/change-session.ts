@@ -1,6 +1,6 @@
 import { encodeHlc, type Json, type Op, policyOf, settle } from '@skein/sync-core';
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
-import { documentEvent, documentState, sessionEvents } from './document.ts';
+import { documentEvent, documentState, nextVersion, sessionEvents } from './document.ts';
 import type { Actor } from './event.ts';
 import { sessionDocument, sessionOf } from './session.ts';
 import { type DocumentRow, keyOf, type SpaceState } from './state.ts';
@@ -43,7 +43,7 @@ export const changeSession = (state: SpaceState, command: ChangeSession): Decisi
   const mutation = {
     seq: 0,
     ...sessionDocument,
-    baseVersion: row && !row.deleted ? row.version : 0,
+    baseVersion: row && !row.deleted ? row.loggedVersion : 0,
     ops,
     hlc: encodeHlc({ ms: nowMs, counter: 0, device: actor.device ?? actor.platform }),
   };
@@ -52,10 +52,12 @@ export const changeSession = (state: SpaceState, command: ChangeSession): Decisi
     return refuse('invalid_request', 'The session cannot be changed like this');
   const { document } = settled;
   const offset = state.head + 1;
+  const version = nextVersion(row, document.version);
   const now: DocumentRow = {
     space: state.id,
     ...sessionDocument,
-    version: document.version,
+    version,
+    loggedVersion: version,
     value: JSON.stringify(document.value),
     hash: command.hashOf(document.value),
     offset,

@@ -10,11 +10,15 @@ export const documentBytes = 256 * 1024;
 /** A row as the merging core sees it. */
 export const documentState = (row: DocumentRow | undefined): DocumentState | undefined =>
   row && {
-    version: row.version,
+    version: row.loggedVersion,
     value: JSON.parse(row.value) as Json,
     fields: JSON.parse(row.fields) as Fields,
     deleted: row.deleted,
   };
+
+/** The version of the next value: above everybody's, also that of classic clients. */
+export const nextVersion = (row: DocumentRow | undefined, merged: number): number =>
+  Math.max(merged, (row?.version ?? 0) + 1);
 
 /** Who changed a document, with which mutation. */
 export interface ChangedBy {

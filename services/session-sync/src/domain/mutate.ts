@@ -1,6 +1,13 @@
 import { type Clash, type Json, type Mutation, policyOf, settle } from '@skein/sync-core';
 import { type Decision, refuse, requireRole } from './decision.ts';
-import { type ChangedBy, documentBytes, documentEvent, documentState, sessionEvents } from './document.ts';
+import {
+  type ChangedBy,
+  documentBytes,
+  documentEvent,
+  documentState,
+  nextVersion,
+  sessionEvents,
+} from './document.ts';
 import type { Actor, NewEvent } from './event.ts';
 import { encodeObject, jsonText } from './json-text.ts';
 import { type ConflictRow, type DocumentRow, keyOf, type ResultRow, type SpaceState } from './state.ts';
@@ -114,7 +121,7 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
       return encodeObject({
         seq,
         outcome: 'stale',
-        version: row?.version ?? 0,
+        version: row?.loggedVersion ?? 0,
         value: row && !row.deleted ? jsonText(row.value) : undefined,
       });
     if (settled.outcome === 'rejected') return rejected(seq, settled.code);
@@ -127,11 +134,13 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
       if (mutation.collection === 'session' && !document.deleted && badSession(document.value))
         return rejected(seq, 'invalid_value');
       offset = state.head + events.length + 1;
+      const version = nextVersion(row, document.version);
       now = {
         space: state.id,
         collection: mutation.collection,
         id: mutation.id,
-        version: document.version,
+        version,
+        loggedVersion: version,
         value,
         hash: command.hashOf(document.value),
         offset,
@@ -148,11 +157,11 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
       );
       documents.set(key, now);
     }
-    const conflictId = remember(settled.clashes, mutation, policy.strategy, now?.version ?? 0);
+    const conflictId = remember(settled.clashes, mutation, policy.strategy, now?.loggedVersion ?? 0);
     return encodeObject({
       seq,
       outcome: settled.outcome,
-      version: now?.version,
+      version: now?.loggedVersion,
       offset,
       // What the device expects it knows already.
       value: settled.outcome !== 'applied' && now && !now.deleted ? jsonText(now.value) : undefined,

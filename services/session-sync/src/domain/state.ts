@@ -70,7 +70,10 @@ export interface DocumentRow {
   readonly space: string;
   readonly collection: string;
   readonly id: string;
+  /** Grows with every write; what classic clients know. One of these may raise it without an event. */
   readonly version: number;
+  /** As the last event about the document said: what everybody else knows, and what the state hash is made of. */
+  readonly loggedVersion: number;
   /** JSON text. */
   readonly value: string;
   readonly hash: string;

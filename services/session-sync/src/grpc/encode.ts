@@ -43,7 +43,7 @@ export const toMessage = (row: MessageRow): syncV1.Message => ({
 export const toDocument = (row: DocumentRow): syncV1.Document => ({
   collection: row.collection,
   id: row.id,
-  version: row.version,
+  version: row.loggedVersion,
   valueJson: row.value,
   hash: row.hash,
   offset: row.offset,

@@ -51,9 +51,10 @@ const spaceHandlers = ({ spaces }: SessionApp) =>
     },
   }) satisfies Partial<SyncHandlers>;
 
-const logHandlers = ({ readEvents, readSnapshot, live }: SessionApp) =>
+const logHandlers = ({ readEvents, readSnapshot, readStateHashes, live }: SessionApp) =>
   ({
     readSnapshot: (req, ctx) => readSnapshot(callOf(ctx), req.space),
+    readStateHashes: async (req, ctx) => ({ items: [...(await readStateHashes(req.spaces, ctx.signal))] }),
     readEvents: async (req, ctx) => {
       const { events, ...at } = await readEvents(callOf(ctx), req);
       return { ...at, events: toEvents(events) };
@@ -200,6 +201,7 @@ export const syncImplementation = (app: SessionApp): Implementation =>
     {
       allow: {
         live: ['gateway'],
+        readStateHashes: ['gateway'],
         startTurn: ['agent'],
         endTurn: ['agent'],
         publishTokens: ['agent'],

@@ -158,6 +158,23 @@ export interface ReadSnapshotResponse {
   json: string;
 }
 
+export interface ReadStateHashesRequest {
+  /** At most 100; what is not there is left out of the answer. */
+  spaces: string[];
+}
+
+export interface ReadStateHashesResponse {
+  items: StateHash[];
+}
+
+export interface StateHash {
+  space: string;
+  epoch: string;
+  offset: number;
+  /** `1:` and 16 hex digits. */
+  stateHash: string;
+}
+
 export interface Conversation {
   id: string;
   title: string;
@@ -2218,6 +2235,207 @@ export const ReadSnapshotResponse: MessageFns<ReadSnapshotResponse> = {
     message.part = object.part ?? 0;
     message.parts = object.parts ?? 0;
     message.json = object.json ?? "";
+    return message;
+  },
+};
+
+function createBaseReadStateHashesRequest(): ReadStateHashesRequest {
+  return { spaces: [] };
+}
+
+export const ReadStateHashesRequest: MessageFns<ReadStateHashesRequest> = {
+  encode(message: ReadStateHashesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.spaces) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadStateHashesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadStateHashesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spaces.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadStateHashesRequest>): ReadStateHashesRequest {
+    return ReadStateHashesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadStateHashesRequest>): ReadStateHashesRequest {
+    const message = createBaseReadStateHashesRequest();
+    message.spaces = object.spaces?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseReadStateHashesResponse(): ReadStateHashesResponse {
+  return { items: [] };
+}
+
+export const ReadStateHashesResponse: MessageFns<ReadStateHashesResponse> = {
+  encode(message: ReadStateHashesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.items) {
+      StateHash.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadStateHashesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadStateHashesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items.push(StateHash.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadStateHashesResponse>): ReadStateHashesResponse {
+    return ReadStateHashesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadStateHashesResponse>): ReadStateHashesResponse {
+    const message = createBaseReadStateHashesResponse();
+    message.items = object.items?.map((e) => StateHash.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStateHash(): StateHash {
+  return { space: "", epoch: "", offset: 0, stateHash: "" };
+}
+
+export const StateHash: MessageFns<StateHash> = {
+  encode(message: StateHash, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.epoch !== "") {
+      writer.uint32(18).string(message.epoch);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(24).int64(message.offset);
+    }
+    if (message.stateHash !== "") {
+      writer.uint32(34).string(message.stateHash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateHash {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateHash();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.epoch = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stateHash = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StateHash>): StateHash {
+    return StateHash.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StateHash>): StateHash {
+    const message = createBaseStateHash();
+    message.space = object.space ?? "";
+    message.epoch = object.epoch ?? "";
+    message.offset = object.offset ?? 0;
+    message.stateHash = object.stateHash ?? "";
     return message;
   },
 };
@@ -7427,6 +7645,18 @@ export const SyncServiceService = {
       Buffer.from(ReadSnapshotResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReadSnapshotResponse => ReadSnapshotResponse.decode(value),
   },
+  /** The state hashes of spaces, each with the position at which it is true. Gateway only. */
+  readStateHashes: {
+    path: "/skein.sync.v1.SyncService/ReadStateHashes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReadStateHashesRequest): Buffer =>
+      Buffer.from(ReadStateHashesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadStateHashesRequest => ReadStateHashesRequest.decode(value),
+    responseSerialize: (value: ReadStateHashesResponse): Buffer =>
+      Buffer.from(ReadStateHashesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadStateHashesResponse => ReadStateHashesResponse.decode(value),
+  },
   listConversations: {
     path: "/skein.sync.v1.SyncService/ListConversations" as const,
     requestStream: false as const,
@@ -7656,6 +7886,8 @@ export interface SyncServiceServer extends UntypedServiceImplementation {
   readEvents: handleUnaryCall<ReadEventsRequest, ReadEventsResponse>;
   /** The whole state at one position, in parts; applied at the last one. */
   readSnapshot: handleServerStreamingCall<ReadSnapshotRequest, ReadSnapshotResponse>;
+  /** The state hashes of spaces, each with the position at which it is true. Gateway only. */
+  readStateHashes: handleUnaryCall<ReadStateHashesRequest, ReadStateHashesResponse>;
   listConversations: handleUnaryCall<ListConversationsRequest, ListConversationsResponse>;
   createConversation: handleUnaryCall<CreateConversationRequest, CreateConversationResponse>;
   /** Messages of a conversation, oldest first; `before` pages back from the newest. */
@@ -7828,6 +8060,22 @@ export interface SyncServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ReadSnapshotResponse>;
+  /** The state hashes of spaces, each with the position at which it is true. Gateway only. */
+  readStateHashes(
+    request: ReadStateHashesRequest,
+    callback: (error: ServiceError | null, response: ReadStateHashesResponse) => void,
+  ): ClientUnaryCall;
+  readStateHashes(
+    request: ReadStateHashesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReadStateHashesResponse) => void,
+  ): ClientUnaryCall;
+  readStateHashes(
+    request: ReadStateHashesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReadStateHashesResponse) => void,
+  ): ClientUnaryCall;
   listConversations(
     request: ListConversationsRequest,
     callback: (error: ServiceError | null, response: ListConversationsResponse) => void,
