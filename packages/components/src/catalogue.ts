@@ -4,7 +4,14 @@
  */
 
 /** Names under which a component is asked for. */
-export type ComponentName = 'consul' | 'nats-server' | 'grpcurl' | 'chromium' | 'python-websockets';
+export type ComponentName =
+  | 'consul'
+  | 'nats-server'
+  | 'grpcurl'
+  | 'helm'
+  | 'kubeconform'
+  | 'chromium'
+  | 'python-websockets';
 
 /** A Go program built from a committed module (`modules/<name>`), whose go.sum holds the checksums. */
 export interface GoRecipe {
@@ -98,6 +105,41 @@ const grpcurl: Component = {
   byHand: 'install grpcurl 1.8 or newer from github.com/fullstorydev/grpcurl',
 };
 
+const helm: Component = {
+  name: 'helm',
+  version: '4.1.4',
+  commands: ['helm'],
+  versionArgs: ['version', '--short'],
+  // Golden renders are byte for byte, and Helm 3 prints YAML a little differently.
+  oldest: '4.1.0',
+  sameMajor: true,
+  variable: 'SKEIN_HELM',
+  recipe: {
+    kind: 'go',
+    package: 'helm.sh/helm/v4/cmd/helm',
+    ldflags: '-X helm.sh/helm/v4/internal/version.version=v4.1.4',
+    about: 'about 4 min',
+  },
+  byHand: 'install Helm 4.1 or newer from helm.sh/docs/intro/install',
+};
+
+const kubeconform: Component = {
+  name: 'kubeconform',
+  version: '0.7.0',
+  commands: ['kubeconform'],
+  versionArgs: ['-v'],
+  oldest: '0.6.7',
+  sameMajor: true,
+  variable: 'SKEIN_KUBECONFORM',
+  recipe: {
+    kind: 'go',
+    package: 'github.com/yannh/kubeconform/cmd/kubeconform',
+    ldflags: '-X main.version=v0.7.0',
+    about: 'about 20 s',
+  },
+  byHand: 'install kubeconform 0.6.7 or newer from github.com/yannh/kubeconform',
+};
+
 const chromium: Component = {
   name: 'chromium',
   version: '153.0.0',
@@ -124,11 +166,27 @@ const pythonWebsockets: Component = {
 };
 
 /** Every component, in the order in which they are made: the quick ones first, Consul last. */
-export const catalogue: readonly Component[] = [chromium, pythonWebsockets, natsServer, grpcurl, consul];
+export const catalogue: readonly Component[] = [
+  chromium,
+  pythonWebsockets,
+  natsServer,
+  grpcurl,
+  kubeconform,
+  helm,
+  consul,
+];
 
 /** The pin of one component. */
 export const componentNamed = (name: ComponentName): Component =>
-  ({ consul, 'nats-server': natsServer, grpcurl, chromium, 'python-websockets': pythonWebsockets })[name];
+  ({
+    consul,
+    'nats-server': natsServer,
+    grpcurl,
+    helm,
+    kubeconform,
+    chromium,
+    'python-websockets': pythonWebsockets,
+  })[name];
 
 /** True when `name` is the name of a component. */
 export const isComponentName = (name: string): name is ComponentName =>
