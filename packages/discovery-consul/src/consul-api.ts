@@ -1,3 +1,6 @@
+import { EventEmitter } from 'node:events';
+import Consul from 'consul';
+
 /** The five calls of Consul's HTTP API that discovery needs (developer.hashicorp.com/consul/api-docs). */
 export interface ConsulApi {
   /**
@@ -44,8 +47,8 @@ export interface ServiceRegistration {
 export class ConsulRefused extends Error {
   override readonly name = 'ConsulRefused';
   readonly status: number;
-  constructor(path: string, status: number, body: string) {
-    super(`Consul answered ${status} to ${path}: ${body.slice(0, 200)}`);
+  constructor(what: string, status: number, cause: unknown) {
+    super(`Consul answered ${status} to ${what}`, { cause });
     this.status = status;
   }
 }
@@ -58,76 +61,109 @@ interface ServiceEntry {
   readonly Service: { readonly Address: string; readonly Port: number };
 }
 
+/** What the client adds to an error when the agent has answered. */
+const statusOf = (error: unknown): number =>
+  typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 0;
+
 const seconds = (ms: number): string => `${Math.ceil(ms / 1000)}s`;
+
+/** How the client is told to stop a request, and asked for the headers of the answer as well. */
+class RequestContext extends EventEmitter {
+  readonly includeResponse = true;
+}
 
 /** Talks to the agent at `baseUrl` (`http://host:port`); `token` is an ACL token or empty. */
 export const consulApi = (baseUrl: string, token: string): ConsulApi => {
-  const headers: Record<string, string> = token === '' ? {} : { 'x-consul-token': token };
-
-  const put = async (path: string, body?: unknown): Promise<Response> =>
-    fetch(`${baseUrl}${path}`, {
-      method: 'PUT',
-      headers,
-      body: body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-  const check = async (path: string, response: Response): Promise<void> => {
-    const body = await response.text();
-    if (!response.ok) throw new ConsulRefused(path, response.status, body);
+  const { hostname, port } = new URL(baseUrl);
+  // The client's types know fewer options than the client.
+  const options = {
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port) || 8500,
+    timeout: timeoutMs,
+    defaults: token === '' ? {} : { token },
   };
+  const consul = new Consul(options);
+  const refused = (what: string, error: unknown): unknown =>
+    statusOf(error) > 0 ? new ConsulRefused(what, statusOf(error), error) : error;
 
   return {
     passing: async (service, { index, waitMs, signal }) => {
-      // Any server may answer: a list some milliseconds old beats none while there is no leader.
-      const path = `/v1/health/service/${encodeURIComponent(service)}?passing=1&stale&index=${index}&wait=${waitMs}ms`;
-      const response = await fetch(`${baseUrl}${path}`, {
-        headers,
-        // Consul adds up to a sixteenth to the wait.
-        signal: AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(waitMs * 1.1) + timeoutMs)]),
-      });
-      if (!response.ok) throw new ConsulRefused(path, response.status, await response.text());
-      const entries = (await response.json()) as readonly ServiceEntry[];
-      if (entries.length === 0 && response.headers.get('x-consul-knownleader') === 'false') {
-        throw new Error('Consul has no leader: it does not know which instances there are');
+      signal.throwIfAborted();
+      const ctx = new RequestContext();
+      const cancel = () => ctx.emit('cancel');
+      signal.addEventListener('abort', cancel, { once: true });
+      try {
+        const query = {
+          service,
+          passing: true,
+          // Any server may answer: a list some milliseconds old beats none while there is no leader.
+          stale: true,
+          index: String(index),
+          wait: `${waitMs}ms`,
+          // Consul adds up to a sixteenth to the wait.
+          timeout: Math.ceil(waitMs * 1.1) + timeoutMs,
+          ctx,
+        };
+        // With `includeResponse` the answer is the response and its body, which the client's types do not say.
+        const [response, entries] = (await consul.health.service(query)) as unknown as [
+          { readonly headers: Readonly<Record<string, string | undefined>> },
+          readonly ServiceEntry[],
+        ];
+        if (entries.length === 0 && response.headers['x-consul-knownleader'] === 'false') {
+          throw new Error('Consul has no leader: it does not know which instances there are');
+        }
+        return {
+          index: Number(response.headers['x-consul-index']) || 0,
+          addresses: entries.map(({ Node, Service }) => ({
+            host: Service.Address || Node.Address,
+            port: Service.Port,
+          })),
+        };
+      } catch (error) {
+        throw refused(`the instances of ${service}`, error);
+      } finally {
+        signal.removeEventListener('abort', cancel);
       }
-      return {
-        index: Number(response.headers.get('x-consul-index')) || 0,
-        addresses: entries.map(({ Node, Service }) => ({
-          host: Service.Address || Node.Address,
-          port: Service.Port,
-        })),
-      };
     },
     register: async ({ service, id, address, ttlMs, forgetMs }) => {
-      const path = '/v1/agent/service/register?replace-existing-checks=true';
-      const response = await put(path, {
-        ID: id,
-        Name: service,
-        Address: address.host,
-        Port: address.port,
-        Check: {
-          CheckID: `service:${id}`,
-          TTL: seconds(ttlMs),
+      const registration = {
+        id,
+        name: service,
+        address: address.host,
+        port: address.port,
+        check: {
+          checkid: `service:${id}`,
+          ttl: seconds(ttlMs),
           // Found at once, not only after the first beat.
-          Status: 'passing',
-          DeregisterCriticalServiceAfter: seconds(forgetMs),
+          status: 'passing',
+          deregistercriticalserviceafter: seconds(forgetMs),
         },
-      });
-      await check(path, response);
+      };
+      try {
+        // The client's types know fewer fields than the client.
+        await consul.agent.service.register(
+          registration as unknown as Parameters<typeof consul.agent.service.register>[0],
+        );
+      } catch (error) {
+        throw refused(`the registration of ${id}`, error);
+      }
     },
     beat: async (instanceId) => {
-      const path = `/v1/agent/check/pass/service:${encodeURIComponent(instanceId)}`;
-      const response = await put(path);
-      const body = await response.text();
-      if (response.ok) return true;
-      // Consul before 1.11 says 500 with "unknown check".
-      if (response.status === 404 || /unknown check/i.test(body)) return false;
-      throw new ConsulRefused(path, response.status, body);
+      try {
+        await consul.agent.check.pass({ id: `service:${instanceId}` });
+        return true;
+      } catch (error) {
+        // Consul before 1.11 says 500 with "unknown check".
+        if (statusOf(error) === 404 || /unknown check/i.test(String(error))) return false;
+        throw refused(`the beat of ${instanceId}`, error);
+      }
     },
     deregister: async (instanceId) => {
-      const path = `/v1/agent/service/deregister/${encodeURIComponent(instanceId)}`;
-      const response = await put(path);
-      if (response.status !== 404) await check(path, response);
+      try {
+        await consul.agent.service.deregister({ id: instanceId });
+      } catch (error) {
+        if (statusOf(error) !== 404) throw refused(`the goodbye of ${instanceId}`, error);
+      }
     },
   };
 };

@@ -69,6 +69,7 @@ export const fakeConsul = async (): Promise<FakeConsul> => {
     const entries = [...services.values()]
       .filter(({ Name, ID }) => Name === name && passing.has(ID))
       .map(({ Address, Port }) => ({ Node: { Address: '10.0.0.1' }, Service: { Address, Port } }));
+    response.setHeader('content-type', 'application/json');
     response.setHeader('x-consul-index', String(index));
     response.setHeader('x-consul-knownleader', 'true');
     response.end(JSON.stringify(entries));
