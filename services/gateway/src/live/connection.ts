@@ -71,6 +71,7 @@ export class Connection implements FollowerHost {
   onFault: (fault: AppError) => void = () => {};
   /** Follows what it began with or asks for, and no space that the person enters meanwhile. */
   fixed = false;
+  checks = true;
   /** Told, instead of the client, that an epoch changed and a snapshot follows. */
   onRestarted: ((follower: Follower) => void) | undefined;
   private readonly deps: ConnectionDeps;

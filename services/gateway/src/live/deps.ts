@@ -35,6 +35,8 @@ export interface Tuning {
   readonly feedLingerMs: number;
   readonly retryBaseMs: number;
   readonly retryCapMs: number;
+  /** How often the state hash of one space is read and sent. */
+  readonly checkMs: number;
   /** How often the login behind a classic socket is asked for. */
   readonly recheckMs: number;
 }
@@ -60,6 +62,7 @@ export const defaultTuning: Tuning = {
   feedLingerMs: 60_000,
   retryBaseMs: 100,
   retryCapMs: 5_000,
+  checkMs: 60_000,
   recheckMs: 300_000,
 };
 

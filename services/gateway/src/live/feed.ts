@@ -1,8 +1,9 @@
 import { AppError, type syncV1 } from '@skein/contracts';
 import type { Actor } from '@skein/rpc';
+import { FanOut, type Receiver } from './fan-out.ts';
 import {
-  type Batch,
   batchOf,
+  checkKey,
   type EphemeralFrame,
   type EventFrame,
   ephemeralFrame,
@@ -14,10 +15,10 @@ import { Ring, type RingBudget, type RingLimits } from './ring.ts';
 import { TurnText } from './turn-text.ts';
 
 /** Somebody who follows a space live. Called synchronously; never throws. */
-export interface Subscriber {
+export interface Subscriber extends Receiver {
   readonly userId: string;
-  /** Frames of one tick in order; events continue exactly where the ones before ended. */
-  deliver(batch: Batch): void;
+  /** Has a state that began with a position or a snapshot, and wants to know whether it is the right one. */
+  readonly checks?: boolean;
   /** The person is no longer a member; already out of the feed. */
   removed(): void;
   /** The epoch changed, every position is void; already out of the feed. */
@@ -32,6 +33,8 @@ export interface FeedPort {
   follow(feed: SpaceFeed, after: number): void;
   /** The text so far of a running turn; undefined when it is not known or has ended. */
   loadTurn(turnId: string, actor: Actor): Promise<string | undefined>;
+  /** Reads the hash of the space's state when it may, and gives it to `onStateHash`. */
+  check(feed: SpaceFeed): void;
   /** A person may have become a member of a space. */
   invited(userId: string, space: string): void;
   /** Runs a task after what is readable now has been read. */
@@ -84,12 +87,14 @@ export class SpaceFeed {
   private prefix = '';
   private readonly port: FeedPort;
   private readonly ring: Ring;
-  private readonly live = new Set<Subscriber>();
-  private pending: (EventFrame | EphemeralFrame)[] = [];
+  private readonly live: FanOut<Subscriber>;
   private readonly turns = new Map<string, TurnText>();
   private readonly ended = new Map<string, true>();
   private readonly removals = new Map<string, number>();
   private presence: EphemeralFrame | undefined;
+  /** Of the newest event about a document: a hash read there or later is that of every position since. */
+  private documentsAt = -1;
+  private hash: { readonly offset: number; readonly stateHash: string } | undefined;
 
   constructor(
     space: string,
@@ -102,6 +107,7 @@ export class SpaceFeed {
     this.reader = reader;
     this.port = port;
     this.ring = new Ring(limits, budget);
+    this.live = new FanOut(space, (task) => port.defer(task));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // Whoever waits hears of a failure; nobody has to.
     promise.catch(() => {});
@@ -146,9 +152,7 @@ export class SpaceFeed {
       this.port.follow(this, Math.min(head, this.head));
       return;
     }
-    this.flush();
-    const everybody = [...this.live];
-    this.live.clear();
+    const everybody = this.live.dismissAll();
     if (epoch === '') {
       this.gone = true;
       this.fail(new AppError('not_found', 'There is no such space'));
@@ -175,8 +179,29 @@ export class SpaceFeed {
       this.ring.push(frame);
       // Before the event is queued: who is removed by it gets everything before it and nothing after.
       this.effects(event);
-      this.queue(frame);
+      this.live.put(frame);
+      if (this.hash?.offset === event.offset) this.tellHash();
     }
+  }
+
+  /** The hash of the state at a position, which may still be on its way to us or be gone by. */
+  onStateHash({ epoch, offset, stateHash }: syncV1.StateHash): void {
+    if (epoch !== this.epoch || offset < this.documentsAt) return;
+    this.hash = { offset, stateHash };
+    if (offset <= this.head) this.tellHash();
+  }
+
+  /** Tells a follower who has caught up what the hash of its state should be, now or when it was read. */
+  check(subscriber: Subscriber): void {
+    const frame = this.checkFrame();
+    if (frame) subscriber.deliver(batchOf(this.space, [frame]));
+    else this.port.check(this);
+  }
+
+  /** Whether anybody here wants to know the state's hash. */
+  get isChecked(): boolean {
+    for (const one of this.live) if (one.checks) return true;
+    return false;
   }
 
   /** A piece of a running answer. */
@@ -184,7 +209,7 @@ export class SpaceFeed {
     if (this.ended.has(token.turnId)) return;
     const turn = this.turns.get(token.turnId) ?? this.openTurn(token, token.from === 0);
     if (turn && !turn.add(token)) this.load(turn);
-    this.queue(tokenFrame(this.space, token));
+    this.live.put(tokenFrame(this.space, token));
   }
 
   /** Everybody who is connected to the space. */
@@ -196,7 +221,7 @@ export class SpaceFeed {
     }));
     const json = JSON.stringify({ type: 'presence', space: this.space, devices: shown });
     this.presence = ephemeralFrame('presence', json);
-    this.queue(this.presence);
+    this.live.put(this.presence);
   }
 
   /** A typing or status frame, passed on as it is. */
@@ -210,7 +235,7 @@ export class SpaceFeed {
       this.port.invited(String(frame['user'] ?? ''), String(frame['space'] ?? ''));
       return;
     }
-    this.queue(ephemeralFrame(key, json));
+    this.live.put(ephemeralFrame(key, json));
   }
 
   /**
@@ -218,8 +243,7 @@ export class SpaceFeed {
    * of every running turn.
    */
   join(subscriber: Subscriber): void {
-    this.flush();
-    this.live.add(subscriber);
+    this.live.join(subscriber);
     const now: EphemeralFrame[] = this.presence ? [this.presence] : [];
     for (const turn of this.turns.values()) {
       const token = turn.since(0);
@@ -231,7 +255,7 @@ export class SpaceFeed {
 
   /** Stops following; harmless when it does not. */
   leave(subscriber: Subscriber): void {
-    this.live.delete(subscriber);
+    this.live.leave(subscriber);
   }
 
   /** Events after an offset from memory; undefined when they are not all here. */
@@ -270,26 +294,28 @@ export class SpaceFeed {
   /** Frees what it holds. */
   close(): void {
     this.ring.clear();
-    this.pending = [];
+    this.live.close();
   }
 
   private move(epoch: string, head: number): void {
     this.epoch = epoch;
     this.head = head;
     this.prefix = eventPrefix(this.space, epoch);
+    this.documentsAt = head;
+    this.hash = undefined;
   }
 
-  private queue(frame: EventFrame | EphemeralFrame): void {
-    if (this.live.size === 0) return;
-    if (this.pending.length === 0) this.port.defer(() => this.flush());
-    this.pending.push(frame);
+  /** For our head; undefined while no hash is known that holds there. */
+  private checkFrame(): EphemeralFrame | undefined {
+    const { space, epoch, head, hash } = this;
+    if (!hash || hash.offset < this.documentsAt || hash.offset > head) return undefined;
+    const { stateHash } = hash;
+    return ephemeralFrame(checkKey, JSON.stringify({ type: 'check', space, epoch, offset: head, stateHash }));
   }
 
-  private flush(): void {
-    if (this.pending.length === 0) return;
-    const batch = batchOf(this.space, this.pending);
-    this.pending = [];
-    for (const subscriber of this.live) subscriber.deliver(batch);
+  private tellHash(): void {
+    const frame = this.checkFrame();
+    if (frame) this.live.putFor(frame, (one) => one.checks === true);
   }
 
   private effects({ type, json, offset }: syncV1.LoggedEvent): void {
@@ -310,15 +336,17 @@ export class SpaceFeed {
         this.removals.delete(userId);
         this.port.invited(userId, this.space);
       }
+    } else if (type.startsWith('document.')) {
+      this.documentsAt = offset;
+      if (this.live.size > 0) this.port.check(this);
     }
   }
 
   private remove(userId: string, offset: number): void {
     remember(this.removals, userId, offset);
-    this.flush();
     for (const subscriber of [...this.live]) {
       if (subscriber.userId !== userId) continue;
-      this.live.delete(subscriber);
+      this.live.dismiss(subscriber);
       subscriber.removed();
     }
   }
@@ -347,7 +375,7 @@ export class SpaceFeed {
       turn.loading = false;
       if (text === undefined || this.turns.get(turn.turnId) !== turn || !turn.load(text)) return;
       const token = turn.since(0);
-      if (token) this.queue(tokenFrame(this.space, token));
+      if (token) this.live.put(tokenFrame(this.space, token));
     };
     // Without the text clients see a gap in `from` and read the turn themselves.
     this.port.loadTurn(turn.turnId, this.reader).then(done, () => done());

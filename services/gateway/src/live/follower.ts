@@ -32,6 +32,8 @@ export interface Plan {
 export interface FollowerHost {
   readonly userId: string;
   readonly sink: Sink;
+  /** Whether the client can do something with `check`. */
+  readonly checks: boolean;
   readonly sync: RpcClient<syncV1.SyncServiceService>;
   readonly random: () => number;
   /** Aborts when the connection ends. */
@@ -65,8 +67,10 @@ export class Follower implements Subscriber, StreamPosition {
   lastId = '';
   lastSeq = 0;
   settled = true;
+  checks = false;
   private readonly host: FollowerHost;
   private stopped = false;
+  private moved = false;
 
   constructor(host: FollowerHost, feed: SpaceFeed) {
     this.host = host;
@@ -93,6 +97,7 @@ export class Follower implements Subscriber, StreamPosition {
       this.lastId = this.feed.idAt(head) ?? '';
       return { recovered: true, head };
     }
+    this.checks = this.host.checks;
     const { epoch, offset, lastId } = request;
     if (epoch !== this.epoch || offset === undefined || offset > head) return { recovered: false, head };
     this.position = offset;
@@ -125,6 +130,7 @@ export class Follower implements Subscriber, StreamPosition {
   lost(): void {
     if (this.stopped) return;
     this.epoch = this.feed.epoch;
+    this.checks = this.host.checks;
     this.host.restarted(this);
     this.start({ recovered: false, head: this.feed.head });
   }
@@ -202,6 +208,7 @@ export class Follower implements Subscriber, StreamPosition {
       if (memory && memory.length > 0) this.replayed(memory);
       else if (this.position >= this.feed.head) {
         this.feed.join(this);
+        if (this.moved && this.checks) this.feed.check(this);
         return true;
       } else {
         page ??= await this.read(this.position);
@@ -230,6 +237,7 @@ export class Follower implements Subscriber, StreamPosition {
     for (const frame of frames) {
       if (frame.offset <= this.position || this.stopped) continue;
       moved = true;
+      this.moved = true;
       chunk.push(frame);
       bytes += frame.wire.length;
       if (bytes >= maxBatchBytes) send();

@@ -82,6 +82,9 @@ export const ephemeralFrame = (key: string, json: string): EphemeralFrame => ({
   ...encode(json),
 });
 
+/** Key of `check` frames. */
+export const checkKey = 'check';
+
 /** A `token` frame. */
 export const tokenFrame = (space: string, token: Token): EphemeralFrame => ({
   ...ephemeralFrame(

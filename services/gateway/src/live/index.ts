@@ -10,6 +10,7 @@ import { sseHandler } from '../stream/sse.ts';
 import { webSocketSide } from '../ws/server.ts';
 import { callFor } from './actor.ts';
 import { pause } from './backoff.ts';
+import { Checks } from './checks.ts';
 import { closeCodes, closing } from './close.ts';
 import { defaultTuning, type LiveDeps, type Tuning } from './deps.ts';
 import { Feeds } from './feeds.ts';
@@ -100,6 +101,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
       });
     }
   };
+  const checks = new Checks({ sync: clients.sync, everyMs: tuning.checkMs, log });
   const feeds = new Feeds(
     {
       ring: { count: tuning.ringCount, bytes: tuning.ringBytes },
@@ -112,6 +114,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
         const { turn } = await clients.agent.getTurn({ turnId }, callFor(actor, tuning.callTimeoutMs));
         return turn && (turn.state === 'streaming' || turn.state === 'queued') ? turn.text : undefined;
       },
+      check: (feed) => checks.want(feed),
       invited,
       defer: (task) => {
         setImmediate(task);
@@ -132,6 +135,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
     retry: { baseMs: tuning.retryBaseMs, capMs: tuning.retryCapMs },
   });
   const sweeper = new Sweeper(clock, tuning.sweepMs);
+  sweeper.add(checks);
   const deps: LiveDeps = {
     clients,
     verifier,

@@ -6,7 +6,7 @@ import type { Closing } from '../live/close.ts';
 import { pointsOf } from '../live/code-points.ts';
 import { Connection, type WelcomeStream } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
-import { type Batch, controlFrame, type Frame, type Token } from '../live/frame.ts';
+import { type Batch, checkKey, controlFrame, type Frame, type Token } from '../live/frame.ts';
 import type { Guest } from '../live/people.ts';
 import { expiryOf } from '../live/sign-in.ts';
 import { Held, type Sink, type StreamPosition } from '../live/sink.ts';
@@ -44,6 +44,29 @@ class SeenTokens {
   }
 }
 
+/** When each device was last told a state hash: every poll is a replay, and once in a while is enough. */
+class Checked {
+  private readonly at = new Map<string, number>();
+  private readonly everyMs: number;
+
+  constructor(everyMs: number) {
+    this.everyMs = everyMs;
+  }
+
+  isDue(device: string, nowMs: number): boolean {
+    const before = this.at.get(device);
+    return before === undefined || nowMs - before >= this.everyMs;
+  }
+
+  told(device: string, nowMs: number): void {
+    this.at.delete(device);
+    this.at.set(device, nowMs);
+    if (this.at.size <= maxSeen) return;
+    const [oldest] = this.at.keys();
+    if (oldest !== undefined) this.at.delete(oldest);
+  }
+}
+
 /**
  * One `GET /v1/poll`: collects frames until there are some, then answers once with them and the cursor behind
  * them. What does not fit is read again with that cursor.
@@ -67,6 +90,8 @@ class Poll implements Guest, Sink {
   private ended = false;
   private failure: AppError | undefined;
   private begun = false;
+  /** Whether the answer has a `check` in it. */
+  checked = false;
 
   constructor(deps: LiveDeps, ask: StreamAsk, seen: SeenTokens) {
     this.seen = seen;
@@ -154,6 +179,7 @@ class Poll implements Guest, Sink {
     if (this.failure) throw this.failure;
     const loose = this.ended ? [] : this.held.take();
     for (const { token } of loose) if (token) this.seen.sent(this.device, token);
+    this.checked = loose.some(({ key }) => key === checkKey);
     const frames = this.ended ? [] : [...this.frames, ...loose];
     const list = frames.map(({ payload }) => payload.toString('utf8')).join(',');
     return `{"cursor":${JSON.stringify(encodeCursor(this.connection.streams))},"frames":[${list}]}`;
@@ -187,10 +213,12 @@ const welcome = (deps: LiveDeps, poll: Poll, streams: readonly WelcomeStream[]):
 export const pollHandler = (deps: LiveDeps): RequestHandler => {
   const newest = new Map<string, Poll>();
   const seen = new SeenTokens();
+  const checked = new Checked(deps.tuning.checkMs);
 
   const run = async (ask: StreamAsk, response: ServerResponse): Promise<string> => {
     const poll = new Poll(deps, ask, seen);
     const key = `${ask.principal.userId}\0${ask.device.id}`;
+    poll.connection.checks = checked.isDue(key, deps.clock.now());
     newest.get(key)?.replaced();
     newest.set(key, poll);
     try {
@@ -207,7 +235,9 @@ export const pollHandler = (deps: LiveDeps): RequestHandler => {
       }
       poll.connection.begin();
       await poll.wait(ask.resumed ? ask.waitMs : 0, response);
-      return poll.answer();
+      const answer = poll.answer();
+      if (poll.checked) checked.told(key, deps.clock.now());
+      return answer;
     } finally {
       if (newest.get(key) === poll) newest.delete(key);
       deps.people.remove(poll);

@@ -188,8 +188,9 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
     const connection = new Connection(this.deps.connection, principal, this.device, this);
     connection.onFault = (fault) => this.close(closingFor(fault));
     connection.onRestarted = () => this.close(closing(closeCodes.tooSlow));
-    // These clients know one space.
+    // These clients know one space, and no state hash.
     connection.fixed = true;
+    connection.checks = false;
     this.connection = connection;
     this.deps.people.add(this);
     await this.catchUp(connection);

@@ -65,6 +65,10 @@ export class SpaceLog {
   readonly commands: LiveCommand[] = [];
   readonly acks: syncV1.AckDeviceRequest[] = [];
   readonly reads: syncV1.ReadEventsRequest[] = [];
+  /** Whether state hashes are told: tests of other things do without `check` frames. */
+  tellsHashes = false;
+  /** Spaces of every question for state hashes. */
+  readonly hashReads: (readonly string[])[] = [];
   /** What a person has in classic documents. */
   classic: syncV1.SyncData[] = [];
   /** Parts of every snapshot. */
@@ -183,6 +187,12 @@ export class SpaceLog {
         return { epoch: space.epoch, head, floor: space.floor, events };
       },
       readSnapshot: (request, ctx) => this.snapshot(request, ctx),
+      readStateHashes: async ({ spaces }) => {
+        if (!this.tellsHashes) throw new AppError('unavailable');
+        this.hashReads.push(spaces);
+        const known = spaces.flatMap((id) => this.spaces.get(id) ?? []);
+        return { items: known.map((space) => this.stateHash(space)) };
+      },
       appendMessage: async (request, ctx) => {
         const user = this.actor(ctx);
         const space = this.member(request.space, ctx);
@@ -216,6 +226,13 @@ export class SpaceLog {
       },
       live: (requests) => this.live(requests),
     };
+  }
+
+  /** A hash that says how many events about documents there were. */
+  stateHash({ id, epoch, events }: FakeSpace): syncV1.StateHash {
+    const documents = events.filter(({ type }) => type.startsWith('document.')).length;
+    const stateHash = `1:${String(documents).padStart(16, '0')}`;
+    return { space: id, epoch, offset: events.length, stateHash };
   }
 
   private actor(ctx: CallContext): string {

@@ -182,6 +182,20 @@ describe('GET /v1/poll', () => {
     expect((await third).frames.map(({ offset }) => offset)).toEqual([3]);
   });
 
+  it('has a check with a replay, once a minute for a device', async () => {
+    live.sync.tellsHashes = true;
+    const { cursor } = await poll(live, 'device=p');
+    live.sync.append('space-ann', 'document.changed');
+    const socket = live.hello('ann', { streams: [{ space: 'space-ann', epoch: 'e1', offset: 0 }] });
+    await socket.first('check');
+    const again = async () =>
+      (await poll(live, `device=p&waitMs=5000&cursor=${cursor}`)).frames.map(({ type }) => type);
+    expect(await again()).toEqual(['event', 'check']);
+    expect(await again()).toEqual(['event']);
+    live.pass(60_000);
+    expect(await again()).toEqual(['event', 'check']);
+  });
+
   it('answers empty with the same position when the time is over', async () => {
     const first = await poll(live, 'device=p');
     const second = await poll(live, `device=p&waitMs=30&cursor=${first.cursor}`);
