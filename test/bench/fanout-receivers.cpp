@@ -160,6 +160,9 @@ static void connectMore() {
     r.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     int one = 1;
     setsockopt(r.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    // Fixed before the connection, or the kernel would take in megabytes for a reader that has stopped.
+    int window = 128 * 1024;
+    setsockopt(r.fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
     sockaddr_in a{};
     a.sin_family = AF_INET;
     a.sin_port = htons(port);
@@ -219,8 +222,6 @@ static void command(const std::string& line) {
   } else if (name == "stall") {  // the first n sockets stop reading
     for (size_t i = 0; i < n && i < all.size(); i++) {
       if (all[i].state != Receiver::open) continue;
-      int small = 16384;
-      setsockopt(all[i].fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
       all[i].wasStalled = true;
       interest(all[i], 0, EPOLL_CTL_MOD);
     }

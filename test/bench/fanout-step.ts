@@ -18,6 +18,8 @@ export interface StepResult extends Received {
 
 /** No progress for this long: what is missing will not come. */
 const givenUpMs = 3_000;
+/** What has not come so long after the last text was due counts as missing. */
+const patienceMs = 8_000;
 /** The publisher looks at the clock so often; more than one message may be due then. */
 const tickMs = 2;
 
@@ -58,6 +60,7 @@ export const runStep = async (
   let done = 0;
   let last = before.last;
   const failed: string[] = [];
+  const endedAt = performance.now();
   let seen = -1;
   let movedAt = performance.now();
   let arrivedNs = process.hrtime.bigint();
@@ -73,7 +76,8 @@ export const runStep = async (
       arrivedNs = process.hrtime.bigint();
     }
     if (done + failed.length >= total && lowest >= last) break;
-    if (performance.now() - movedAt > givenUpMs) break;
+    const now = performance.now();
+    if (now - movedAt > givenUpMs || now - endedAt > patienceMs) break;
     await pause(20);
   }
   const use = core();

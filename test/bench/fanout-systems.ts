@@ -36,12 +36,19 @@ export const peer = async (kind: 'ws' | 'socket.io'): Promise<System> => {
   pin(pid, cores.server);
   const plain = kind === 'ws';
   const path = plain ? '/' : '/socket.io/?EIO=4&transport=websocket';
-  const publisher = await opened(`ws://127.0.0.1:${port}${path}`);
-  if (!plain) {
-    publisher.on('message', (data) => {
-      const text = String(data);
-      if (text.startsWith('0')) publisher.send('40');
-      if (text === '2') publisher.send('3');
+  const publisher = new WebSocket(`ws://127.0.0.1:${port}${path}`, { perMessageDeflate: false });
+  let failed: string[] = [];
+  publisher.on('close', (code) => failed.push(`closed ${code}`));
+  if (plain) await once(publisher, 'open');
+  else {
+    // engine.io opens, asks for the namespace, then asks now and then whether we are there.
+    await new Promise<void>((resolve) => {
+      publisher.on('message', (data) => {
+        const text = String(data);
+        if (text.startsWith('0')) publisher.send('40');
+        else if (text.startsWith('40')) resolve();
+        else if (text === '2') publisher.send('3');
+      });
     });
   }
   let sent = 0;
@@ -56,11 +63,13 @@ export const peer = async (kind: 'ws' | 'socket.io'): Promise<System> => {
       publisher.send(plain ? text : `42["m","${text}"]`);
     },
     published: () => {
-      const now = { done, failed: [], last: sent };
+      const now = { done, failed, last: sent };
       done = 0;
+      failed = [];
       return now;
     },
     close: async () => {
+      publisher.removeAllListeners('close');
       publisher.terminate();
       child.disconnect();
       await once(child, 'exit');
