@@ -25,6 +25,7 @@ import { periodic } from './app/periodic.ts';
 import { spaceNames } from './app/personal-space.ts';
 import type { Ids, Timers } from './app/ports.ts';
 import { sessionApp } from './app/session-app.ts';
+import { createSightings } from './app/sightings.ts';
 import { sweepUseCase } from './app/sweep.ts';
 import { createWriter, type Writer } from './app/writer.ts';
 import type { Config } from './config.ts';
@@ -128,6 +129,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     documents: postgresDocuments(database),
     maker,
     devices,
+    sightings: createSightings(devices, clock),
     names: spaceNames(maker, ids, clock),
     hub,
     peers,

@@ -4,17 +4,27 @@ import type { DeviceRow } from '../domain/state.ts';
 
 /** Devices of this service's schema. */
 export const postgresDevices = (database: Database): DeviceStore => ({
-  touch: async (userId, { id, platform, name }, nowMs) => {
+  touch: async (devices, nowMs) => {
+    // Sorted, so that two replicas take their locks in the same order.
+    const rows = devices
+      .map(({ userId, device }) => ({ userId, ...device }))
+      .sort((a, b) => (a.userId === b.userId ? (a.id < b.id ? -1 : 1) : a.userId < b.userId ? -1 : 1));
     await database.query(
       {
         name: 'session_sync_touch_device',
         text: `insert into device as d (user_id, id, platform, name, last_seen_ms, registered)
-               values ($1, $2, $3, $4, $5, false)
+               select *, $5::bigint, false from unnest($1::text[], $2::text[], $3::text[], $4::text[])
                on conflict (user_id, id) do update set last_seen_ms = greatest(d.last_seen_ms, excluded.last_seen_ms),
                  platform = case when d.registered then d.platform else excluded.platform end,
                  name = case when d.registered then d.name else excluded.name end`,
       },
-      [userId, id, platform, name, nowMs],
+      [
+        rows.map(({ userId }) => userId),
+        rows.map(({ id }) => id),
+        rows.map(({ platform }) => platform),
+        rows.map(({ name }) => name),
+        nowMs,
+      ],
     );
   },
   seen: async (devices, nowMs) => {

@@ -8,7 +8,7 @@ import { checkedInteger, checkedText, nameBytes } from './validate.ts';
 
 /** A person's devices. */
 export const deviceUseCases = (parts: AppParts) => {
-  const { writer, devices, names, hub, clock } = parts;
+  const { writer, devices, sightings, names, hub, clock } = parts;
   return {
     /** Offset of `platform.registered`, 0 when nothing was new. */
     register: async (
@@ -32,7 +32,7 @@ export const deviceUseCases = (parts: AppParts) => {
         },
         call.signal,
       );
-      if (offset === 0) await devices.touch(call.userId, device, clock.now());
+      if (offset === 0) await sightings.note(call.userId, device);
       return { offset, deliveredTo: hub.presence.others(space, call.userId, device.id) };
     },
     ack: async (call: Call, name: string, deviceId: string, offset: number, seq: number): Promise<void> => {
@@ -51,10 +51,9 @@ export const deviceUseCases = (parts: AppParts) => {
       return rows.map((row) => ({ ...row, connected: hub.presence.isConnected(space, call.userId, row.id) }));
     },
     remove: async (call: Call, deviceId: string): Promise<void> => {
-      const removed = await devices.remove(
-        call.userId,
-        checkedText('deviceId', deviceId, { max: nameBytes }),
-      );
+      const id = checkedText('deviceId', deviceId, { max: nameBytes });
+      const removed = await devices.remove(call.userId, id);
+      sightings.forget(call.userId, id);
       if (!removed) throw new AppError('not_found', 'There is no such device');
     },
   };

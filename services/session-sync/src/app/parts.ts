@@ -15,6 +15,7 @@ import type {
   SpaceView,
   StateHashes,
 } from './ports.ts';
+import type { Sightings } from './sightings.ts';
 import type { Writer } from './writer.ts';
 
 /** What use cases are made of. */
@@ -27,6 +28,7 @@ export interface AppParts {
   readonly documents: DocumentReads;
   readonly maker: SpaceMaker;
   readonly devices: DeviceStore;
+  readonly sightings: Sightings;
   readonly names: SpaceNames;
   readonly hub: LiveHub;
   readonly peers: LivePeers;

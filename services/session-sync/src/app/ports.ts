@@ -168,10 +168,16 @@ export interface SpaceMaker {
   }): Promise<string>;
 }
 
+/** A device and whose it is. */
+export interface OwnDevice {
+  readonly userId: string;
+  readonly device: DeviceInfo;
+}
+
 /** Devices, as far as they are not part of a space's log. */
 export interface DeviceStore {
-  /** Notes the device as seen now; platform and name of one that has announced itself stay. */
-  touch(userId: string, device: DeviceInfo, nowMs: number): Promise<void>;
+  /** Notes devices, each once, as seen now; platform and name of one that has announced itself stay. */
+  touch(devices: readonly OwnDevice[], nowMs: number): Promise<void>;
   /** Notes devices that are known as seen now. */
   seen(devices: readonly { readonly userId: string; readonly id: string }[], nowMs: number): Promise<void>;
   /** The person's devices, last seen first; the newest 200. */

@@ -14,7 +14,7 @@ const sessionSpaces = 1_000;
 
 /** Spaces and their members. */
 export const spaceUseCases = (parts: AppParts) => {
-  const { writer, reads, maker, devices, names, hub, peers, ids, clock } = parts;
+  const { writer, reads, maker, sightings, names, hub, peers, ids, clock } = parts;
 
   /**
    * Tells the person's own space, which every gateway with the person's devices follows, that the person may read one
@@ -60,7 +60,7 @@ export const spaceUseCases = (parts: AppParts) => {
     /** All spaces of the person, the personal one among them, with how far this device has got. */
     openSession: async (call: Call, device: DeviceInfo): Promise<readonly SpaceView[]> => {
       await names.resolve(call.userId, personalAlias);
-      await devices.touch(call.userId, device, clock.now());
+      await sightings.note(call.userId, device);
       const { items } = await reads.spacesOf(call.userId, { limit: sessionSpaces }, device.id);
       return items;
     },
