@@ -20,7 +20,7 @@ import {
 import type { PlatformConfig } from './config.ts';
 import { type Buses, loadDiscovery, loadEvents } from './open-adapters.ts';
 import { processMetrics } from './process-metrics.ts';
-import { serviceServer } from './service-server.ts';
+import { type ServiceServer, serviceServer } from './service-server.ts';
 
 /** What a client may be told beside its target. */
 export interface ClientOptions<D extends Definition> {
@@ -46,7 +46,7 @@ export interface Platform {
    * The gRPC server with health and reflection, the management port, and the registration in discovery. Drains in
    * the order that loses no call: NOT_SERVING, deregister, finish what is in hand.
    */
-  server(implementations: readonly Implementation[]): Service;
+  server(implementations: readonly Implementation[]): ServiceServer;
   /**
    * Everything opened here (telemetry, discovery, databases, buses, clients), then the given parts: what
    * `compose` returns. A part that was opened here and is also given runs once, where it was given.

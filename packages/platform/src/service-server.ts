@@ -22,13 +22,21 @@ export interface ServiceProcess {
   readonly identity: Identity;
 }
 
+/** The server of a service as one part. */
+export interface ServiceServer extends Service {
+  /** The port of gRPC, once it runs: what the system chose when `GRPC_PORT` is 0. */
+  readonly port: number;
+  /** The port of health checks and metrics, once it runs. */
+  readonly managementPort: number;
+}
+
 /** gRPC, management port and registration as one part; see `Platform.server`. */
 export const serviceServer = ({
   process,
   config,
   discovery,
   implementations,
-}: ServiceServerOptions): Service => {
+}: ServiceServerOptions): ServiceServer => {
   const { name, instance, log, metrics, identity } = process;
   let ready = false;
   let registration: Service | undefined;
@@ -50,6 +58,12 @@ export const serviceServer = ({
   });
   return {
     id: 'server',
+    get port() {
+      return rpc.port;
+    },
+    get managementPort() {
+      return probes.port;
+    },
     run: async () => {
       await probes.run();
       await rpc.run();

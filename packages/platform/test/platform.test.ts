@@ -1,4 +1,3 @@
-import { type AddressInfo, createServer } from 'node:net';
 import { implement, rootContext } from '@skein/rpc';
 import { readConfig } from '@skein/service-kit';
 import { afterEach, expect, test } from 'vitest';
@@ -9,14 +8,6 @@ const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
-
-const freePort = async (): Promise<number> => {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-};
 
 const base = {
   DATABASE_URL: 'postgres://127.0.0.1:1/none',
@@ -43,17 +34,17 @@ const fetchText = async (port: number, path: string, method = 'GET') => {
 };
 
 test('two services find each other and one calls the other in its own name', async () => {
-  const port = await freePort();
   const callers: string[] = [];
-  const echo = await open('echo', { GRPC_PORT: String(port) });
+  const echo = await open('echo');
   const implementation = implement(echoService, {
     say: async ({ text }, { caller }) => {
       callers.push(caller);
       return { text };
     },
   });
-  await start(echo, [echo.server([implementation])]);
-  const gateway = await open('gateway', { DISCOVERY_URL: `static:echo=127.0.0.1:${port}` });
+  const server = echo.server([implementation]);
+  await start(echo, [server]);
+  const gateway = await open('gateway', { DISCOVERY_URL: `static:echo=127.0.0.1:${server.port}` });
   const client = gateway.client(echoService, 'echo');
   await start(gateway, []);
   await expect(client.say({ text: 'hello' }, rootContext({ timeoutMs: 5_000 }))).resolves.toEqual({
@@ -63,10 +54,11 @@ test('two services find each other and one calls the other in its own name', asy
 });
 
 test('probes and metrics are on the management port, and readiness ends with the drain', async () => {
-  const port = await freePort();
-  const platform = await open('auth', { MANAGEMENT_PORT: String(port) });
-  const service = platform.lifecycle([platform.server([])]);
+  const platform = await open('auth');
+  const server = platform.server([]);
+  const service = platform.lifecycle([server]);
   await service.run();
+  const port = server.managementPort;
   cleanups.push(() => service.stop());
   expect(await fetchText(port, '/healthz')).toEqual({ status: 200, text: 'ok\n' });
   expect(await fetchText(port, '/readyz')).toEqual({ status: 200, text: 'ready\n' });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { syncV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
-import { openPlatform } from '@skein/platform';
+import { openPlatform, type ServiceServer } from '@skein/platform';
 import { rootContext } from '@skein/rpc';
 import { type Composed, ConfigError } from '@skein/service-kit';
 import { withSpan } from '@skein/telemetry';
@@ -25,7 +25,10 @@ export interface Overrides {
 }
 
 /** Joins the parts of the agent. */
-export const compose = async (config: AgentConfig, over: Overrides = {}): Promise<Composed> => {
+export const compose = async (
+  config: AgentConfig,
+  over: Overrides = {},
+): Promise<Composed & { readonly server: ServiceServer }> => {
   if (config.AGENT_MODEL_URL !== '' && config.AGENT_MODEL === '') {
     throw new ConfigError(['AGENT_MODEL is required with AGENT_MODEL_URL: the name of the model to use']);
   }
@@ -89,5 +92,6 @@ export const compose = async (config: AgentConfig, over: Overrides = {}): Promis
     committed: () => worker.wake(),
   });
   const app = turns({ store, session, cancels, wake: () => worker.wake() });
-  return { log, service: platform.lifecycle([worker, pickUp, platform.server([agentHandlers(app)])]) };
+  const server = platform.server([agentHandlers(app)]);
+  return { log, service: platform.lifecycle([worker, pickUp, server]), server };
 };

@@ -72,32 +72,14 @@ beforeAll(async () => {
 });
 afterAll(() => peer.server.stop());
 
-const freePort = async () => {
-  const probe = rpcServer({
-    service: 'probe',
-    host: '127.0.0.1',
-    port: 0,
-    implementations: [],
-    identity: identity({ service: 'probe', secret }),
-    log,
-    metrics,
-  });
-  await probe.run();
-  const { port } = probe;
-  await probe.stop();
-  return port;
-};
-
 const agent = async (instance: string, over: Overrides = {}, env: Record<string, string> = {}) => {
-  const port = await freePort();
-  const { service } = await compose(
+  const { service, server } = await compose(
     readConfig(config, {
       DATABASE_URL: databaseUrl,
-      DISCOVERY_URL: `static:session-sync=127.0.0.1:${peer.server.port},agent=127.0.0.1:${port}`,
+      DISCOVERY_URL: `static:session-sync=127.0.0.1:${peer.server.port}`,
       INTERNAL_SECRET: secret,
       LOG_LEVEL: 'silent',
       INSTANCE_ID: instance,
-      GRPC_PORT: String(port),
       AGENT_OFFLINE_PACE_MS: '1',
       ...env,
     }),
@@ -108,7 +90,7 @@ const agent = async (instance: string, over: Overrides = {}, env: Record<string,
   const clientOf = (caller: string) => {
     const client = rpcClient(agentV1.AgentServiceService, {
       service: 'agent',
-      target: `dns:127.0.0.1:${port}`,
+      target: `dns:127.0.0.1:${server.port}`,
       identity: identity({ service: caller, secret }),
       log,
       metrics,

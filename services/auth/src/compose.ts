@@ -1,6 +1,6 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { relay } from '@skein/events';
-import { openPlatform } from '@skein/platform';
+import { openPlatform, type ServiceServer } from '@skein/platform';
 import { type Clock, type Composed, periodic, systemClock } from '@skein/service-kit';
 import { v7 as uuidv7 } from 'uuid';
 import { argon2Hasher } from './adapters/argon2-hasher.ts';
@@ -37,7 +37,7 @@ const pruneEveryMs = 600_000;
 export const compose = async (
   config: AuthConfig,
   over: Partial<Deps> = {},
-): Promise<Composed & { readonly keyring: Keyring }> => {
+): Promise<Composed & { readonly keyring: Keyring; readonly server: ServiceServer }> => {
   const { clock = systemClock, newId = () => uuidv7(), randomBytes = systemRandomBytes } = over;
   const platform = await openPlatform('auth', config);
   const { log, metrics, instance } = platform;
@@ -82,6 +82,7 @@ export const compose = async (
   });
   const failed = (what: string) => (error: unknown) =>
     log.warn({ err: error }, `${what} failed; it will be tried again`);
+  const server = platform.server([authService(app)]);
   const service = platform.lifecycle([
     keys,
     dummy,
@@ -92,7 +93,7 @@ export const compose = async (
       work: () => pruneExpired(database, clock.now()),
       failed: failed('pruning'),
     }),
-    platform.server([authService(app)]),
+    server,
   ]);
-  return { service, log, keyring: keys };
+  return { service, log, keyring: keys, server };
 };

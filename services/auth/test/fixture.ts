@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:net';
 import { authV1 } from '@skein/contracts';
 import { type Database, openDatabase } from '@skein/postgres';
 import { type TestDatabase, testDatabase } from '@skein/postgres/testing';
@@ -30,16 +29,6 @@ export const fakeClock = (): FakeClock => {
   };
 };
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
-
 const secret = 'a secret for tests, long enough to be one';
 
 /** A client that calls as one of the services. */
@@ -61,11 +50,9 @@ export interface StartOptions {
 /** The real service on a real database, with a real client; stopped when the test ends. */
 export const startAuth = async ({ database, over = {}, env = {} }: StartOptions = {}) => {
   const db = database ?? (await testDatabase());
-  const port = await freePort();
   const config = readConfig(authConfig, {
     DATABASE_URL: db.url,
-    DISCOVERY_URL: `static:auth=127.0.0.1:${port}`,
-    GRPC_PORT: String(port),
+    DISCOVERY_URL: 'static:',
     INTERNAL_SECRET: secret,
     AUTH_MASTER_KEY: 'a master key for tests, not used elsewhere',
     // Cheap on purpose: what a hash costs is not what these tests are about.
@@ -75,8 +62,9 @@ export const startAuth = async ({ database, over = {}, env = {} }: StartOptions 
     LOG_LEVEL: 'silent',
     ...env,
   });
-  const { service, keyring } = await compose(config, over);
+  const { service, keyring, server } = await compose(config, over);
   await service.run();
+  const { port } = server;
   const client = clientFor(port);
   let stopped = false;
   const stop = async () => {

@@ -1,6 +1,6 @@
 import { agentV1 } from '@skein/contracts';
 import { type LiveBus, relay } from '@skein/events';
-import { openPlatform } from '@skein/platform';
+import { openPlatform, type ServiceServer } from '@skein/platform';
 import { groupCommit } from '@skein/postgres';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { agentPoke } from './adapters/agent-poke.ts';
@@ -40,7 +40,10 @@ export interface Overrides {
 }
 
 /** The composed service. */
-export type SessionSync = Composed;
+export interface SessionSync extends Composed {
+  /** Tells the port, once it runs. */
+  readonly server: ServiceServer;
+}
 
 const headCheckMs = 2_000;
 const presenceSweepMs = 1_000;
@@ -146,6 +149,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
 
   const failed = (what: string) => (error: unknown) => log.warn({ err: error }, `${what} failed`);
   const writing: Service = { id: 'writer', run: async () => {}, stop: () => writer.stop() };
+  const server = platform.server([syncImplementation(app)]);
   const service = platform.lifecycle([
     writing,
     outbox,
@@ -178,7 +182,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
       failed: failed('noting departures'),
     }),
     periodic('sweep', { everyMs: config.SWEEP_MS, timers, work: sweep, failed: failed('the sweep') }),
-    platform.server([syncImplementation(app)]),
+    server,
   ]);
-  return { service, log };
+  return { service, log, server };
 };

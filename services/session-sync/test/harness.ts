@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import { syncV1 } from '@skein/contracts';
 import { testDatabase } from '@skein/postgres/testing';
 import { type Actor, type CallContext, identity, type RpcClient, rootContext, rpcClient } from '@skein/rpc';
@@ -11,16 +10,6 @@ export type SyncClient = RpcClient<typeof syncV1.SyncServiceService>;
 
 const secret = 'a secret for tests that is long enough';
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 
 /** A running session-sync and clients that call it as the services do. */
 export interface Running extends AsyncDisposable {
@@ -37,14 +26,12 @@ export const startSync = async (
   settings: Readonly<Record<string, string>> = {},
   over: Overrides = {},
 ): Promise<Running> => {
-  const port = await freePort();
-  const { service } = await compose(
+  const { service, server } = await compose(
     readConfig(config, {
       DATABASE_URL: databaseUrl,
       DISCOVERY_URL: 'static:agent=127.0.0.1:1',
       INTERNAL_SECRET: secret,
       LOG_LEVEL: 'fatal',
-      GRPC_PORT: String(port),
       ...settings,
     }),
     over,
@@ -54,7 +41,7 @@ export const startSync = async (
   const as = (name: string): SyncClient => {
     const client = rpcClient(syncV1.SyncServiceService, {
       service: 'session-sync',
-      target: `127.0.0.1:${port}`,
+      target: `127.0.0.1:${server.port}`,
       identity: identity({ service: name, secret }),
       log,
       metrics: createMetrics(),

@@ -1,6 +1,6 @@
 import { authV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
-import { openPlatform } from '@skein/platform';
+import { openPlatform, type ServiceServer } from '@skein/platform';
 import { pruneIdempotencyKeys } from '@skein/postgres';
 import { rootContext } from '@skein/rpc';
 import { type Composed, periodic } from '@skein/service-kit';
@@ -27,7 +27,10 @@ const pruneEveryMs = 60_000;
 const aheadTimeoutMs = 5_000;
 
 /** The user service, ready to run. */
-export const compose = async (config: UserConfig, over: Partial<Deps> = {}): Promise<Composed> => {
+export const compose = async (
+  config: UserConfig,
+  over: Partial<Deps> = {},
+): Promise<Composed & { readonly server: ServiceServer }> => {
   const { newId = () => uuidv7() } = over;
   const platform = await openPlatform('user', config);
   const { log, metrics } = platform;
@@ -69,5 +72,5 @@ export const compose = async (config: UserConfig, over: Partial<Deps> = {}): Pro
       listNotices: listNotices(shared),
     }),
   ]);
-  return { service: platform.lifecycle([accountEvents, pruning, server]), log };
+  return { service: platform.lifecycle([accountEvents, pruning, server]), log, server };
 };

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:net';
 import { AppError, authV1, type DomainEvent, userV1 } from '@skein/contracts';
 import { type EventBus, postgresBus } from '@skein/events';
 import { openDatabase } from '@skein/postgres';
@@ -21,16 +20,6 @@ import { compose, userConfig } from '../src/index.ts';
 
 const secret = 'a secret for tests, long enough to be one';
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 
 /** Auth as far as the user service calls it, over the real wire. */
 const authServer = (asked: string[]) => {
@@ -72,15 +61,14 @@ export const startUser = async () => {
   const asked: string[] = [];
   const { server: auth, known } = authServer(asked);
   await auth.run();
-  const port = await freePort();
   const config = readConfig(userConfig, {
     DATABASE_URL: url,
-    DISCOVERY_URL: `static:user=127.0.0.1:${port},auth=127.0.0.1:${auth.port}`,
-    GRPC_PORT: String(port),
+    DISCOVERY_URL: `static:auth=127.0.0.1:${auth.port}`,
     INTERNAL_SECRET: secret,
     LOG_LEVEL: 'silent',
   });
-  const { service } = await compose(config);
+  const { service, server } = await compose(config);
+  await service.run();
   // The publisher's side of the bus, in a schema of its own.
   const database = openDatabase(
     { url, schema: 'publisher', migrations: [], applicationName: 'test' },
@@ -89,15 +77,16 @@ export const startUser = async () => {
   const bus: EventBus = postgresBus({ database, instance: 'test', log });
   const client: RpcClient<typeof userV1.UserServiceService> = rpcClient(userV1.UserServiceService, {
     service: 'user',
-    target: `ipv4:127.0.0.1:${port}`,
+    target: `ipv4:127.0.0.1:${server.port}`,
     identity: identity({ service: 'gateway', secret }),
     log,
     metrics: createMetrics(),
   });
-  const all = lifecycle('test', [service, database, bus, client]);
+  const all = lifecycle('test', [database, bus, client]);
   onTestFinished(async () => {
-    await all.drain?.();
     await all.stop();
+    await service.drain?.();
+    await service.stop();
     await auth.stop();
   });
   await all.run();
