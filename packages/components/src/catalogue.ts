@@ -10,13 +10,17 @@ export type ComponentName =
   | 'grpcurl'
   | 'helm'
   | 'kubeconform'
+  | 'otelcol'
   | 'chromium'
   | 'python-websockets';
 
 /** A Go program built from a committed module (`modules/<name>`), whose go.sum holds the checksums. */
 export interface GoRecipe {
   readonly kind: 'go';
+  /** `.`: a program of our own, made of a library. */
   readonly package: string;
+  /** The library whose version is the component's, when the program is our own. */
+  readonly library?: string;
   readonly ldflags: string;
   /** What a cold build takes on two cores, for the line that announces it. */
   readonly about: string;
@@ -140,6 +144,24 @@ const kubeconform: Component = {
   byHand: 'install kubeconform 0.6.7 or newer from github.com/yannh/kubeconform',
 };
 
+const otelcol: Component = {
+  name: 'otelcol',
+  version: '0.165.0',
+  commands: ['otelcol', 'otelcol-contrib'],
+  versionArgs: ['--version'],
+  oldest: '0.120.0',
+  sameMajor: true,
+  variable: 'SKEIN_OTELCOL',
+  recipe: {
+    kind: 'go',
+    package: '.',
+    library: 'go.opentelemetry.io/collector/otelcol',
+    ldflags: '',
+    about: 'about 1 min',
+  },
+  byHand: 'install the OpenTelemetry collector 0.120 or newer from opentelemetry.io/docs/collector',
+};
+
 const chromium: Component = {
   name: 'chromium',
   version: '153.0.0',
@@ -172,6 +194,7 @@ export const catalogue: readonly Component[] = [
   natsServer,
   grpcurl,
   kubeconform,
+  otelcol,
   helm,
   consul,
 ];
@@ -184,6 +207,7 @@ export const componentNamed = (name: ComponentName): Component =>
     grpcurl,
     helm,
     kubeconform,
+    otelcol,
     chromium,
     'python-websockets': pythonWebsockets,
   })[name];

@@ -17,7 +17,7 @@ describe('the catalogue of components', () => {
         .map((row) => row.trim().split(' '))
         .find(
           ([module = '']) =>
-            recipe.kind === 'go' && module !== 'tool' && recipe.package.startsWith(module) && module,
+            recipe.kind === 'go' && `${recipe.library ?? recipe.package}/`.startsWith(`${module}/`),
         );
       expect(required?.[1]).toBe(`v${version}`);
     },
