@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { streamQueries } from '../src/stream/open.ts';
 import { type FakeMesh, fakeMesh } from './fakes.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 
@@ -25,7 +26,13 @@ interface Operation {
   readonly operationId: string;
   readonly summary: string;
   readonly responses: Readonly<Record<string, unknown>>;
-  readonly parameters: readonly { readonly name: string; readonly in: string; readonly schema: unknown }[];
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly in: string;
+    readonly required: boolean;
+    readonly schema: unknown;
+  }[];
+  readonly security: readonly Readonly<Record<string, unknown>>[];
 }
 
 const openApi = async () => (await gateway.json('GET', '/openapi.json')).body as OpenApi;
@@ -120,6 +127,27 @@ it('writes numbers of a query as numbers', async () => {
   const { paths } = await openApi();
   const limit = paths['/v1/spaces']?.['get']?.parameters.find((one) => one.name === 'limit');
   expect(limit?.schema).toEqual({ type: 'integer', minimum: 1, maximum: 200 });
+});
+
+it.each(['stream', 'poll'] as const)('describes the query of /v1/%s as it is read', async (name) => {
+  const path = `/v1/${name}`;
+  const operation = (await openApi()).paths[path]?.['get'];
+  const query = (operation?.parameters ?? []).filter((one) => one.in === 'query');
+  expect(query.map((one) => one.name)).toEqual(Object.keys(streamQueries[name].shape));
+  expect(query.filter((one) => one.required).map((one) => one.name)).toEqual(['device']);
+  expect(operation?.security).toEqual([{ bearer: [] }, { ticket: [] }]);
+  const token = await gateway.login('u1');
+  const faults = async (asked: string) =>
+    ((await gateway.json('GET', `${path}?${asked}`, { token })).body as { errors?: unknown }).errors;
+  expect(await faults('cursor=x')).toMatchObject([{ path: 'query.device' }]);
+  for (const { name: parameter } of query) {
+    const given = parameter === 'device' ? '' : 'device=d&';
+    // A line break is in no id, number, cursor, name or list of ids; only a ticket may be any text.
+    if (parameter === 'ticket') continue;
+    expect((await gateway.ask('GET', `${path}?${given}${parameter}=%0A`, { token })).status, parameter).toBe(
+      400,
+    );
+  }
 });
 
 it('describes every frame in an AsyncAPI document whose references lead somewhere', async () => {

@@ -1,3 +1,4 @@
+import { maxIdempotencyKeyLength } from '@skein/rpc';
 import type { z } from 'zod';
 import { type JsonSchema, schemaBook } from './json-schema.ts';
 import type { Route } from './route.ts';
@@ -27,7 +28,7 @@ const idempotencyKey = {
   in: 'header',
   required: false,
   description: 'Makes sending the request again harmless for 24 h',
-  schema: { type: 'string', minLength: 1, maxLength: 255 },
+  schema: { type: 'string', minLength: 1, maxLength: maxIdempotencyKeyLength },
 };
 
 const success = (book: Book, row: Route) => ({
@@ -51,6 +52,13 @@ const operationId = ({ method, path }: Route): string =>
     .filter(Boolean)
     .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
     .join('');
+
+/** Any one of the list signs the call in; an empty object means that nothing has to. */
+const securityOf = ({ access, ticket }: Route): Record<string, readonly string[]>[] => {
+  if (ticket) return [{ bearer: [] }, { ticket: [] }];
+  if (access === 'public') return [];
+  return [{ bearer: [] }, ...(access === 'optional' ? [{}] : [])];
+};
 
 const operation = (book: Book, row: Route) => ({
   operationId: operationId(row),
@@ -76,7 +84,7 @@ const operation = (book: Book, row: Route) => ({
       content: { 'application/problem+json': { schema: book.schema(problem) } },
     },
   },
-  security: row.access === 'public' ? [] : [{ bearer: [] }, ...(row.access === 'optional' ? [{}] : [])],
+  security: securityOf(row),
   ...(['public', 'optional', 'login'].includes(row.access) ? {} : { 'x-scope': row.access }),
 });
 
@@ -93,7 +101,15 @@ export const openApi = (routes: readonly Route[], { version, url }: { version: s
     servers: [{ url }],
     paths,
     components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+        ticket: {
+          type: 'apiKey',
+          in: 'query',
+          name: 'ticket',
+          description: 'A ticket of POST /v1/auth/tickets; it opens one request',
+        },
+      },
       schemas: book.components,
     },
   };

@@ -78,6 +78,8 @@ export interface RouteOf<P, Q, B, R> {
   readonly unlimited?: boolean;
   /** The call waits for something to happen: it has the longer deadline and ends when this process leaves. */
   readonly waits?: boolean;
+  /** Signed in by a bearer token or by `ticket` in the query, both read by `raw`. */
+  readonly ticket?: boolean;
   /** Takes the whole exchange instead of `handle`, authentication included. Used by streams. */
   readonly raw?: RequestHandler;
   /** `Cache-Control` of success; `no-store` unless said. */

@@ -1,4 +1,5 @@
 import { AppError, type FieldError } from '@skein/contracts';
+import { isIdempotencyKey, maxIdempotencyKeyLength } from '@skein/rpc';
 import type { Request } from 'express';
 import type { z } from 'zod';
 
@@ -34,7 +35,8 @@ export const queryOf = (req: Request): Record<string, string> => {
 /** `Idempotency-Key`, or empty; visible ASCII only. */
 export const idempotencyKeyOf = (req: Request): string => {
   const key = req.headers['idempotency-key'] ?? '';
-  if (typeof key === 'string' && (key === '' || /^[\x21-\x7e]{1,255}$/.test(key))) return key;
-  const errors = [{ path: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' }];
+  if (typeof key === 'string' && (key === '' || isIdempotencyKey(key))) return key;
+  const message = `must be 1 to ${maxIdempotencyKeyLength} visible ASCII characters`;
+  const errors = [{ path: 'Idempotency-Key', message }];
   throw new AppError('invalid_request', undefined, { errors });
 };

@@ -23,7 +23,10 @@ export interface Closing {
   readonly retryAfterMs?: RetryWindow | undefined;
 }
 
+/** Every code after which a client may come back with the credentials it has. */
 const retryWindows: Readonly<Record<number, RetryWindow>> = {
+  [closeCodes.tooLate]: [500, 5_000],
+  [closeCodes.frameTooBig]: [0, 1_000],
   [closeCodes.tooSlow]: [500, 5_000],
   [closeCodes.leaving]: [0, 5_000],
   [closeCodes.unavailable]: [500, 10_000],

@@ -205,7 +205,7 @@ export class Follower implements Subscriber, StreamPosition {
     while (!this.stopped) {
       if (this.epoch !== this.feed.epoch) return false;
       const memory = page ? undefined : this.feed.after(this.position, pageSize);
-      if (memory && memory.length > 0) this.replayed(memory);
+      if (memory && memory.length > 0) await this.replayed(memory);
       else if (this.position >= this.feed.head) {
         this.feed.join(this);
         if (this.moved && this.checks) this.feed.check(this);
@@ -214,35 +214,39 @@ export class Follower implements Subscriber, StreamPosition {
         page ??= await this.read(this.position);
         // The epoch may have changed while the page was read.
         if (!page || page.epoch !== this.feed.epoch || page.floor > this.position + 1) return false;
-        const moved = this.replayed(this.feed.adopt(page.events));
+        const moved = await this.replayed(this.feed.adopt(page.events));
         idle = moved ? 0 : idle + 1;
         if (idle > 3) throw new AppError('unavailable', 'the log is behind the live feed');
         page = undefined;
       }
-      const room = this.host.sink.ready('replay');
-      if (room !== undefined) await room;
     }
     return true;
   }
 
-  private replayed(frames: readonly EventFrame[]): boolean {
+  /** Sends events at the reader's pace. True when there was one that is news. */
+  private async replayed(frames: readonly EventFrame[]): Promise<boolean> {
+    const { epoch } = this.feed;
     let chunk: EventFrame[] = [];
     let bytes = 0;
     let moved = false;
-    const send = () => {
+    const send = async () => {
       if (chunk.length > 0) this.take(batchOf(this.space, chunk));
       chunk = [];
       bytes = 0;
+      const room = this.host.sink.ready('replay');
+      if (room !== undefined) await room;
     };
     for (const frame of frames) {
-      if (frame.offset <= this.position || this.stopped) continue;
+      // Also while there was no room: then what is left is of another log.
+      if (this.stopped || this.feed.epoch !== epoch) return moved;
+      if (frame.offset <= this.position) continue;
       moved = true;
       this.moved = true;
       chunk.push(frame);
       bytes += frame.wire.length;
-      if (bytes >= maxBatchBytes) send();
+      if (bytes >= maxBatchBytes) await send();
     }
-    send();
+    await send();
     return moved;
   }
 

@@ -14,8 +14,11 @@ export const maxCursor = 4_096;
 const entry = z.tuple([z.string().min(1).max(128), z.string().max(128), z.int().min(0), z.string().max(128)]);
 const entries = z.array(entry).max(200);
 
-const parse = (text: string): unknown => {
-  if (text.length > maxCursor || !/^[A-Za-z0-9_-]*={0,2}$/.test(text)) throw new Error('not base64url');
+/** Longest `streams` in characters: 200 positions with all that belongs to them. */
+export const maxStreams = 32_768;
+
+const parse = (text: string, max: number): unknown => {
+  if (text.length > max || !/^[A-Za-z0-9_-]*={0,2}$/.test(text)) throw new Error('not base64url');
   return JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
 };
 
@@ -40,7 +43,7 @@ export const encodeCursor = (streams: readonly Position[]): string => {
 export const decodeCursor = (cursor: string): StreamRequest[] => {
   let value: unknown;
   try {
-    value = parse(cursor);
+    value = parse(cursor, maxCursor);
   } catch (cause) {
     throw new AppError('invalid_request', 'The cursor is not valid', { cause });
   }
@@ -55,7 +58,7 @@ export const decodeCursor = (cursor: string): StreamRequest[] => {
 export const decodeStreams = (text: string): StreamRequest[] => {
   let value: unknown;
   try {
-    value = parse(text);
+    value = parse(text, maxStreams);
   } catch (cause) {
     throw new AppError('invalid_request', 'streams is not base64url of JSON', { cause });
   }

@@ -1,27 +1,43 @@
-import type { IncomingMessage } from 'node:http';
-import { AppError } from '@skein/contracts';
+import { must } from '@skein/service-kit';
+import type { Request } from 'express';
 import { z } from 'zod';
 import { bearerToken } from '../auth/bearer.ts';
+import { limited } from '../http/problem.ts';
 import { deviceName, id, queryInteger, slug } from '../http/schemas/basics.ts';
+import { decode, queryOf } from '../http/validate.ts';
 import type { DeviceName } from '../live/actor.ts';
 import type { Connection } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
 import type { StreamRequest } from '../live/follower.ts';
-import type { Principal } from '../ports.ts';
-import { decode } from '../ws/inbound.ts';
-import { decodeCursor, decodeStreams, maxCursor } from './cursor.ts';
+import type { Principal, Verdict } from '../ports.ts';
+import { decodeCursor, decodeStreams, maxCursor, maxStreams } from './cursor.ts';
 
-/** The query of `/v1/stream` and `/v1/poll`. */
-export const streamQuery = z.object({
+const shared = z.object({
   ticket: z.string().min(1).max(1_024).optional().describe('Single use; instead of a bearer header'),
   device: id.describe('The device, as in `hello`'),
   platform: slug.optional(),
   name: deviceName.optional(),
-  cursor: z.string().max(maxCursor).optional(),
-  streams: z.string().max(32_768).optional().describe('base64url of `hello.streams`'),
-  spaces: z.string().max(8_192).optional().describe('Comma-separated ids: only these'),
-  waitMs: queryInteger(0, 55_000).optional().describe('Only for poll'),
+  cursor: z
+    .string()
+    .max(maxCursor)
+    .optional()
+    .describe('Of the last answer or `id:`; acknowledges what is before'),
+  streams: z.string().max(maxStreams).optional().describe('base64url of `hello.streams`'),
+  spaces: z
+    .string()
+    .max(8_192)
+    .regex(/^[A-Za-z0-9._:~,-]*$/, 'must be ids with commas between them')
+    .optional()
+    .describe('Comma-separated ids: only these'),
 });
+
+/** The queries of `/v1/stream` and `/v1/poll`: what is parsed and what is published. */
+export const streamQueries = {
+  stream: shared,
+  poll: shared.extend({
+    waitMs: queryInteger(0, 55_000).optional().describe('How long an answer may wait for something to say'),
+  }),
+} as const;
 
 /** What a request for a stream asks for. */
 export interface StreamAsk {
@@ -36,7 +52,11 @@ export interface StreamAsk {
   readonly waitMs: number;
 }
 
-const wanted = (query: z.infer<typeof streamQuery>, lastEventId: string | undefined) => {
+interface StreamQuery extends z.infer<typeof streamQueries.stream> {
+  readonly waitMs?: number | undefined;
+}
+
+const wanted = (query: StreamQuery, lastEventId: string | undefined) => {
   const cursor = lastEventId ?? query.cursor;
   if (cursor !== undefined) return { positions: decodeCursor(cursor), resumed: true };
   return {
@@ -45,16 +65,16 @@ const wanted = (query: z.infer<typeof streamQuery>, lastEventId: string | undefi
   };
 };
 
-/**
- * Reads and signs in a request for a stream. AppError `unauthenticated`, `ticket_invalid`, `invalid_request`;
- * `rate_limited` for an address that asks too often without being signed in.
- */
-export const readAsk = async (deps: LiveDeps, request: IncomingMessage): Promise<StreamAsk> => {
-  const verdict = deps.limits.anonymous(deps.addressOf(request));
-  if (!verdict.ok)
-    throw new AppError('rate_limited', undefined, { retryAfterMs: Math.ceil(verdict.retryAfterMs) });
-  const url = URL.parse(request.url ?? '/', 'http://gateway');
-  const query = decode(streamQuery, Object.fromEntries(url?.searchParams ?? []));
+const pass = (verdict: Verdict): void => {
+  if (!verdict.ok) throw limited('rate_limited', verdict.retryAfterMs);
+};
+
+const readUnlimited = async (
+  deps: LiveDeps,
+  request: Request,
+  schema: z.ZodType<StreamQuery>,
+): Promise<StreamAsk> => {
+  const query = must(decode(schema, queryOf(request), 'query'), 'a schema gives a query');
   const last = request.headers['last-event-id'];
   const { positions, resumed } = wanted(query, typeof last === 'string' && last !== '' ? last : undefined);
   const token = bearerToken(request);
@@ -71,6 +91,26 @@ export const readAsk = async (deps: LiveDeps, request: IncomingMessage): Promise
     resumed,
     waitMs: query.waitMs ?? 0,
   };
+};
+
+/**
+ * Reads and signs in a request for a stream. AppError `unauthenticated`, `ticket_invalid`, `invalid_request`;
+ * `rate_limited` when the person asks too often, or the address does without signing in: many people may share it.
+ */
+export const readAsk = async (
+  deps: LiveDeps,
+  request: Request,
+  schema: z.ZodType<StreamQuery>,
+): Promise<StreamAsk> => {
+  let ask: StreamAsk;
+  try {
+    ask = await readUnlimited(deps, request, schema);
+  } catch (error) {
+    pass(deps.limits.anonymous(deps.addressOf(request)));
+    throw error;
+  }
+  pass(deps.limits.request(ask.principal.userId));
+  return ask;
 };
 
 /** Tells session-sync what the cursor proves to have arrived. The next cursor says it again. */

@@ -11,7 +11,7 @@ import type { Guest } from '../live/people.ts';
 import { expiryOf } from '../live/sign-in.ts';
 import { Held, type Sink, type StreamPosition } from '../live/sink.ts';
 import { encodeCursor } from './cursor.ts';
-import { acknowledge, readAsk, type StreamAsk } from './open.ts';
+import { acknowledge, readAsk, type StreamAsk, streamQueries } from './open.ts';
 
 /** Bytes of frames in one answer; a snapshot always comes whole. */
 const maxAnswerBytes = 1_000_000;
@@ -248,7 +248,7 @@ export const pollHandler = (deps: LiveDeps): RequestHandler => {
 
   return (request, response, next) => {
     const work = async () => {
-      const ask = await readAsk(deps, request);
+      const ask = await readAsk(deps, request, streamQueries.poll);
       deps.limits.unauthenticated.settle(request.socket);
       const body = await run(ask, response);
       if (response.destroyed) return;

@@ -10,7 +10,7 @@ import { expiryOf } from '../live/sign-in.ts';
 import { Held, type Sink, type StreamPosition } from '../live/sink.ts';
 import type { Swept } from '../live/sweeper.ts';
 import { encodeCursor, type Position } from './cursor.ts';
-import { acknowledge, readAsk, type StreamAsk } from './open.ts';
+import { acknowledge, readAsk, type StreamAsk, streamQueries } from './open.ts';
 
 const lineBreak = /\r\n|\r|\n/;
 
@@ -51,6 +51,10 @@ class SseStream implements Guest, Sink, Swept {
 
   get principal() {
     return this.connection.principal;
+  }
+
+  get queued(): number {
+    return this.response.writableLength;
   }
 
   get deviceId(): string {
@@ -209,7 +213,7 @@ export const sseHandler =
   (deps: LiveDeps): RequestHandler =>
   (request, response, next) => {
     const work = async () => {
-      const ask = await readAsk(deps, request);
+      const ask = await readAsk(deps, request, streamQueries.stream);
       deps.limits.unauthenticated.settle(request.socket);
       if (response.destroyed) throw new AppError('cancelled');
       await new SseStream(deps, response, ask).run(ask);

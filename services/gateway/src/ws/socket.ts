@@ -29,7 +29,8 @@ const headerBytes = 14;
 /** `ws` answers a frame above its limit with 1009; our table calls that 4009. */
 export class GatewayWebSocket extends WebSocket {
   override close(code?: number, reason?: string | Buffer): void {
-    super.close(code === 1009 ? closeCodes.frameTooBig : code, reason);
+    if (code === 1009) super.close(closeCodes.frameTooBig, reasonOf(closing(closeCodes.frameTooBig)));
+    else super.close(code, reason);
   }
 }
 

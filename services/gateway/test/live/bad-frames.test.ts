@@ -18,7 +18,9 @@ describe('before hello', () => {
     await live.stop();
     live = await startLive({ helloMs: 100 });
     for (const path of ['/v1/connect', '/ws/ann']) {
-      expect(await live.socket(path).closeCode()).toBe(4008);
+      const socket = live.socket(path);
+      expect(await socket.closeCode()).toBe(4008);
+      expect(socket.closed?.reason).toBe('{"retryAfterMs":[500,5000]}');
     }
   });
 

@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import { promisify } from 'node:util';
 import { AppError, agentV1, authV1, syncV1, toAppError, userV1 } from '@skein/contracts';
 import { type Definition, identity, rpcClient } from '@skein/rpc';
 import { systemClock } from '@skein/service-kit';
@@ -62,6 +63,8 @@ export interface Harness {
   readonly live: Live;
   readonly port: number;
   readonly url: string;
+  /** TCP connections that are open. */
+  connections(): Promise<number>;
   /** Moves the clock of the socket side. */
   pass(ms: number): void;
   /** Opens a WebSocket and says nothing. */
@@ -146,6 +149,7 @@ export const startLive = async (
   };
   return {
     ...{ sync, mesh, verifier, live, port, socket },
+    connections: promisify(http.getConnections.bind(http)),
     pass: (ms) => {
       time.passedMs += ms;
     },

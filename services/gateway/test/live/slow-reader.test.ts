@@ -138,6 +138,30 @@ describe('a slow reader', () => {
   });
 });
 
+describe('a replay', () => {
+  it('of more than the budget comes at the pace of its reader, who is not cut for it', {
+    timeout: 30_000,
+  }, async () => {
+    const live = await startLive({ budgetBytes: 200_000, lowBytes: 50_000, ringBytes: 50_000_000 });
+    try {
+      const first = live.hello('ann', { device: { id: 'first', platform: 'web' } });
+      await first.first('welcome');
+      const text = 'x'.repeat(100_000);
+      for (let at = 1; at <= 100; at += 1) {
+        live.sync.append('space-ann', 'message.created', { text });
+        await first.first('event', { offset: at });
+      }
+      const second = live.hello('ann', { streams: [{ space: 'space-ann', epoch: 'e1', offset: 0 }] });
+      await second.first('event', { offset: 100 });
+      expect(second.offsets).toEqual(Array.from({ length: 100 }, (_, at) => at + 1));
+      expect(live.sync.reads).toHaveLength(0);
+      expect(second.closed).toBeUndefined();
+    } finally {
+      await live.stop();
+    }
+  });
+});
+
 describe('a reader that stands still', () => {
   it('is cut when nothing moves for the time allowed', { timeout: 30_000 }, async () => {
     const live = await startLive({ budgetBytes: 50_000_000, stallMs: 100 });

@@ -256,3 +256,25 @@ describe('GET /v1/poll', () => {
     expect(answers).toBeGreaterThan(1);
   });
 });
+
+describe('the limits of streams', () => {
+  it('charge people who are signed in for themselves, whatever others at their address do', async () => {
+    await live.stop();
+    live = await startLive({}, { ANONYMOUS_PER_SECOND: 1, REQUESTS_PER_SECOND: 5 });
+    const ask = async (token: string) =>
+      (await fetch(`${live.url}/v1/poll?device=d`, { headers: { authorization: `Bearer ${token}` } })).status;
+    // Nobody yet: two at once, then no more.
+    expect([await ask('forged'), await ask('forged'), await ask('forged')]).toEqual([401, 401, 429]);
+    expect(await ask(tokenOf('ann'))).toBe(200);
+    const many = await Promise.all(Array.from({ length: 15 }, () => ask(tokenOf('ann'))));
+    expect(many).toContain(429);
+    expect(await ask(tokenOf('bob'))).toBe(200);
+  });
+
+  it('take a longer list of positions than fits into a cursor', async () => {
+    const streams = Array.from({ length: 60 }, (_, n) => ({ space: `space-${'x'.repeat(60)}-${n}` }));
+    const { frames } = await poll(live, `device=d&streams=${streamsOf(streams)}`);
+    expect(frames[0]).toMatchObject({ type: 'welcome' });
+    expect(frames[0]?.['streams']).toHaveLength(60);
+  });
+});

@@ -2,6 +2,7 @@ import { AppError } from '@skein/contracts';
 import { z } from 'zod';
 import type { KeySet } from '../../auth/key-set.ts';
 import type { LiveSide } from '../../ports.ts';
+import { streamQueries } from '../../stream/open.ts';
 import { type Route, route } from '../route.ts';
 import { jwks } from '../schemas/account.ts';
 import { freeObject } from '../schemas/basics.ts';
@@ -20,14 +21,6 @@ export interface ServiceDeps {
 }
 
 const status = z.object({ status: z.string() });
-const streamQuery = z.object({
-  ticket: z.string().optional().describe('Instead of the bearer header'),
-  device: z.string().optional(),
-  platform: z.string().optional(),
-  cursor: z.string().max(4_096).optional(),
-  streams: z.string().optional().describe('base64url of `hello.streams`'),
-});
-
 /** A row whose exchange belongs to `raw`. */
 const taken = (): Promise<undefined> => {
   throw new Error('bug: raw rows have no handle');
@@ -95,7 +88,8 @@ export const serviceRoutes = (deps: ServiceDeps): Route[] => [
     tag,
     summary: 'The frames of the socket as server-sent events',
     access: 'public',
-    query: streamQuery,
+    query: streamQueries.stream,
+    ticket: true,
     status: 200,
     responseType: 'text/event-stream',
     handle: taken,
@@ -107,7 +101,8 @@ export const serviceRoutes = (deps: ServiceDeps): Route[] => [
     tag,
     summary: 'The frames of the socket by long poll',
     access: 'public',
-    query: streamQuery.extend({ waitMs: z.string().optional() }),
+    query: streamQueries.poll,
+    ticket: true,
     status: 200,
     response: z.object({ cursor: z.string(), frames: z.array(freeObject) }),
     handle: taken as () => Promise<never>,
