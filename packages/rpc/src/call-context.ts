@@ -36,7 +36,7 @@ export interface RootContextOptions {
   readonly signal?: AbortSignal | undefined;
   /** Given by the client, or else the trace id, or a new one; never anything but printable ASCII of at most 128. */
   readonly correlationId?: string | undefined;
-  /** Printable ASCII of at most 128 characters; anything else is `invalid_request`. */
+  /** Visible ASCII of at most `maxIdempotencyKeyLength` characters; anything else is `invalid_request`. */
   readonly idempotencyKey?: string | undefined;
 }
 
@@ -46,11 +46,18 @@ export const neverAborts = new AbortController().signal;
 /** Metadata travels as HTTP headers: printable ASCII, and not endless. */
 const plain = /^[\x21-\x7e]{1,128}$/;
 
+/** Characters of the longest idempotency key: what clients elsewhere are used to. */
+export const maxIdempotencyKeyLength = 255;
+
+/** Whether a text can be an idempotency key: 1 to `maxIdempotencyKeyLength` characters of visible ASCII. */
+export const isIdempotencyKey = (text: string): boolean =>
+  text.length <= maxIdempotencyKeyLength && /^[\x21-\x7e]+$/.test(text);
+
 const keyOf = (key: string | undefined): string | undefined => {
-  if (key === undefined || plain.test(key)) return key;
+  if (key === undefined || isIdempotencyKey(key)) return key;
   throw new AppError(
     'invalid_request',
-    'The idempotency key must be printable ASCII of at most 128 characters',
+    `The idempotency key must be visible ASCII of at most ${maxIdempotencyKeyLength} characters`,
   );
 };
 

@@ -3,11 +3,14 @@ export {
   type CallContext,
   type DeriveOptions,
   deriveContext,
+  isIdempotencyKey,
+  maxIdempotencyKeyLength,
   type RootContextOptions,
   rootContext,
 } from './call-context.ts';
 export { type RpcClient, type RpcClientOptions, rpcClient } from './client.ts';
 export {
+  type Callers,
   type Definition,
   type Handlers,
   type Implementation,

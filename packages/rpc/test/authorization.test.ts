@@ -1,6 +1,6 @@
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
-import { type CallContext, identity } from '../src/index.ts';
+import { type CallContext, identity, maxIdempotencyKeyLength } from '../src/index.ts';
 import { collect, ctx, probeService, secret, startClient, startServer } from './fixture.ts';
 
 const actor = { userId: 'u1', sessionId: 's1', scopes: ['chat'], deviceId: 'd1', platform: 'web' };
@@ -91,7 +91,8 @@ test('a service that is not on the list of a method may not call it, but may cal
 test('what cannot travel as a header is replaced or refused before it is sent', async () => {
   expect(ctx({ correlationId: 'not\nplain' }).correlationId).toMatch(/^[0-9a-f-]{36}$/);
   expect(ctx({ correlationId: 'x'.repeat(129) }).correlationId).toMatch(/^[0-9a-f-]{36}$/);
-  expect(() => ctx({ idempotencyKey: 'snow ☃' })).toThrow(
-    expect.objectContaining({ code: 'invalid_request' }),
-  );
+  for (const idempotencyKey of ['', 'snow ☃', 'a key', 'k'.repeat(maxIdempotencyKeyLength + 1)])
+    expect(() => ctx({ idempotencyKey })).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+  const longest = 'k'.repeat(maxIdempotencyKeyLength);
+  expect(ctx({ idempotencyKey: longest }).idempotencyKey).toBe(longest);
 });

@@ -23,13 +23,13 @@ export const connectionCases = {
   },
   noHello: {
     what: 'a WebSocket without `hello` (or, on `/ws/{user_id}`, without a token)',
-    close: { code: 4008, reason: '' },
+    close: { code: 4008, reason: '{"retryAfterMs":[500,5000]}' },
     afterMs: 5_000,
     answer: 'closed with 4008 after 5 s',
   },
   halfFrame: {
     what: 'half a first frame, or pings instead of one',
-    close: { code: 4008, reason: '' },
+    close: { code: 4008, reason: '{"retryAfterMs":[500,5000]}' },
     afterMs: 5_000,
     answer: 'closed with 4008 after 5 s',
   },
