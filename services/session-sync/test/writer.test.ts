@@ -21,6 +21,7 @@ const note = (text: string): NewEvent => ({
 /** A log in memory whose commits can be told to fail. */
 const memoryStore = () => {
   const logs = new Map<string, { id: string; json: string }[]>();
+  const lostReplies = { exclusively: 0 };
   const faults: ((plans: readonly SpacePlan[]) => Error | undefined)[] = [];
   const calls = { commit: 0, exclusively: 0 };
   const logOf = (space: string) => {
@@ -49,10 +50,14 @@ const memoryStore = () => {
       calls.exclusively += 1;
       const plan = decide(state(space));
       if (plan) apply([plan]);
+      if (lostReplies.exclusively > 0) {
+        lostReplies.exclusively -= 1;
+        throw new OutcomeUnknown(new Error('cut after COMMIT'));
+      }
     },
     holds: async (space, offset, id) => logOf(space)[offset - 1]?.id === id,
   };
-  return { store, faults, calls, logOf, apply };
+  return { store, faults, lostReplies, calls, logOf, apply };
 };
 
 const start = (memory: ReturnType<typeof memoryStore>) => {
@@ -111,6 +116,16 @@ describe('the writer', () => {
     for (let n = 0; n < 6; n += 1) memory.faults.push(() => new SpacesMoved(new Set(['a'])));
     expect(await writer.write(says('a', '1'))).toBe(1);
     expect(memory.calls).toEqual({ commit: 6, exclusively: 1 });
+    expect(offsets(told, 'a')).toEqual([1]);
+  });
+
+  it('recognises its own write when the answer was lost while it had the space for itself', async () => {
+    const memory = memoryStore();
+    const { writer, told } = start(memory);
+    for (let n = 0; n < 6; n += 1) memory.faults.push(() => new SpacesMoved(new Set(['a'])));
+    memory.lostReplies.exclusively = 1;
+    expect(await writer.write(says('a', '1'))).toBe(1);
+    expect(memory.logOf('a')).toHaveLength(1);
     expect(offsets(told, 'a')).toEqual([1]);
   });
 

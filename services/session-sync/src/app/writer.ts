@@ -164,10 +164,13 @@ export const createWriter = (options: WriterOptions): Writer => {
   /**
    * Writes plans and returns the spaces that lost. An unknown outcome is settled here, however long it takes, so
    * that its spaces stay out of every other flush: the same write is sent again, which waits for the first one if
-   * that is still under way, and a guard that fails then tells by its event id whose write is there.
+   * that is still under way, and a guard that fails then tells by its event id whose write is there. `unknown`: the
+   plans were sent once before and the answer was lost.
    */
-  const commit = async (plans: readonly SpacePlan[]): Promise<ReadonlySet<string>> => {
-    let unknown = false;
+  const commit = async (
+    plans: readonly SpacePlan[],
+    { unknown = false }: { unknown?: boolean } = {},
+  ): Promise<ReadonlySet<string>> => {
     let pauseMs = readBackMs.first;
     for (;;) {
       try {
@@ -225,8 +228,8 @@ export const createWriter = (options: WriterOptions): Writer => {
     } catch (error) {
       if (!(error instanceof OutcomeUnknown) || !planned?.plan) throw error;
       noticed('unknown');
-      const lost = await commit([planned.plan]);
-      // Nobody but us could write while it was ours; had it failed, the next to write would have been others.
+      const lost = await commit([planned.plan], { unknown: true });
+      // It did not happen, and others have written since it was let go.
       if (lost.size > 0) throw new AppError('conflict', undefined, { cause: error });
     }
     return planned as Planned;
