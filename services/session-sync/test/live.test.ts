@@ -271,6 +271,17 @@ describe('presence', () => {
     expect(ids()).toEqual(['b']);
   });
 
+  it('keeps a device that has moved to another stream when the one it left says goodbye', () => {
+    const { presence, attach, ids } = start();
+    const [left, entered] = [{}, {}];
+    attach(left, 'phone');
+    attach(entered, 'phone');
+    expect(presence.detach(left, 'ann', 'phone')).toBe(false);
+    expect(ids()).toEqual(['phone']);
+    expect(presence.detach(entered, 'ann', 'phone')).toBe(true);
+    expect(ids()).toEqual([]);
+  });
+
   it('counts the others of a space, and forgets a peer that falls silent', () => {
     const { presence, attach, pass } = start();
     attach({}, 'a');

@@ -168,8 +168,9 @@ export const liveStream = (
       case 'attach':
         return hub.presence.attach(listener, command.userId, command.device, command.spaces.filter(isId));
       case 'detach':
-        hub.presence.detach(command.userId, command.deviceId);
-        return options.departed(command.userId, command.deviceId);
+        if (hub.presence.detach(listener, command.userId, command.deviceId))
+          options.departed(command.userId, command.deviceId);
+        return;
       case 'typing': {
         const { space, conversationId, userId, deviceId } = command;
         const json = JSON.stringify({

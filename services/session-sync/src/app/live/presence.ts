@@ -13,7 +13,8 @@ export interface PresentDevice {
 export interface Presence {
   /** A device is connected through this gateway stream, in exactly these spaces. */
   attach(stream: object, userId: string, device: DeviceInfo, spaces: readonly string[]): void;
-  detach(userId: string, deviceId: string): void;
+  /** False when the device is not connected through this stream: it has moved to another one meanwhile, and stays. */
+  detach(stream: object, userId: string, deviceId: string): boolean;
   /** The stream broke: its devices stay for the grace, in which another stream may take them over. */
   streamEnded(stream: object): void;
   /** Everybody in a space, oldest connection first. */
@@ -124,7 +125,12 @@ export const createPresence = (options: PresenceOptions): Presence => {
         else enter(key, entry, space);
       }
     },
-    detach: (userId, deviceId) => remove(keyOf(userId, deviceId)),
+    detach: (stream, userId, deviceId) => {
+      const key = keyOf(userId, deviceId);
+      if (entries.get(key)?.stream !== stream) return false;
+      remove(key);
+      return true;
+    },
     streamEnded: (stream) => {
       for (const entry of entries.values())
         if (entry.stream === stream) {
