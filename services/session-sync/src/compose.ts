@@ -145,7 +145,13 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     },
   };
   const app = sessionApp(parts, { poke: agentPoke(agent, log) });
-  const sweep = sweepUseCase(parts, postgresSweeps(database), config.TURN_TIMEOUT_MS);
+  const sweep = sweepUseCase({
+    turns: app.turns,
+    sweeps: postgresSweeps(database),
+    clock,
+    turnTimeoutMs: config.TURN_TIMEOUT_MS,
+    failed: (error, turnId) => log.warn({ err: error, turnId }, 'an overdue turn could not be ended'),
+  });
 
   const failed = (what: string) => (error: unknown) => log.warn({ err: error }, `${what} failed`);
   const writing: Service = { id: 'writer', run: async () => {}, stop: () => writer.stop() };
