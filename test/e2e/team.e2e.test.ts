@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import WebSocket from 'ws';
 import { type Device, type Frame, openDevice } from './support/device.ts';
 import { newPerson, type Person, type TestMesh, testMesh } from './support/mesh.ts';
 
@@ -81,6 +82,28 @@ const isFrame = (type: string, space: string) => (frame: Frame) =>
 
 const said = (space: string, text: string) => (frame: Frame) =>
   isFrame('event', space)(frame) && (frame['event'] as LoggedEvent).data['text'] === text;
+
+/** The first frame of a type that a new device of a person gets in a space, from a position or from nothing. */
+const firstFrame = async (person: Person, type: string, stream: Record<string, unknown>): Promise<Frame> => {
+  const socket = new WebSocket(`${on.url.replace('http', 'ws')}/v1/connect`);
+  try {
+    return await new Promise<Frame>((resolve, reject) => {
+      socket.on('error', reject);
+      socket.on('close', (code) => reject(new Error(`closed with ${code} before ${type}`)));
+      socket.on('message', (data) => {
+        const frame = JSON.parse(String(data)) as Frame;
+        if (frame.type === type) resolve(frame);
+      });
+      socket.on('open', () => {
+        const device = { id: crypto.randomUUID(), platform: 'cli' };
+        const hello = { type: 'hello', v: 1, token: person.accessToken, device, streams: [stream] };
+        socket.send(JSON.stringify(hello));
+      });
+    });
+  } finally {
+    socket.close();
+  }
+};
 
 describe('a team space', () => {
   it('reaches the live devices of who makes it, within a second', async () => {
@@ -166,6 +189,25 @@ describe('a team space', () => {
     await write(ann, team, 'welcome back');
     await laptop.until('a message of the team', said(team, 'welcome back'));
     expect(JSON.stringify((await logOf(bob, team)).body)).toContain('meanwhile');
+  });
+
+  it('has one state for all: the check after a replay is the hash of the snapshot', async () => {
+    const team = await newTeam('Checked');
+    await add(team, bob);
+    const { body } = await call<{ epoch: string }>(bob, 'GET', `/v1/spaces/${team}`);
+    for (const [at, person] of [ann, bob].entries()) {
+      const mutation = {
+        ...{ seq: 1, collection: 'task', id: `t${at}`, baseVersion: 0 },
+        ops: [{ op: 'set', path: ['text'], value: `of ${at}` }],
+        hlc: `${Date.now().toString(16).padStart(12, '0')}-0000-laptop`,
+      };
+      const sent = { device: 'laptop', mutations: [mutation] };
+      expect((await call(person, 'POST', `/v1/spaces/${team}/mutations`, sent)).status).toBe(200);
+    }
+    const snapshot = await firstFrame(ann, 'snapshot', { space: team });
+    const check = await firstFrame(bob, 'check', { space: team, epoch: body.epoch, offset: 0 });
+    expect(snapshot['stateHash']).toMatch(/^1:[0-9a-f]{16}$/);
+    expect(check).toMatchObject({ offset: snapshot['offset'], stateHash: snapshot['stateHash'] });
   });
 
   it('has nothing of the personal data of its members', async () => {

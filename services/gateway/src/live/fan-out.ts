@@ -78,12 +78,6 @@ export class FanOut<R extends Receiver> {
     this.add(batchOf(this.space, [frame]), [...this.crowd].filter(wanted));
   }
 
-  /** Hands out everything now. */
-  drain(): void {
-    this.seal();
-    this.serve(Number.POSITIVE_INFINITY);
-  }
-
   /** Everybody who was there, after having got everything; nobody is any more. */
   dismissAll(): R[] {
     this.drain();
@@ -102,6 +96,11 @@ export class FanOut<R extends Receiver> {
     const batch = batchOf(this.space, this.gathered);
     this.gathered = [];
     return batch;
+  }
+
+  private drain(): void {
+    this.seal();
+    this.serve(Number.POSITIVE_INFINITY);
   }
 
   private seal(): void {
