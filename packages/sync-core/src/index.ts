@@ -20,6 +20,7 @@ export {
   type Mutation,
   type MutationResult,
   mutationLimits,
+  namePatterns,
   type Op,
   type Path,
 } from './mutation.ts';

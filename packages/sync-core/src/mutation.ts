@@ -45,7 +45,6 @@ export const mutationLimits = {
   pathDepth: 8,
   keyLength: 256,
   valueDepth: 64,
-  idLength: 256,
 } as const;
 
 /** A mutation, or what is wrong with it; `seq` is there when at least that could be read. */
@@ -65,20 +64,23 @@ const fail = (path: string, message: string): never => {
   throw new Fault(path, message);
 };
 
-const collectionShape = /^[^\s/\p{Cc}]{1,128}$/u;
+/**
+ * The two names of a document, for every way in: whoever writes one by one protocol can be read by another. `Cc` are
+ * control characters, `Cs` halves of a surrogate pair; lengths count Unicode code points.
+ */
+export const namePatterns = {
+  /** Stands in paths and is chosen by programs, so it has neither spaces nor slashes. */
+  collection: /^[^\s/\p{Cc}\p{Cs}]{1,128}$/u,
+  /** May be anything a person would write. */
+  documentId: /^[^\p{Cc}\p{Cs}]{1,256}$/u,
+} as const;
 
 /** Whether a text can name a collection. */
 export const isCollectionName = (text: string): boolean =>
-  collectionShape.test(text) && text.isWellFormed() && !isForbiddenKey(text);
-
-const hasControl = (text: string): boolean => {
-  for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) < 0x20) return true;
-  return false;
-};
+  namePatterns.collection.test(text) && !isForbiddenKey(text);
 
 /** Whether a text can be the id of a document. */
-export const isDocumentId = (text: string): boolean =>
-  text.length > 0 && text.length <= mutationLimits.idLength && !hasControl(text) && text.isWellFormed();
+export const isDocumentId = (text: string): boolean => namePatterns.documentId.test(text);
 
 const checkValue = (at: string, value: unknown, depth = 0): Json => {
   if (depth > mutationLimits.valueDepth) fail(at, `is nested deeper than ${mutationLimits.valueDepth}`);

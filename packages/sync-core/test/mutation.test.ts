@@ -16,12 +16,19 @@ describe('decoding a mutation', () => {
     expect(decodeMutation({ ...valid, later: true })).toEqual({ mutation: valid });
   });
 
+  it('takes ids with spaces, slashes and 256 characters outside the BMP', () => {
+    for (const id of ['Einkauf 3/4', '🦜'.repeat(256)])
+      expect(decodeMutation({ ...valid, id })).toEqual({ mutation: { ...valid, id } });
+  });
+
   it.each([
     ['not an object', 'x', ''],
     ['a seq that is not a count', { ...valid, seq: 0 }, 'seq'],
     ['a fractional base version', { ...valid, baseVersion: 1.5 }, 'baseVersion'],
     ['a collection with a slash', { ...valid, collection: 'a/b' }, 'collection'],
     ['an id with a control character', { ...valid, id: 'a\u0000' }, 'id'],
+    ['an id of half a character', { ...valid, id: 'a\ud800' }, 'id'],
+    ['an id that is too long', { ...valid, id: '☃'.repeat(257) }, 'id'],
     ['no operations', { ...valid, ops: [] }, 'ops'],
     ['an unknown operation', { ...valid, ops: [{ op: 'move', path: ['a'] }] }, 'ops[0].op'],
     ['a path that is no list', { ...valid, ops: [{ op: 'unset', path: 'a' }] }, 'ops[0].path'],

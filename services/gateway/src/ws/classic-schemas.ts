@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { id, slug } from '../http/schemas/basics.ts';
 import { syncData } from '../http/schemas/classic.ts';
+import { documentId } from '../http/schemas/document.ts';
 import { messageText } from '../http/schemas/space.ts';
 
 /** The frames of `/ws/{user_id}`, by type. Unknown fields are ignored. */
@@ -17,7 +18,7 @@ export const classicClientFrames = {
   data_update: z.object({ type: z.literal('data_update'), data: syncData }),
   sync_request: z.object({
     type: z.literal('sync_request'),
-    versions: z.array(z.object({ id: z.string().min(1).max(200), version: z.int().min(0) })).max(5_000),
+    versions: z.array(z.object({ id: documentId, version: z.int().min(0) })).max(5_000),
   }),
   message: z.object({ type: z.literal('message'), content: messageText, persona: slug.optional() }),
 } as const;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { anyJson, device, deviceName, freeObject, id, slug, spaceId } from '../http/schemas/basics.ts';
-import { documentName, mutation, mutationResult } from '../http/schemas/document.ts';
+import { collectionName, documentId, mutation, mutationResult } from '../http/schemas/document.ts';
 import { acceptedMessage, event, newMessage } from '../http/schemas/space.ts';
 
 /**
@@ -76,8 +76,8 @@ export const clientFrames = {
     versions: z
       .array(
         z.object({
-          collection: documentName,
-          id: documentName,
+          collection: collectionName,
+          id: documentId,
           version: z.int().min(0),
           hash: z.string().max(128),
         }),

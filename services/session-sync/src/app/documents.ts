@@ -1,5 +1,5 @@
 import { AppError } from '@skein/contracts';
-import { decodeMutation, type Json, valueHash } from '@skein/sync-core';
+import { decodeMutation, isCollectionName, isDocumentId, type Json, valueHash } from '@skein/sync-core';
 import { changeSession, type SessionChanged } from '../domain/change-session.ts';
 import { type Mutated, mutate, type ReceivedMutation } from '../domain/mutate.ts';
 import { sessionDocument } from '../domain/session.ts';
@@ -16,6 +16,12 @@ const maxKnown = 5_000;
 
 const malformed = (path: string, message: string): AppError =>
   new AppError('invalid_request', `${path} ${message}`, { errors: [{ path, message }] });
+
+/** Refuses names no document can have, by the rule that also guards writing. */
+const checkedNames = (path: string, { collection, id }: { collection: string; id?: string }): void => {
+  if (!isCollectionName(collection)) throw malformed(`${path}collection`, 'is not a name');
+  if (id !== undefined && !isDocumentId(id)) throw malformed(`${path}id`, 'is not an id');
+};
 
 /** Documents and the session's own. */
 export const documentUseCases = (parts: AppParts) => {
@@ -120,24 +126,21 @@ export const documentUseCases = (parts: AppParts) => {
       collection: string,
       page: PageRequest,
     ): Promise<Page<DocumentRow>> => {
+      if (collection !== '') checkedNames('', { collection });
       const { id } = await visibleSpace(parts, call, name);
-      return documents.list(id, checkedText('collection', collection, { min: 0, max: nameBytes }), page);
+      return documents.list(id, collection, page);
     },
     get: async (call: Call, name: string, collection: string, document: string): Promise<DocumentRow> => {
+      checkedNames('', { collection, id: document });
       const { id } = await visibleSpace(parts, call, name);
-      const row = await documents.get(
-        id,
-        checkedText('collection', collection, { max: nameBytes }),
-        checkedText('id', document, { max: 4 * nameBytes }),
-      );
+      const row = await documents.get(id, collection, document);
       if (!row) throw new AppError('not_found', 'There is no such document');
       return row;
     },
     compare: async (call: Call, name: string, known: readonly KnownDocument[]) => {
       if (known.length > maxKnown) throw malformed('versions', `must be at most ${maxKnown}`);
       for (const [at, one] of known.entries()) {
-        checkedText(`versions[${at}].collection`, one.collection, { max: nameBytes });
-        checkedText(`versions[${at}].id`, one.id, { max: 4 * nameBytes });
+        checkedNames(`versions[${at}].`, one);
         checkedText(`versions[${at}].hash`, one.hash, { min: 0, max: nameBytes });
       }
       const { id } = await visibleSpace(parts, call, name);

@@ -6,8 +6,9 @@ import { restOrigin } from '../origin.ts';
 import { type Route, route } from '../route.ts';
 import { listAnswer, listOf, page, pageRequest, spaceId, timeText } from '../schemas/basics.ts';
 import {
+  collectionName,
   document,
-  documentName,
+  documentId,
   type mutationResult,
   mutationResults,
   mutations,
@@ -28,7 +29,7 @@ const encodeDocument = (given: syncV1.Document | undefined): z.infer<typeof docu
 
 const tag = 'documents';
 const inSpace = z.object({ space: spaceId });
-const inCollection = inSpace.extend({ collection: documentName });
+const inCollection = inSpace.extend({ collection: collectionName });
 
 /** Documents at their heads, and mutations of one device in its order. */
 export const documentRoutes = ({ sync }: Clients): Route[] => [
@@ -67,7 +68,7 @@ export const documentRoutes = ({ sync }: Clients): Route[] => [
     tag,
     summary: 'One document',
     access: 'documents:read',
-    params: inCollection.extend({ id: documentName }),
+    params: inCollection.extend({ id: documentId }),
     status: 200,
     response: document,
     handle: async ({ params, ctx }) => encodeDocument((await sync.getDocument(params, ctx)).document),

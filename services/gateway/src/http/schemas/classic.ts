@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { freeObject, id, slug } from './basics.ts';
+import { documentId } from './document.ts';
 import { messageText } from './space.ts';
 
 /** POST /message/unified */
@@ -54,7 +55,7 @@ export const classicSession = z
 /** A classic document. `data` is kept byte for byte. */
 export const syncData = z
   .object({
-    id: z.string().min(1).max(200),
+    id: documentId,
     type: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/),
     data: z.unknown(),
     timestamp: z.number().min(-Number.MAX_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER),

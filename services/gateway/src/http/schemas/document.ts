@@ -1,8 +1,14 @@
+import { namePatterns } from '@skein/sync-core';
 import { z } from 'zod';
 import { anyJson, id, time } from './basics.ts';
 
-/** A collection's or a document's name. */
-export const documentName = z.string().regex(/^[^\s/]{1,128}$/, 'must be a name without spaces and slashes');
+/** The name of a collection. */
+export const collectionName = z
+  .string()
+  .regex(namePatterns.collection, 'must be a name without spaces and slashes');
+
+/** The id of a document: what one protocol takes, all give back. In a path it is percent-encoded. */
+export const documentId = z.string().regex(namePatterns.documentId, 'must be 1 to 256 printable characters');
 
 /** A document at its head. */
 export const document = z
@@ -33,8 +39,8 @@ export const operation = z
 export const mutation = z
   .object({
     seq: z.int().min(1),
-    collection: documentName,
-    id: documentName,
+    collection: collectionName,
+    id: documentId,
     baseVersion: z.int().min(0),
     ops: z.array(operation).min(1).max(100),
     hlc: z
