@@ -31,7 +31,7 @@ const ours = async (): Promise<number> => {
     identity: identity({ service: 'session-sync', secret: benchSecret }),
     log: createLogger({ service: 'bench', instance: 'bench', level: 'silent' }),
     metrics: createMetrics(),
-    implementations: [implement({ getSpace }, handlers)],
+    implementations: [implement({ getSpace }, handlers, { allow: 'any' })],
   });
   await server.run();
   return server.port;

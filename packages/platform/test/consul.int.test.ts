@@ -31,12 +31,16 @@ const open = (name: string) =>
 /** An instance that answers with its own name after a moment. */
 const startEcho = async () => {
   const platform = await open('echo');
-  const implementation = implement(echoService, {
-    say: async () => {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      return { text: platform.instance };
+  const implementation = implement(
+    echoService,
+    {
+      say: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        return { text: platform.instance };
+      },
     },
-  });
+    { allow: 'any' },
+  );
   const service = platform.lifecycle([platform.server([implementation])]);
   await service.run();
   cleanups.push(() => service.stop());

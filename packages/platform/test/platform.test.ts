@@ -36,12 +36,16 @@ const fetchText = async (port: number, path: string, method = 'GET') => {
 test('two services find each other and one calls the other in its own name', async () => {
   const callers: string[] = [];
   const echo = await open('echo');
-  const implementation = implement(echoService, {
-    say: async ({ text }, { caller }) => {
-      callers.push(caller);
-      return { text };
+  const implementation = implement(
+    echoService,
+    {
+      say: async ({ text }, { caller }) => {
+        callers.push(caller);
+        return { text };
+      },
     },
-  });
+    { allow: 'any' },
+  );
   const server = echo.server([implementation]);
   await start(echo, [server]);
   const gateway = await open('gateway', { DISCOVERY_URL: `static:echo=127.0.0.1:${server.port}` });

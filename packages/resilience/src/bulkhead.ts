@@ -16,10 +16,11 @@ export interface BulkheadOptions {
 export interface Bulkhead {
   /**
    * Takes a place: at once (undefined), or a promise for when one is free. Throws (or rejects with) `overloaded`
-   * when the queue is full, and the signal's reason when the caller gives up waiting. Whoever has a place gives it
-   * back by exactly one `leave`, when the work has settled and not earlier.
+   * when the queue is full or no place was free within `waitMs` (default: for ever), and the signal's reason when the
+   * caller gives up waiting. Whoever has a place gives it back by exactly one `leave`, when the work has settled and
+   * not earlier.
    */
-  enter(signal?: AbortSignal): Promise<void> | undefined;
+  enter(signal?: AbortSignal, waitMs?: number): Promise<void> | undefined;
   leave(): void;
   /** Runs `work` in a place of its own. */
   run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
@@ -36,27 +37,38 @@ export const bulkhead = ({ name, concurrency, queue, retryAfterMs = 1_000 }: Bul
   let running = 0;
   const waiters = new Set<Waiter>();
 
-  const enter = (signal?: AbortSignal): Promise<void> | undefined => {
+  const overloaded = (detail: string) => new AppError('overloaded', detail, { retryAfterMs });
+
+  const enter = (signal?: AbortSignal, waitMs?: number): Promise<void> | undefined => {
     if (signal?.aborted) throw signal.reason;
     if (running < concurrency) {
       running += 1;
       return undefined;
     }
-    if (waiters.size >= queue)
-      throw new AppError('overloaded', `Too many calls of ${name} at once`, { retryAfterMs });
+    if (waiters.size >= queue) throw overloaded(`Too many calls of ${name} at once`);
     return new Promise((resolve, reject) => {
       const leaveQueue = () => {
         waiters.delete(waiter);
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', giveUp);
+      };
+      const giveUp = () => {
+        leaveQueue();
         reject(signal?.reason);
+      };
+      const tooLong = () => {
+        leaveQueue();
+        reject(overloaded(`Too many calls of ${name} at once: none ended within ${waitMs} ms`));
       };
       const waiter: Waiter = {
         admit: () => {
-          signal?.removeEventListener('abort', leaveQueue);
+          leaveQueue();
           resolve();
         },
       };
+      const timer = waitMs === undefined ? undefined : setTimeout(tooLong, waitMs);
       waiters.add(waiter);
-      signal?.addEventListener('abort', leaveQueue, { once: true });
+      signal?.addEventListener('abort', giveUp, { once: true });
     });
   };
 
@@ -64,7 +76,6 @@ export const bulkhead = ({ name, concurrency, queue, retryAfterMs = 1_000 }: Bul
     const [next] = waiters;
     if (next) {
       // The place goes from hand to hand: nobody can slip in between.
-      waiters.delete(next);
       next.admit();
     } else {
       running -= 1;

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { bulkhead } from '../src/index.ts';
 
 const held = () => {
@@ -55,6 +55,26 @@ test('who stops waiting leaves the queue with the reason, and takes no place', a
   expect(one.waiting).toBe(0);
   hung.release();
   await first;
+  expect(one.running).toBe(0);
+});
+
+test('who waits too long leaves the queue as overloaded, and one admitted in time is not disturbed', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const one = bulkhead({ name: 'test', concurrency: 1, queue: 2 });
+  expect(one.enter()).toBeUndefined();
+  const admitted = one.enter(undefined, 100);
+  const late = Promise.resolve(one.enter(undefined, 100)).catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(99);
+  expect([one.running, one.waiting]).toEqual([1, 2]);
+  one.leave();
+  await admitted;
+  await vi.advanceTimersByTimeAsync(1);
+  expect(await late).toMatchObject({ code: 'overloaded', retryAfterMs: 1_000 });
+  expect([one.running, one.waiting, vi.getTimerCount()]).toEqual([1, 0, 0]);
+  one.leave();
   expect(one.running).toBe(0);
 });
 

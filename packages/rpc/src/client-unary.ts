@@ -8,6 +8,8 @@ import { sendUnary } from './unary-transport.ts';
 
 const maxAttempts = 3;
 const backoff = { baseMs: 50, capMs: 1_000 };
+/** A call waits this long for its place: a queue in which calls outlive their callers helps nobody. */
+const maxQueueMs = 100;
 /** A call with less time than this says nothing about the other side when it runs out of it. */
 const fairMs = 100;
 
@@ -44,8 +46,10 @@ class UnaryCall {
 
   start(): void {
     try {
-      if (this.#ctx.signal.aborted) throw endOf(this.#ctx.signal);
-      const place = this.#method.bulkhead.enter(this.#ctx.signal);
+      const { signal, deadlineMs } = this.#ctx;
+      if (signal.aborted) throw endOf(signal);
+      const { bulkhead } = this.#method;
+      const place = bulkhead.enter(signal, Math.min(maxQueueMs, deadlineMs - Date.now()));
       if (place === undefined) this.#begin();
       else
         place.then(

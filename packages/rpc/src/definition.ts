@@ -35,10 +35,12 @@ export type Handlers<D extends Definition> = { readonly [K in keyof D]: Call<D[K
  */
 export type RpcMethods<D extends Definition> = { readonly [K in keyof D]: Call<D[K]> };
 
-/** Who may call what. */
-export interface ImplementationPolicy {
-  /** Method name → names of the services that may call it. A method not named is open to every verified service. */
-  readonly allow?: Readonly<Record<string, readonly string[]>>;
+/** The services that may call a method, by name; `any`: every one with a valid identity. */
+export type Callers = readonly string[] | 'any';
+
+/** Who may call what: an entry for every method, so that none is open because nobody thought of it. */
+export interface ImplementationPolicy<D extends Definition = Definition> {
+  readonly allow: { readonly [K in keyof D]: Callers } | 'any';
 }
 
 /** A service definition with its handlers. */
@@ -51,17 +53,16 @@ export interface Implementation {
 /** A handler once its types have been checked by `implement`. */
 export type UntypedHandler = (request: unknown, ctx: CallContext) => unknown;
 
-/** Joins a definition and its handlers; an `allow` for a method that does not exist is a bug and throws. */
+/** Joins a definition, its handlers and their callers. */
 export const implement = <D extends Definition>(
   definition: D,
   handlers: Handlers<D>,
-  policy: ImplementationPolicy = {},
-): Implementation => {
-  for (const method of Object.keys(policy.allow ?? {})) {
-    if (!Object.hasOwn(definition, method)) throw new Error(`bug: allow names an unknown method ${method}`);
-  }
-  return { definition, handlers: handlers as unknown as Implementation['handlers'], policy };
-};
+  policy: ImplementationPolicy<D>,
+): Implementation => ({
+  definition,
+  handlers: handlers as unknown as Implementation['handlers'],
+  policy: policy as Implementation['policy'],
+});
 
 /** `/skein.auth.v1.AuthService/Login` → its two names. */
 export const namesOf = (path: string): { readonly service: string; readonly method: string } => {

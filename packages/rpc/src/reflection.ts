@@ -13,14 +13,11 @@ const versions = ['v1', 'v1alpha'] as const;
 const pathOf = (version: string) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
 const raw = (bytes: Buffer): Buffer => bytes;
 
-/** Loads descriptors and their reader (15 MB, 150 ms): only for a process that somebody asks. */
+/** Loads descriptors and their reader: only for a process that somebody asks. */
 const load = async (services: readonly string[]): Promise<ReadonlyMap<string, Version>> => {
-  const [{ loadFileDescriptorSetFromBuffer }, { ReflectionService }, { descriptorSetBase64 }] =
-    await Promise.all([
-      import('@grpc/proto-loader'),
-      import('@grpc/reflection'),
-      import('@skein/contracts/descriptor'),
-    ]);
+  const { descriptorSetBase64, loadFileDescriptorSetFromBuffer, ReflectionService } = await import(
+    './reflection-parts.ts'
+  );
   const definition = loadFileDescriptorSetFromBuffer(Buffer.from(descriptorSetBase64, 'base64'));
   const found = new Map<string, Version>();
   // What would be added to a server is kept instead: the server has long been started.

@@ -1,10 +1,9 @@
+import type { Metadata } from '@grpc/grpc-js';
 import { AppError, toAppError } from '@skein/contracts';
 import { type Logger, type OpenSpan, openSpan, SpanKind } from '@skein/telemetry';
 import { isRemote } from './fault.ts';
-import type { Identity } from './identity.ts';
+import type { Identity, Verified } from './identity.ts';
 import type { MethodMetrics } from './method-metrics.ts';
-import { ServerContext } from './server-context.ts';
-import type { SurfaceCall } from './surface-call.ts';
 import { metadataKeys, textOf } from './wire-metadata.ts';
 
 /** What every call of one method shares: made once, when the server is. */
@@ -13,18 +12,18 @@ export interface ServedMethod {
   readonly identity: Identity;
   readonly log: Logger;
   readonly metrics: MethodMetrics;
-  /** Undefined: every verified service may call. */
-  readonly allow: ReadonlySet<string> | undefined;
+  /** The services that may call; `any`: every verified one. */
+  readonly allow: ReadonlySet<string> | 'any';
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** Checks who calls, before anything else of the call is looked at. */
-export const admit = (method: ServedMethod, call: SurfaceCall, deadlineMs: number): ServerContext => {
-  const verified = method.identity.verify(textOf(call.metadata, metadataKeys.authorization));
-  if (method.allow && !method.allow.has(verified.caller)) {
+/** Who calls; throws when it may not. Asked before anything else of a call is read, its request least of all. */
+export const admit = (method: ServedMethod, metadata: Metadata): Verified => {
+  const verified = method.identity.verify(textOf(metadata, metadataKeys.authorization));
+  if (method.allow !== 'any' && !method.allow.has(verified.caller)) {
     throw new AppError('forbidden', `${verified.caller} may not call ${method.path}`);
   }
-  return new ServerContext(call, verified, deadlineMs);
+  return verified;
 };
 
 /** The span and the measurement of one call, from its arrival to its end. */
@@ -33,11 +32,11 @@ export class Observation {
   readonly #startedMs = performance.now();
   readonly #span: OpenSpan;
 
-  constructor(method: ServedMethod, call: SurfaceCall) {
+  constructor(method: ServedMethod, metadata: Metadata) {
     this.#method = method;
     this.#span = openSpan(method.path.slice(1), {
       kind: SpanKind.SERVER,
-      traceparent: textOf(call.metadata, metadataKeys.traceparent),
+      traceparent: textOf(metadata, metadataKeys.traceparent),
       attributes: method.attributes,
     });
   }

@@ -1,10 +1,16 @@
-import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
+import {
+  type ServerDuplexStream,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  type ServerWritableStream,
+} from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
 import type { UntypedHandler } from './definition.ts';
 import { drained } from './drained.ts';
 import { statusOf } from './fault.ts';
 import { admit, Observation, type ServedMethod } from './server-call.ts';
-import { deadlineOf, type ServerContext } from './server-context.ts';
+import { deadlineOf, ServerContext } from './server-context.ts';
 
 /** How long streams live and how they are told to end. */
 export interface StreamLimits {
@@ -61,7 +67,8 @@ export const serveStream =
   (call: StreamCall): void => {
     const work = async () => {
       const ageMs = limits.maxAgeMs * (0.9 + 0.2 * limits.random());
-      const ctx = admit(method, call, Math.min(deadlineOf(call), Date.now() + ageMs));
+      const verified = admit(method, call.metadata);
+      const ctx = new ServerContext(call, verified, Math.min(deadlineOf(call), Date.now() + ageMs));
       await pump(ctx, ageMs);
     };
 
@@ -105,7 +112,7 @@ export const serveStream =
       }
     };
 
-    const observation = new Observation(method, call);
+    const observation = new Observation(method, call.metadata);
     observation.within(work).then(
       () => {
         observation.succeeded();
@@ -115,6 +122,46 @@ export const serveStream =
         call.emit('error', statusOf(observation.failed(thrown)));
       },
     );
+  };
+
+type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
+
+/** A call whose handler grpc-js runs only once it has read the request: the caller is looked at before that. */
+class EarlyAdmission extends ServerInterceptingCall {
+  readonly #next: ServerInterceptingCallInterface;
+  readonly #method: ServedMethod;
+
+  constructor(next: ServerInterceptingCallInterface, method: ServedMethod) {
+    super(next);
+    this.#next = next;
+    this.#method = method;
+  }
+
+  override start(listener: Listener): void {
+    this.#next.start({
+      onReceiveMetadata: (metadata) => {
+        try {
+          admit(this.#method, metadata);
+        } catch (thrown) {
+          this.#next.sendStatus(statusOf(new Observation(this.#method, metadata).failed(thrown)));
+          return;
+        }
+        listener.onReceiveMetadata(metadata);
+      },
+      onReceiveMessage: (message) => listener.onReceiveMessage(message),
+      onReceiveHalfClose: () => listener.onReceiveHalfClose(),
+      onCancel: () => listener.onCancel(),
+    });
+  }
+}
+
+/** Looks at the callers of the given methods (by path) before their requests are read. */
+export const admissionInterceptor =
+  (methods: ReadonlyMap<string, ServedMethod>): ServerInterceptor =>
+  ({ path }, next) => {
+    const method = methods.get(path);
+    // Passing on unchanged is allowed; only the type asks for the class.
+    return method ? new EarlyAdmission(next, method) : (next as ServerInterceptingCall);
   };
 
 /**

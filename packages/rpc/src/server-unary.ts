@@ -9,7 +9,7 @@ import { AppError } from '@skein/contracts';
 import type { UntypedHandler } from './definition.ts';
 import { statusOf } from './fault.ts';
 import { admit, Observation, type ServedMethod } from './server-call.ts';
-import { deadlineOf, type ServerContext } from './server-context.ts';
+import { deadlineOf, ServerContext } from './server-context.ts';
 import type { SurfaceCall } from './surface-call.ts';
 
 /** A unary method and its handler. */
@@ -26,6 +26,7 @@ class UnaryServerCall extends ServerInterceptingCall implements SurfaceCall {
   readonly #next: ServerInterceptingCallInterface;
   readonly #served: ServedUnary;
   #metadata: Metadata | undefined;
+  #ctx: ServerContext | undefined;
   #request: unknown;
   #onCancelled: (() => void) | undefined;
   cancelled = false;
@@ -52,6 +53,19 @@ class UnaryServerCall extends ServerInterceptingCall implements SurfaceCall {
 
   onReceiveMetadata(metadata: Metadata): void {
     this.#metadata = metadata;
+    const { method } = this.#served;
+    try {
+      const verified = admit(method, metadata);
+      const deadlineMs = deadlineOf(this);
+      if (deadlineMs === Number.POSITIVE_INFINITY) {
+        throw new AppError('invalid_request', 'A call needs a deadline');
+      }
+      this.#ctx = new ServerContext(this, verified, deadlineMs);
+    } catch (thrown) {
+      // The request is left unread.
+      this.#next.sendStatus(statusOf(new Observation(method, metadata).failed(thrown)));
+      return;
+    }
     this.#next.startRead();
   }
 
@@ -80,27 +94,22 @@ class UnaryServerCall extends ServerInterceptingCall implements SurfaceCall {
 
   #serve(): void {
     const { method, handler } = this.#served;
-    const observation = new Observation(method, this);
-    let ctx: ServerContext | undefined;
+    const ctx = this.#ctx;
+    if (!ctx) throw new Error('bug: a request was read before its caller was known');
+    const observation = new Observation(method, this.metadata);
     const answer = (response: unknown) => {
-      ctx?.answered();
+      ctx.answered();
       observation.succeeded();
       this.#next.sendMessage(response, () => this.#next.sendStatus({ code: status.OK, details: 'OK' }));
     };
     const refuse = (thrown: unknown) => {
       // Whatever an interrupted handler throws, it was interrupted.
-      const reason = ctx?.ended ?? thrown;
-      ctx?.answered();
+      const reason = ctx.ended ?? thrown;
+      ctx.answered();
       this.#next.sendStatus(statusOf(observation.failed(reason)));
     };
     try {
-      const deadlineMs = deadlineOf(this);
-      if (deadlineMs === Number.POSITIVE_INFINITY) {
-        throw new AppError('invalid_request', 'A call needs a deadline');
-      }
-      const admitted = admit(method, this, deadlineMs);
-      ctx = admitted;
-      const work = observation.within(() => handler(this.#request, admitted)) as Promise<unknown>;
+      const work = observation.within(() => handler(this.#request, ctx)) as Promise<unknown>;
       work.then(answer, refuse);
     } catch (thrown) {
       refuse(thrown);

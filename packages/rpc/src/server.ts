@@ -1,13 +1,13 @@
 import { type MethodDefinition as GrpcMethod, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Service } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
-import { type Implementation, namesOf } from './definition.ts';
+import { type Implementation, type ImplementationPolicy, namesOf } from './definition.ts';
 import { addHealth } from './health.ts';
 import type { Identity } from './identity.ts';
 import { methodMetrics } from './method-metrics.ts';
 import { addReflection } from './reflection.ts';
 import type { ServedMethod } from './server-call.ts';
-import { type StreamLimits, serveStream, streamRegistry } from './server-stream.ts';
+import { admissionInterceptor, type StreamLimits, serveStream, streamRegistry } from './server-stream.ts';
 import { type ServedUnary, unaryInterceptor } from './server-unary.ts';
 
 /** What a server is made of. */
@@ -48,6 +48,12 @@ const takenEarlier = (): never => {
   throw new Error('bug: a unary call passed the interceptor');
 };
 
+const callersOf = (allow: ImplementationPolicy['allow'], method: string): ServedMethod['allow'] => {
+  const callers = allow === 'any' ? allow : allow[method];
+  if (callers === undefined) throw new Error(`bug: nobody has said who may call ${method}`);
+  return callers === 'any' ? callers : new Set(callers);
+};
+
 /**
  * A gRPC server: health (`grpc.health.v1`) and reflection (v1) beside the given implementations; every call of
  * these needs a valid service identity. `drain` reports NOT_SERVING, signals the streams, lets calls in flight
@@ -56,8 +62,9 @@ const takenEarlier = (): never => {
 export const rpcServer = (options: RpcServerOptions): RpcServer => {
   const { maxAgeMs = 5 * 60_000, streamGraceMs = 1_000, random = Math.random } = options;
   const unary = new Map<string, ServedUnary>();
+  const serverStreams = new Map<string, ServedMethod>();
   const server = new Server({
-    interceptors: [unaryInterceptor(unary)],
+    interceptors: [unaryInterceptor(unary), admissionInterceptor(serverStreams)],
     // Channelz stays on: without it grpc-js 1.14 forgets its sessions, and shutting down leaves them open.
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 1_000,
@@ -78,13 +85,12 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
     for (const [name, method] of Object.entries(definition)) {
       const names = namesOf(method.path);
       if (!services.includes(names.service)) services.push(names.service);
-      const allow = policy.allow?.[name];
       const served: ServedMethod = {
         path: method.path,
         identity: options.identity,
         log: options.log,
         metrics: methodMetrics(duration, names),
-        allow: allow && new Set(allow),
+        allow: callersOf(policy.allow, name),
         attributes: { 'rpc.system': 'grpc', 'rpc.service': names.service, 'rpc.method': names.method },
       };
       const handler = handlers[name];
@@ -99,6 +105,7 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
         kind,
       );
       if (kind === 'unary') unary.set(method.path, { method: served, handler });
+      if (kind === 'serverStream') serverStreams.set(method.path, served);
       if (!registered) throw new Error(`bug: ${method.path} is implemented twice`);
     }
   }

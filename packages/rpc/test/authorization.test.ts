@@ -1,7 +1,7 @@
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
-import { type CallContext, identity, maxIdempotencyKeyLength } from '../src/index.ts';
-import { collect, ctx, probeService, secret, startClient, startServer } from './fixture.ts';
+import { type CallContext, identity, implement, maxIdempotencyKeyLength } from '../src/index.ts';
+import { collect, ctx, handlers, probeService, secret, startClient, startServer } from './fixture.ts';
 
 const actor = { userId: 'u1', sessionId: 's1', scopes: ['chat'], deviceId: 'd1', platform: 'web' };
 
@@ -79,8 +79,46 @@ test('the same for a stream', async () => {
   });
 });
 
+test('a caller that may not call is refused before its request is read', async () => {
+  let read = 0;
+  const counted = <M extends typeof probeService.say | typeof probeService.count>(method: M): M => ({
+    ...method,
+    requestDeserialize: (bytes: Buffer) => {
+      read += 1;
+      return method.requestDeserialize(bytes);
+    },
+  });
+  const definition = { ...probeService, say: counted(probeService.say), count: counted(probeService.count) };
+  const allow = { say: ['gateway'], count: ['gateway'], echo: ['gateway'] };
+  const server = await startServer({}, { implementations: [implement(definition, handlers, { allow })] });
+  for (const stranger of [
+    startClient(server),
+    startClient(server, { identity: identity({ service: 'gateway', secret: 'x'.repeat(32) }) }),
+  ]) {
+    await expect(stranger.say({ text: '' }, ctx())).rejects.toThrow();
+    await expect(collect(stranger.count({ text: '1' }, ctx()))).rejects.toThrow();
+    await expect(collect(stranger.echo((async function* () {})(), ctx()))).rejects.toThrow();
+  }
+  expect(read).toBe(0);
+  const gateway = startClient(server, { identity: identity({ service: 'gateway', secret }) });
+  await gateway.say({ text: '' }, ctx());
+  await collect(gateway.count({ text: '1' }, ctx()));
+  expect(read).toBe(2);
+});
+
+test('a method for which nobody has said who may call it is a bug', async () => {
+  const allow = { say: ['gateway'], count: ['gateway'] } as unknown as Record<
+    'say' | 'count' | 'echo',
+    'any'
+  >;
+  await expect(startServer({}, { policy: { allow } })).rejects.toThrow('who may call echo');
+});
+
 test('a service that is not on the list of a method may not call it, but may call the others', async () => {
-  const server = await startServer({}, { policy: { allow: { say: ['gateway'], count: ['tester'] } } });
+  const server = await startServer(
+    {},
+    { policy: { allow: { say: ['gateway'], count: ['tester'], echo: 'any' } } },
+  );
   const tester = startClient(server);
   await expect(tester.say({ text: '' }, ctx())).rejects.toMatchObject({ code: 'forbidden' });
   await expect(collect(tester.count({ text: '1' }, ctx()))).resolves.toHaveLength(1);

@@ -56,9 +56,9 @@ export const readableLog = () => {
 /** A server of the probe service on a free port of the loopback, stopped after the test. */
 export const startServer = async (
   own: Partial<Handlers<typeof probeService>> = {},
-  options: Partial<RpcServerOptions> & { policy?: ImplementationPolicy } = {},
+  options: Partial<RpcServerOptions> & { policy?: ImplementationPolicy<typeof probeService> } = {},
 ): Promise<RpcServer> => {
-  const { policy, ...rest } = options;
+  const { policy = { allow: 'any' }, ...rest } = options;
   const server = rpcServer({
     service: 'probe',
     host: '127.0.0.1',

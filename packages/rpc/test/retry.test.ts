@@ -149,7 +149,7 @@ test('expected faults never open the circuit', async () => {
   expect(asked()).toBe(60);
 });
 
-test('more calls than the client may have in flight wait, and more than may wait are refused at once', async () => {
+test('more calls than the client may have in flight wait for a moment, and more than may wait are refused at once', async () => {
   const release = Promise.withResolvers<void>();
   const server = await startServer({
     say: async ({ text }) => {
@@ -158,8 +158,20 @@ test('more calls than the client may have in flight wait, and more than may wait
     },
   });
   const client = startClient(server, { maxInFlight: 2 });
-  const calls = Array.from({ length: 5 }, () => client.say({ text: 'x' }, ctx()));
-  await expect(calls[4]).rejects.toMatchObject({ code: 'overloaded' });
+  const [first, second, third, fourth, fifth] = Array.from({ length: 5 }, (_, n) =>
+    client.say({ text: 'x' }, ctx({ timeoutMs: n === 3 ? 20 : 60_000 })).catch((error: AppError) => error),
+  );
+  const refused = 'Too many calls of probe at once';
+  expect(await fifth).toMatchObject({ code: 'overloaded', detail: refused });
+  // Nobody is served after the one who asked has left: the fourth had no more time than that.
+  expect(await fourth).toMatchObject({
+    code: 'overloaded',
+    detail: expect.stringMatching(/none ended within (1?\d|20) ms$/),
+  });
+  expect(await third).toMatchObject({
+    code: 'overloaded',
+    detail: `${refused}: none ended within 100 ms`,
+  });
   release.resolve();
-  await expect(Promise.all(calls.slice(0, 4))).resolves.toHaveLength(4);
+  expect(await Promise.all([first, second])).toEqual([{ text: 'x' }, { text: 'x' }]);
 });

@@ -11,11 +11,15 @@ const server = rpcServer({
   log: createLogger({ service: 'probe', instance: 'probe-1', level: 'silent' }),
   metrics: createMetrics(),
   implementations: [
-    implement(probeService, {
-      say: async () => ({ text: String(server.port) }),
-      count: async function* () {},
-      echo: async function* () {},
-    }),
+    implement(
+      probeService,
+      {
+        say: async () => ({ text: String(server.port) }),
+        count: async function* () {},
+        echo: async function* () {},
+      },
+      { allow: 'any' },
+    ),
   ],
 });
 await server.run();

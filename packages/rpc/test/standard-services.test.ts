@@ -56,11 +56,11 @@ test.each(['v1', 'v1alpha'])('reflection %s lists what is served here, and descr
   const nothing = async () => {
     throw new Error('only looked at');
   };
-  const user = implement(userV1.UserServiceService, {
-    getProfile: nothing,
-    updateProfile: nothing,
-    listNotices: nothing,
-  });
+  const user = implement(
+    userV1.UserServiceService,
+    { getProfile: nothing, updateProfile: nothing, listNotices: nothing },
+    { allow: 'any' },
+  );
   const { port } = await startServer({}, { implementations: [user] });
   const list = (await reflect(port, version, field(7, ''))).toString();
   expect(list).toContain('skein.user.v1.UserService');

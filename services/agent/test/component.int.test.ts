@@ -55,7 +55,7 @@ const syncPeer = () => {
     service: 'session-sync',
     host: '127.0.0.1',
     port: 0,
-    implementations: [implement(syncV1.SyncServiceService, all)],
+    implementations: [implement(syncV1.SyncServiceService, all, { allow: 'any' })],
     identity: identity({ service: 'session-sync', secret }),
     log,
     metrics,

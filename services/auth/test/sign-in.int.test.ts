@@ -174,18 +174,19 @@ describe('signing in', () => {
 });
 
 describe('accounts', () => {
-  it('are told to the services that need them, and to no other', async () => {
+  it('are told to the service that keeps profiles, and to no other', async () => {
     const { client, port } = await startAuth();
     const { account } = await registered(client);
     for (const [service, expected] of [
       ['user', 'ok'],
-      ['agent', 'ok'],
-      ['session-sync', 'forbidden'],
+      ['agent', 'forbidden'],
+      ['gateway', 'forbidden'],
     ] as const) {
       const other = clientFor(port, service);
       expect(await codeOf(other.getAccount({ userId: account.id }, call()))).toBe(expected);
+      const missing = await codeOf(other.getAccount({ userId: 'nobody' }, call()));
+      expect(missing).toBe(expected === 'ok' ? 'not_found' : expected);
       await other.stop();
     }
-    expect(await codeOf(client.getAccount({ userId: 'nobody' }, call()))).toBe('not_found');
   });
 });

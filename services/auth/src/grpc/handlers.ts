@@ -58,7 +58,7 @@ const handlersOf = (app: AuthApp): Handlers<typeof authV1.AuthServiceService> =>
   },
 });
 
-/** People come through the gateway; addresses and names are for those who keep profiles or speak to people. */
+/** People come through the gateway; addresses and names are for the service that keeps profiles. */
 const gatewayOnly = ['gateway'];
 const allow = {
   register: gatewayOnly,
@@ -71,8 +71,12 @@ const allow = {
   listApiTokens: gatewayOnly,
   revokeApiToken: gatewayOnly,
   revokeDevice: gatewayOnly,
-  getAccount: ['user', 'agent', 'gateway'],
+  getJwks: gatewayOnly,
+  checkSessions: gatewayOnly,
+  watchRevocations: gatewayOnly,
+  getAccount: ['user'],
 };
+  listSessions: gatewayOnly,
 
 /** `skein.auth.v1.AuthService`: decode, one use case, encode. */
 export const authService = (app: AuthApp): Implementation =>

@@ -183,6 +183,43 @@ const classicHandlers = ({ classic }: SessionApp) =>
         ? await classic.compare(call, req.versions)
         : await classic.changed(call, req.afterOffset, req.deviceId);
       return { ...at, items: items.map(toSyncData) };
+/** People come through the gateway; the agent reads what it answers to, and answers. */
+const gatewayOnly = ['gateway'];
+const agentOnly = ['agent'];
+const both = ['gateway', 'agent'];
+const allow = {
+  openSession: gatewayOnly,
+  listSpaces: gatewayOnly,
+  getSpace: both,
+  createSpace: gatewayOnly,
+  listMembers: gatewayOnly,
+  putMember: gatewayOnly,
+  removeMember: gatewayOnly,
+  readSnapshot: gatewayOnly,
+  readStateHashes: gatewayOnly,
+  readEvents: gatewayOnly,
+  live: gatewayOnly,
+  listConversations: gatewayOnly,
+  createConversation: gatewayOnly,
+  listMessages: both,
+  searchMessages: agentOnly,
+  appendMessage: gatewayOnly,
+  startTurn: agentOnly,
+  endTurn: agentOnly,
+  publishTokens: agentOnly,
+  mutate: gatewayOnly,
+  listDocuments: both,
+  getDocument: gatewayOnly,
+  compareDocuments: gatewayOnly,
+  changeSession: gatewayOnly,
+  registerPlatform: gatewayOnly,
+  ackDevice: gatewayOnly,
+  listDevices: gatewayOnly,
+  removeDevice: gatewayOnly,
+  applyClassic: gatewayOnly,
+  readClassic: gatewayOnly,
+};
+
     },
   }) satisfies Partial<SyncHandlers>;
 
@@ -198,13 +235,5 @@ export const syncImplementation = (app: SessionApp): Implementation =>
       ...deviceHandlers(app),
       ...classicHandlers(app),
     },
-    {
-      allow: {
-        live: ['gateway'],
-        readStateHashes: ['gateway'],
-        startTurn: ['agent'],
-        endTurn: ['agent'],
-        publishTokens: ['agent'],
-      },
-    },
+    { allow },
   );

@@ -42,8 +42,8 @@ const handlersOf = (app: UserApp): Handlers<typeof userV1.UserServiceService> =>
   },
 });
 
-/** People change their profiles through the gateway; services may read on behalf of a person they serve. */
-const allow = { updateProfile: ['gateway'], listNotices: ['gateway'], getProfile: ['gateway', 'agent'] };
+/** People come through the gateway. */
+const allow = { getProfile: ['gateway'], updateProfile: ['gateway'], listNotices: ['gateway'] };
 
 /** `skein.user.v1.UserService`: decode, one use case, encode. */
 export const userService = (app: UserApp): Implementation =>
