@@ -1,17 +1,17 @@
-import { AppError, type syncV1, toAppError } from '@skein/contracts';
+import { AppError, toAppError } from '@skein/contracts';
 import { SpanKind, withSpan } from '@skein/telemetry';
-import { rawMember } from '../http/raw-json.ts';
 import type { DeviceName } from '../live/actor.ts';
 import { type Closing, closeCodes, closing, closingFor } from '../live/close.ts';
 import { Connection } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
-import { type Batch, controlFrame, type Frame, rawFrame } from '../live/frame.ts';
+import { type Batch, controlFrame, type Frame } from '../live/frame.ts';
 import type { Guest } from '../live/people.ts';
 import type { Sink, StreamPosition } from '../live/sink.ts';
 import type { Principal } from '../ports.ts';
 import { FrameBudget } from './budget.ts';
-import { ClassicTokens, classicFrame, dataUpdate, sessionType, syncDataJson } from './classic-frames.ts';
-import { type ClassicFrame, type ClassicFrameType, classicClientFrames } from './classic-schemas.ts';
+import { ClassicTokens, classicFrame, dataUpdate, sessionType } from './classic-frames.ts';
+import { type ClassicPort, isClassic, performClassic } from './classic-requests.ts';
+import { classicClientFrames } from './classic-schemas.ts';
 import { decode, type Inbound, parseFrame } from './inbound.ts';
 import type { LiveSocket, SocketHandler } from './socket.ts';
 
@@ -29,8 +29,6 @@ const maxRounds = 3;
 const idShape = /^[A-Za-z0-9._:~-]{1,128}$/;
 
 const pong = controlFrame({ type: 'pong' });
-
-const isClassic = (type: string): type is ClassicFrameType => Object.hasOwn(classicClientFrames, type);
 
 /**
  * One WebSocket of `/ws/{user_id}`: the classic frames over the same feed. Positions do not appear in them, so
@@ -246,7 +244,7 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
     this.lane = this.lane.then(async () => {
       try {
         await withSpan(`classic frame ${inbound.type}`, { kind: SpanKind.SERVER }, () =>
-          this.handle(inbound),
+          performClassic(inbound, this.port),
         );
       } catch (error) {
         this.refuse(error);
@@ -256,29 +254,26 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
     });
   }
 
-  private handle({ type, value, bytes }: Inbound): Promise<void> | void {
-    switch (type as ClassicFrameType) {
-      case 'auth':
-        return this.renew(decode(classicClientFrames.auth, value));
-      case 'platform_register':
-        return this.register(decode(classicClientFrames.platform_register, value));
-      case 'persona_change':
-        return this.change({ persona: decode(classicClientFrames.persona_change, value).persona });
-      case 'memory_toggle':
-        return this.change({ memoryEnabled: decode(classicClientFrames.memory_toggle, value).enabled });
-      case 'data_update':
-        return this.update(decode(classicClientFrames.data_update, value), bytes);
-      case 'sync_request':
-        return this.compare(decode(classicClientFrames.sync_request, value));
-      case 'message':
-        return this.say(decode(classicClientFrames.message, value));
-      case 'ping':
-        return undefined;
-    }
-  }
-
-  private get origin(): syncV1.Origin {
-    return { device: { ...this.device } };
+  /** What requests work on. */
+  private get port(): ClassicPort {
+    const { clients, verifier, newId } = this.deps;
+    return {
+      ...{ clients, verifier, newId, personal: this.connection?.personal ?? '' },
+      device: () => this.device,
+      position: this.stream?.position ?? 0,
+      renew: (principal) => {
+        if (principal.userId !== this.principal.userId) throw new AppError('forbidden');
+        this.connection?.renew(principal);
+      },
+      rename: ({ id, platform }) => {
+        this.named ||= id !== undefined;
+        this.device = { ...this.device, id: id ?? this.device.id, platform };
+        this.connection?.rename(this.device);
+      },
+      send: (frame) => this.send(frame),
+      call: (scope) => this.call(scope),
+      reached: (offset) => this.reached(offset),
+    };
   }
 
   private call(scope: string) {
@@ -288,73 +283,6 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       throw new AppError('forbidden', `The token lacks the scope ${scope}`);
     }
     return connection.detachedCall();
-  }
-
-  private async renew({ token }: ClassicFrame<'auth'>): Promise<void> {
-    const principal = await this.deps.verifier.verify(token);
-    if (principal.userId !== this.principal.userId) throw new AppError('forbidden');
-    this.connection?.renew(principal);
-  }
-
-  private async register({ platform, device_id: id }: ClassicFrame<'platform_register'>): Promise<void> {
-    this.named ||= id !== undefined;
-    this.device = { ...this.device, id: id ?? this.device.id, platform };
-    this.connection?.rename(this.device);
-    await this.deps.clients.sync.registerPlatform({ origin: this.origin }, this.call('session'));
-  }
-
-  private async change(change: { persona?: string; memoryEnabled?: boolean }): Promise<void> {
-    await this.deps.clients.sync.changeSession(
-      { space: 'personal', ...change, origin: this.origin },
-      this.call('session'),
-    );
-  }
-
-  private async update({ data }: ClassicFrame<'data_update'>, bytes: Buffer): Promise<void> {
-    const mine: syncV1.SyncData = {
-      id: data.id,
-      type: data.type,
-      dataJson: rawMember(bytes.toString('utf8'), ['data', 'data']),
-      timestamp: Math.trunc(data.timestamp),
-      version: data.version,
-    };
-    const answer = await this.deps.clients.sync.applyClassic(
-      { origin: this.origin, data: mine, seenOffset: this.stream?.position ?? 0 },
-      this.call('documents:write'),
-    );
-    // A settled outcome comes to everybody on the stream, unless there was nothing to log.
-    if (answer.outcome === 'settled' && answer.offset === 0 && answer.server)
-      this.send(dataUpdate(answer.server));
-    if (answer.outcome === 'conflict' && answer.server) {
-      const body = `{"clientData":${syncDataJson(mine)},"serverData":${syncDataJson(answer.server)},"conflictId":${JSON.stringify(answer.conflictId)}}`;
-      this.send(rawFrame(`{"type":"conflict","data":${body}}`));
-    }
-    if (answer.offset > 0) await this.reached(answer.offset);
-  }
-
-  private async compare({ versions }: ClassicFrame<'sync_request'>): Promise<void> {
-    const { items } = await this.deps.clients.sync.readClassic(
-      { afterOffset: 0, versions, compare: true, deviceId: '' },
-      this.call('documents:read'),
-    );
-    const shown = items.filter(({ type }) => type !== sessionType);
-    this.send(rawFrame(`{"type":"sync_response","data":[${shown.map(syncDataJson).join(',')}]}`));
-  }
-
-  private async say({ content, persona }: ClassicFrame<'message'>): Promise<void> {
-    await this.deps.clients.sync.appendMessage(
-      {
-        space: this.connection?.personal ?? '',
-        conversationId: '',
-        clientMessageId: this.deps.newId(),
-        text: content,
-        persona: persona ?? '',
-        attachmentsJson: '',
-        reply: true,
-        origin: this.origin,
-      },
-      this.call('messages:write'),
-    );
   }
 
   /** Waits until this socket was given everything up to an offset: only then has the device seen its own write. */
