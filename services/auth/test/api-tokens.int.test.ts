@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { call, codeOf, fakeClock, plainHasher, registered, startAuth, verifyToken } from './fixture.ts';
+import {
+  call,
+  codeOf,
+  fakeClock,
+  loggedIn,
+  plainHasher,
+  refreshed,
+  registered,
+  startAuth,
+  verifyToken,
+} from './fixture.ts';
 
 const over = { hasher: plainHasher };
 const readOnly = { name: 'dashboard', scopes: ['documents:read'], expiresAtMs: 0 };
@@ -65,6 +75,41 @@ describe('an API token', () => {
       code: 'invalid_request',
       errors: ['name', 'scopes', 'expiresAt'].map((path) => expect.objectContaining({ path })),
     });
+  });
+
+  it('ends with the login that made it when that is caught with a refresh token used twice', async () => {
+    const { client } = await startAuth({ over });
+    const ada = await registered(client);
+    const other = await loggedIn(client, ada.email);
+    const make = async ({ actor }: Pick<typeof ada, 'actor'>) =>
+      (await client.createApiToken(readOnly, call({ actor }))).apiToken?.id ?? '';
+    const [stolen, kept] = [await make(ada), await make(other)];
+    await refreshed(client, ada.tokens.refreshToken);
+    expect(await codeOf(refreshed(client, ada.tokens.refreshToken))).toBe('refresh_reused');
+    const { revokedTokenIds } = await client.checkSessions(
+      { sessionIds: [], tokenIds: [stolen, kept] },
+      call(),
+    );
+    expect(revokedTokenIds).toEqual([stolen]);
+    // The access token of that login is good for minutes yet, but not for making another one.
+    expect(await codeOf(make(ada))).toBe('session_revoked');
+  });
+
+  it('outlives signing out everywhere, unless its person says otherwise', async () => {
+    const { client } = await startAuth({ over });
+    const [ada, eve] = [await registered(client), await registered(client)];
+    const made: string[] = [];
+    for (const { actor } of [ada, ada, eve])
+      made.push((await client.createApiToken(readOnly, call({ actor }))).apiToken?.id ?? '');
+    const revoked = async () =>
+      (await client.checkSessions({ sessionIds: [], tokenIds: made }, call())).revokedTokenIds;
+    const logout = (everywhere: boolean, tokens: boolean) =>
+      codeOf(client.logout({ everywhere, tokens }, call({ actor: ada.actor })));
+    expect(await logout(false, true)).toBe('invalid_request');
+    expect(await logout(true, false)).toBe('ok');
+    expect(await revoked()).toEqual([]);
+    expect(await logout(true, true)).toBe('ok');
+    expect(await revoked()).toEqual(made.slice(0, 2));
   });
 
   it('is listed and revoked by its person alone', async () => {

@@ -99,6 +99,18 @@ describe('events', () => {
     await stop();
   });
 
+  it('flag a login without a device from a network the person never signed in from', async () => {
+    const { client, database } = await startAuth({ over });
+    const { events, stop } = await delivered(database.url);
+    const { email } = await registered(client, { from: device('', 'cli') });
+    for (const remoteAddress of ['192.0.2.99', '198.51.100.1', '198.51.100.2'])
+      await client.login({ email, password, device: device('', 'cli'), remoteAddress }, call());
+    await expect.poll(() => events.length, { timeout: 5_000 }).toBe(5);
+    const logins = events.flatMap(({ data }) => ('unusual' in data ? [data.unusual] : []));
+    expect(logins).toEqual([false, false, true, false]);
+    await stop();
+  });
+
   it('do not tell of what did not happen', async () => {
     const { client, database } = await startAuth({ over });
     const { events, stop } = await delivered(database.url);

@@ -1,12 +1,26 @@
 import { describe, expect, it } from 'vitest';
-import { deviceFaults, deviceLimits, isUnusual, placeOf } from '../src/domain/login-place.ts';
+import { deviceFaults, deviceLimits, isUnusual, networkOf, placeOf } from '../src/domain/login-place.ts';
 import { loginScopes, refusedScopes } from '../src/domain/scopes.ts';
 
 describe('the place of a login', () => {
-  it('is the device, or the platform of a client without one', () => {
-    expect(placeOf({ id: 'phone', platform: 'ios', name: '' })).toBe('device:phone');
-    expect(placeOf({ id: '', platform: 'cli', name: '' })).toBe('platform:cli');
-    expect(placeOf({ id: '', platform: '', name: '' })).toBe('platform:unknown');
+  it('is the device, or platform and network of a client without one', () => {
+    expect(placeOf({ id: 'phone', platform: 'ios', name: '' }, '192.0.2.1')).toBe('device:phone');
+    expect(placeOf({ id: '', platform: 'cli', name: '' }, '192.0.2.1')).toBe('platform:cli 192.0.2.0/24');
+    expect(placeOf({ id: '', platform: '', name: '' }, '')).toBe('platform:unknown');
+  });
+
+  it.each([
+    ['192.0.2.77', '192.0.2.0/24'],
+    ['::ffff:192.0.2.77', '192.0.2.0/24'],
+    ['2001:db8:0001:2::77', '2001:db8:1::/48'],
+    ['2001:DB8:1:ffff:1:2:3:4', '2001:db8:1::/48'],
+    ['fe80::1%eth0', 'fe80:0:0::/48'],
+    ['::1', '0:0:0::/48'],
+    ['1::2::3', ''],
+    ['2001:db8:1:2:3:4:5:6:7', ''],
+    ['not an address', ''],
+  ])('takes the network of %s to be %s', (address, network) => {
+    expect(networkOf(address)).toBe(network);
   });
 
   it('is unusual when it is new and others are known', () => {

@@ -6,6 +6,7 @@ import {
   clientFor,
   codeOf,
   device,
+  fakeClock,
   loggedIn,
   plainHasher,
   refreshed,
@@ -23,6 +24,14 @@ const followed = (client: AuthClient, signal: AbortSignal) => {
   };
   return { seen, ended: follow().catch(() => {}) };
 };
+
+/** What a device is known by, as far as a test says. */
+const named = (known: Partial<authV1.RevokeDeviceRequest>): authV1.RevokeDeviceRequest => ({
+  deviceId: '',
+  sessionIds: [],
+  tokenIds: [],
+  ...known,
+});
 
 const ids = (seen: readonly authV1.WatchRevocationsResponse[]) =>
   seen.map(({ sessionId, tokenId }) => sessionId || tokenId);
@@ -51,12 +60,49 @@ describe('logging out', () => {
     await refreshed(client, again.tokens.refreshToken);
   });
 
-  it('is nothing an API token can do for itself', async () => {
+  it('is nothing an API token can do, nor anything else about logins and tokens', async () => {
     const { client } = await startAuth({ over });
     const { actor } = await registered(client);
     const bot = { userId: actor.userId, tokenId: 'token-1', scopes: ['session'] };
-    expect(await codeOf(client.logout({ everywhere: false }, call({ actor: bot })))).toBe('forbidden');
+    const bots = call({ actor: bot });
+    const token = { name: 'more', scopes: ['session'], expiresAtMs: 0 };
+    const refused = [
+      client.logout({ everywhere: false }, bots),
+      client.logout({ everywhere: true }, bots),
+      client.createApiToken(token, bots),
+      client.listApiTokens({ limit: 0, cursor: '' }, bots),
+      client.revokeApiToken({ id: 'token-2' }, bots),
+      client.listSessions({}, bots),
+      client.revokeDevice({ deviceId: 'phone', sessionIds: [], tokenIds: [] }, bots),
+    ];
+    expect(new Set(await Promise.all(refused.map(codeOf)))).toEqual(new Set(['forbidden']));
     expect(await codeOf(client.logout({ everywhere: true }, call()))).toBe('unauthenticated');
+  });
+});
+
+describe('listing logins', () => {
+  it('names those of the person that work, last used first, with the device each has named', async () => {
+    const clock = fakeClock();
+    const { client } = await startAuth({ over: { ...over, clock } });
+    const ada = await registered(client, { atMs: clock.now() });
+    await registered(client, { atMs: clock.now() });
+    const madeAtMs = clock.now();
+    clock.advance(1_000);
+    const phone = await loggedIn(client, ada.email, device('phone'), clock.now());
+    const gone = await loggedIn(client, ada.email, device('tv'), clock.now());
+    await client.logout({ everywhere: false }, call({ actor: gone.actor }));
+    clock.advance(1_000);
+    await refreshed(client, ada.tokens.refreshToken);
+    const { items } = await client.listSessions({}, call({ actor: ada.actor }));
+    expect(items).toEqual([
+      { id: ada.actor.sessionId, device: undefined, createdAtMs: madeAtMs, lastUsedAtMs: madeAtMs + 2_000 },
+      {
+        ...{ id: phone.actor.sessionId, device: device('phone') },
+        ...{ createdAtMs: madeAtMs + 1_000, lastUsedAtMs: madeAtMs + 1_000 },
+      },
+    ]);
+    clock.advance(8 * 86_400_000);
+    expect((await client.listSessions({}, call({ actor: ada.actor }))).items).toEqual([]);
   });
 });
 
@@ -68,15 +114,51 @@ describe('revoking a device', () => {
       await loggedIn(client, email, device('phone')),
       await loggedIn(client, email, device('phone')),
     ];
-    await client.revokeDevice({ deviceId: 'phone' }, call({ actor }));
+    await client.revokeDevice(named({ deviceId: 'phone' }), call({ actor }));
     for (const { tokens: gone } of lost)
       expect(await codeOf(refreshed(client, gone.refreshToken))).toBe('session_revoked');
     await refreshed(client, tokens.refreshToken);
-    expect(await codeOf(client.revokeDevice({ deviceId: '' }, call({ actor })))).toBe('invalid_request');
+    expect(await codeOf(client.revokeDevice(named({}), call({ actor })))).toBe('invalid_request');
+  });
+
+  it('ends the logins and API tokens it was seen with, and none of anybody else', async () => {
+    const { client } = await startAuth({ over });
+    const [ada, eve] = [await registered(client), await registered(client)];
+    const made = async ({ actor }: typeof ada) => {
+      const token = { name: 'bot', scopes: ['session'], expiresAtMs: 0 };
+      return (await client.createApiToken(token, call({ actor }))).apiToken?.id ?? '';
+    };
+    const [adas, other, eves] = [await made(ada), await made(ada), await made(eve)];
+    // Neither login named a device, and no device is named here: others that named none are not meant.
+    const seen = await loggedIn(client, ada.email);
+    const sessionIds = [seen, eve].map(({ actor }) => actor.sessionId ?? '');
+    await client.revokeDevice(named({ sessionIds, tokenIds: [adas, eves] }), call({ actor: ada.actor }));
+    const all = { sessionIds: [ada.actor.sessionId ?? '', ...sessionIds], tokenIds: [adas, other, eves] };
+    expect(await client.checkSessions(all, call())).toEqual({
+      revokedSessionIds: [seen.actor.sessionId],
+      revokedTokenIds: [adas],
+    });
+    const many = named({ sessionIds: Array<string>(201).fill('x') });
+    expect(await codeOf(client.revokeDevice(many, call({ actor: ada.actor })))).toBe('invalid_request');
   });
 });
 
 describe('the feed of revocations', () => {
+  it('starts with what ended while a gateway still believes an API token it has asked about', async () => {
+    const clock = fakeClock();
+    const { client } = await startAuth({ over: { ...over, clock }, env: { AUTH_ACCESS_TTL_MS: '60000' } });
+    const { actor } = await registered(client, { atMs: clock.now() });
+    const token = { name: 'bot', scopes: ['session'], expiresAtMs: 0 };
+    const { apiToken } = await client.createApiToken(token, call({ actor }));
+    await client.revokeApiToken({ id: apiToken?.id ?? '' }, call({ actor }));
+    clock.advance(15 * 60_000);
+    const stop = new AbortController();
+    const { seen, ended } = followed(client, stop.signal);
+    await expect.poll(() => ids(seen)).toEqual([apiToken?.id]);
+    stop.abort();
+    await ended;
+  });
+
   it('starts with those of the last access-token lifetime and goes on with each as it happens', async () => {
     const { client } = await startAuth({ over, env: { AUTH_REVOCATION_POLL_MS: '1000' } });
     const [ada, eve, bob] = [await registered(client), await registered(client), await registered(client)];

@@ -147,10 +147,11 @@ describe('GET /user/{id}/session', () => {
     mesh.sync.changeSession = async () => ({
       ...{ offset: 0, persona: 'cruz', memoryEnabled: true, deliveredTo: 0 },
     });
+    const none = { sessionIds: [], tokenIds: [] };
     mesh.sync.listDevices = async () => ({
       items: [
-        { device: { id: 'd1', platform: 'web', name: '' }, connected: true, lastSeenMs: 50 },
-        { device: { id: 'd2', platform: 'slack', name: '' }, connected: false, lastSeenMs: 40 },
+        { device: { id: 'd1', platform: 'web', name: '' }, connected: true, lastSeenMs: 50, ...none },
+        { device: { id: 'd2', platform: 'slack', name: '' }, connected: false, lastSeenMs: 40, ...none },
       ],
     });
     mesh.sync.listMessages = async () => ({

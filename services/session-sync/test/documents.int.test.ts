@@ -1,3 +1,4 @@
+import { type Actor, type CallContext, rootContext } from '@skein/rpc';
 import { type Mutation, stateHashOf, valueHash } from '@skein/sync-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { personalSpaceId } from '../src/app/personal-space.ts';
@@ -338,6 +339,33 @@ describe('devices', () => {
     await expect(sync.gateway.removeDevice({ deviceId: 'phone' }, ctx)).rejects.toMatchObject({
       code: 'not_found',
     });
+  });
+
+  it('are listed with the logins and API tokens they came with, whatever those named at sign-in', async () => {
+    const as = (more: Partial<Actor>) =>
+      rootContext({ actor: { userId: 'travels', scopes: ['session'], ...more }, timeoutMs: 10_000 });
+    const open = (id: string, ctx: CallContext) =>
+      sync.gateway.openSession({ device: { id, platform: 'web', name: '' } }, ctx);
+    const listed = async (deviceId?: string) => {
+      const { items } = await sync.gateway.listDevices({ deviceId }, as({ sessionId: 's1' }));
+      return items
+        .map(({ device, sessionIds, tokenIds }) => [device?.id, sessionIds.toSorted(), tokenIds])
+        .toSorted();
+    };
+    await Promise.all([
+      open('laptop', as({ sessionId: 's1' })),
+      open('laptop', as({ sessionId: 's2' })),
+      open('bot', as({ tokenId: 't1' })),
+    ]);
+    await sync.gateway.registerPlatform({ origin: origin('tv') }, as({ sessionId: 's3' }));
+    const laptop = ['laptop', ['s1', 's2'], []];
+    expect(await listed()).toEqual([['bot', [], ['t1']], laptop, ['tv', ['s3'], []]]);
+    expect(await listed('laptop')).toEqual([laptop]);
+    await sync.gateway.removeDevice({ deviceId: 'laptop' }, as({ sessionId: 's1' }));
+    expect(await listed('laptop')).toEqual([]);
+    // A device of that name which comes later has nothing to do with what was removed.
+    await open('laptop', as({ sessionId: 's4' }));
+    expect(await listed('laptop')).toEqual([['laptop', ['s4'], []]]);
   });
 
   it('that are connected are seen by everybody who follows the space, and counted as reached', async () => {

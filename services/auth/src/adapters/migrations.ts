@@ -105,4 +105,9 @@ create index rate_limits_arrival on rate_limits (arrives_at);
   },
   { version: 2, name: 'outbox and inbox', sql: eventTablesSql },
   { version: 3, name: 'idempotency keys', sql: idempotencyTableSql },
+  {
+    version: 4,
+    name: 'the login that made an API token',
+    sql: 'alter table api_tokens add column made_by text;',
+  },
 ];

@@ -51,6 +51,9 @@ export const postgresAccounts = (db: Queryable): Accounts => ({
   },
 });
 
+/** Places remembered of one person: more than anybody signs in from. */
+const maxPlaces = 200;
+
 /** Places of login as rows. */
 export const postgresPlaces = (db: Queryable): Places => ({
   async see(userId, place, nowMs) {
@@ -63,6 +66,11 @@ export const postgresPlaces = (db: Queryable): Places => ({
       `insert into places (user_id, place, first_seen_at, last_seen_at) values ($1, $2, $3, $3)
        on conflict (user_id, place) do update set last_seen_at = excluded.last_seen_at`,
       [userId, place, new Date(nowMs)],
+    );
+    await db.query(
+      `delete from places where user_id = $1 and place in
+         (select place from places where user_id = $1 order by last_seen_at desc, place offset ${maxPlaces})`,
+      [userId],
     );
     return { thisPlace: seen?.this_place ?? false, otherPlaces: seen?.other_places ?? false };
   },

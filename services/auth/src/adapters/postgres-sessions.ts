@@ -15,9 +15,13 @@ interface SessionRow {
 }
 
 /** A condition on live logins of `$1`, with what `$2` is. */
-const conditionOf = (which: SessionFilter): { sql: string; value: string | number } => {
+const conditionOf = (which: SessionFilter): { sql: string; value: string | number | readonly string[] } => {
   if ('sessionId' in which) return { sql: 'id = $2', value: which.sessionId };
-  if ('deviceId' in which) return { sql: 'device_id = $2', value: which.deviceId };
+  if ('deviceId' in which) {
+    // The device id stands in front; an empty one is that of every login which named none.
+    const sql = `(id = any (($2::text[])[2:]) or (device_id <> '' and device_id = ($2::text[])[1]))`;
+    return { sql, value: [which.deviceId, ...which.sessionIds] };
+  }
   return {
     sql: `id in (select id from sessions where user_id = $1 and revoked_at is null
                  order by last_used_at desc, id desc offset $2)`,
@@ -80,6 +84,20 @@ export const postgresSessions = (db: Queryable): Sessions => ({
       [which.userId, value, reason, new Date(nowMs)],
     );
     return rows.map(({ id }) => id);
+  },
+  async list(userId, limit, nowMs) {
+    const rows = await db.query<SessionRow & { last_used_at: Date }>(
+      `select id, device_id, platform, device_name, created_at, last_used_at from sessions
+       where user_id = $1 and revoked_at is null and idle_expires_at > $2 and expires_at > $2
+       order by last_used_at desc, id desc limit $3`,
+      [userId, new Date(nowMs), limit],
+    );
+    return rows.map((row) => ({
+      id: row.id,
+      device: { id: row.device_id, platform: row.platform, name: row.device_name },
+      createdAtMs: row.created_at.getTime(),
+      lastUsedAtMs: row.last_used_at.getTime(),
+    }));
   },
   async live(ids, nowMs) {
     const rows = await db.query<{ id: string }>(

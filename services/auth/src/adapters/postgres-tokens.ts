@@ -1,5 +1,5 @@
 import type { Queryable } from '@skein/postgres';
-import type { ApiToken, ApiTokens, Revocations, Tickets } from '../app/ports.ts';
+import type { ApiToken, ApiTokenFilter, ApiTokens, Revocations, Tickets } from '../app/ports.ts';
 
 /** Tickets as rows that are gone once used. */
 export const postgresTickets = (db: Queryable): Tickets => ({
@@ -44,6 +44,7 @@ interface ApiTokenRow {
   created_at: Date;
   expires_at: Date | null;
   kid: string;
+  made_by: string | null;
 }
 
 const apiTokenOf = (row: ApiTokenRow): ApiToken => ({
@@ -54,17 +55,25 @@ const apiTokenOf = (row: ApiTokenRow): ApiToken => ({
   createdAtMs: row.created_at.getTime(),
   expiresAtMs: row.expires_at?.getTime(),
   kid: row.kid,
+  madeBy: row.made_by ?? undefined,
 });
 
-const columns = 'id, user_id, name, scopes, created_at, expires_at, kid';
+const columns = 'id, user_id, name, scopes, created_at, expires_at, kid, made_by';
+
+/** A condition on tokens of `$1`, with what `$3` is. */
+const conditionOf = (which: ApiTokenFilter): { sql: string; value: string | readonly string[] | boolean } => {
+  if ('ids' in which) return { sql: 'id = any ($3::text[])', value: which.ids };
+  if ('madeBy' in which) return { sql: 'made_by = $3::text', value: which.madeBy };
+  return { sql: '$3::boolean', value: which.all };
+};
 
 /** API tokens as rows. */
 export const postgresApiTokens = (db: Queryable): ApiTokens => ({
-  async add({ id, userId, name, scopes, createdAtMs, expiresAtMs, kid }) {
+  async add({ id, userId, name, scopes, createdAtMs, expiresAtMs, kid, madeBy }) {
     const expiresAt = expiresAtMs === undefined ? null : new Date(expiresAtMs);
-    await db.query(`insert into api_tokens (${columns}) values ($1, $2, $3, $4, $5, $6, $7)`, [
+    await db.query(`insert into api_tokens (${columns}) values ($1, $2, $3, $4, $5, $6, $7, $8)`, [
       ...[id, userId, name, scopes],
-      ...[new Date(createdAtMs), expiresAt, kid],
+      ...[new Date(createdAtMs), expiresAt, kid, madeBy ?? null],
     ]);
   },
   async list(userId, before, limit, nowMs) {
@@ -90,6 +99,14 @@ export const postgresApiTokens = (db: Queryable): ApiTokens => ({
     if (row.revoked_at) return false;
     await db.query('update api_tokens set revoked_at = $2 where id = $1', [id, new Date(nowMs)]);
     return true;
+  },
+  async end(which, nowMs) {
+    const { sql, value } = conditionOf(which);
+    const rows = await db.query<{ id: string }>(
+      `update api_tokens set revoked_at = $2 where user_id = $1 and revoked_at is null and ${sql} returning id`,
+      [which.userId, new Date(nowMs), value],
+    );
+    return rows.map(({ id }) => id);
   },
   async live(ids, nowMs) {
     const rows = await db.query<ApiTokenRow>(

@@ -1,8 +1,9 @@
 import { AppError, type FieldError } from '@skein/contracts';
 import type { Clock } from '@skein/service-kit';
 import { forever } from '../domain/key-schedule.ts';
+import { hasEnded } from '../domain/refresh-family.ts';
 import { refusedScopes } from '../domain/scopes.ts';
-import type { ApiToken, Call, Principal, Store, TokenSigner } from './ports.ts';
+import type { ApiToken, Call, LoginPrincipal, Principal, Store, TokenSigner } from './ports.ts';
 import { audience } from './token-pair.ts';
 
 /** More working tokens than this and a person has lost the overview. */
@@ -51,16 +52,19 @@ const check = (by: Principal, { name, scopes, expiresAtMs }: NewApiToken, nowMs:
  */
 export const createApiToken =
   ({ store, signer, issuer, clock, newId }: Deps) =>
-  async (by: Principal, input: NewApiToken, call: Call): Promise<{ token: ApiToken; text: string }> => {
+  async (by: LoginPrincipal, input: NewApiToken, call: Call): Promise<{ token: ApiToken; text: string }> => {
     const nowMs = clock.now();
     check(by, input, nowMs);
-    const { userId } = by;
+    const { userId, sessionId } = by;
     const token = await store.transaction(async (repositories) => {
-      const { apiTokens, keys } = repositories;
+      const { sessions, apiTokens, keys } = repositories;
       const method = 'CreateApiToken';
       const id = await repositories.once(
         { userId, method, key: call.idempotencyKey, body: input },
         async () => {
+          // Locked, so that ending this login finds every token it has made.
+          const login = await sessions.lock(sessionId);
+          if (login?.userId !== userId || hasEnded(login, nowMs)) throw new AppError('session_revoked');
           const held = await apiTokens.list(userId, undefined, maxApiTokens, nowMs);
           if (held.length >= maxApiTokens)
             throw new AppError('invalid_request', `At most ${maxApiTokens} tokens; revoke one first`);
@@ -72,6 +76,7 @@ export const createApiToken =
             userId,
             createdAtMs: nowMs,
             kid,
+            madeBy: sessionId,
           };
           await apiTokens.add(made);
           await keys.keepUntil(kid, made.expiresAtMs ?? forever);

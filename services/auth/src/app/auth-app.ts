@@ -5,6 +5,7 @@ import type { DummyHash } from './dummy-hash.ts';
 import { logout, revokeDevice } from './end-sessions.ts';
 import { getAccount } from './get-account.ts';
 import type { Keyring } from './keyring.ts';
+import { listSessions } from './list-sessions.ts';
 import { login } from './login.ts';
 import type { Limiter, PasswordHasher, Secrets, Store } from './ports.ts';
 import { refresh } from './refresh.ts';
@@ -46,6 +47,7 @@ export const authApp = (given: AuthDeps) => {
     createApiToken: createApiToken(deps),
     listApiTokens: listApiTokens(deps),
     revokeApiToken: revokeApiToken(deps),
+    listSessions: listSessions(deps),
     revokeDevice: revokeDevice(deps),
     getAccount: getAccount(deps),
     checkSessions: checkSessions(deps),

@@ -3,7 +3,7 @@ import { idleExpiry, refreshLifetime } from '../domain/refresh-family.ts';
 import type { Call, Fact, Repositories, Secrets, Session } from './ports.ts';
 
 /** More logins than this at once and the ones not used for longest end: nobody has so many devices. */
-const maxSessions = 100;
+export const maxSessions = 100;
 
 /** What opening a login needs to be told. */
 export interface NewSession {
@@ -41,7 +41,7 @@ export const openSession = async (
 
   // A registration that does not say where it comes from tells nothing to compare later logins with.
   const tells = !registering || device.id !== '' || device.platform !== '';
-  const unusual = tells && isUnusual(await places.see(userId, placeOf(device), nowMs));
+  const unusual = tells && isUnusual(await places.see(userId, placeOf(device, remoteAddress), nowMs));
 
   const ended = await sessions.end({ userId, keep: maxSessions }, 'too_many_logins', nowMs);
   await revocations.append(

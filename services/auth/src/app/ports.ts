@@ -18,6 +18,11 @@ export interface Principal {
   readonly scopes: readonly string[];
 }
 
+/** A person who has signed in: what an API token may not do is asked of these only. */
+export interface LoginPrincipal extends Principal {
+  readonly sessionId: string;
+}
+
 export interface Account {
   readonly id: string;
   readonly email: string;
@@ -48,10 +53,19 @@ export interface Session extends Family {
   readonly createdAtMs: number;
 }
 
+/** A login as its person sees it. */
+export interface OpenLogin {
+  readonly id: string;
+  readonly device: Device;
+  readonly createdAtMs: number;
+  /** When its tokens were last renewed. */
+  readonly lastUsedAtMs: number;
+}
+
 /** Which logins of a person to end. */
 export type SessionFilter =
   | { readonly userId: string; readonly sessionId: string }
-  | { readonly userId: string; readonly deviceId: string }
+  | { readonly userId: string; readonly deviceId: string; readonly sessionIds: readonly string[] }
   /** All but the `keep` used last. */
   | { readonly userId: string; readonly keep: number };
 
@@ -62,6 +76,8 @@ export interface Sessions {
   used(id: string, nowMs: number, idleExpiresAtMs: number): Promise<void>;
   /** Ends logins and returns the ids of those that were not ended before. */
   end(which: SessionFilter, reason: EndReason, nowMs: number): Promise<string[]>;
+  /** The person's logins that work, last used first. */
+  list(userId: string, limit: number, nowMs: number): Promise<OpenLogin[]>;
   /** Those of the ids that are neither ended nor expired. */
   live(ids: readonly string[], nowMs: number): Promise<string[]>;
 }
@@ -80,7 +96,10 @@ export interface RefreshTokens {
 }
 
 export interface Places {
-  /** Remembers a place of login; tells whether it, or any other one, was known before. */
+  /**
+   * Remembers a place of login, and forgets the oldest of too many; tells whether it, or any other one, was known
+   * before.
+   */
   see(userId: string, place: string, nowMs: number): Promise<{ thisPlace: boolean; otherPlaces: boolean }>;
 }
 
@@ -104,7 +123,15 @@ export interface ApiToken {
   readonly expiresAtMs: number | undefined;
   /** The key that signed it. */
   readonly kid: string;
+  /** The login it was made by; undefined for one made before that was kept. */
+  readonly madeBy: string | undefined;
 }
+
+/** Which API tokens of a person to end: named ones, those one login has made, or all. */
+export type ApiTokenFilter =
+  | { readonly userId: string; readonly ids: readonly string[] }
+  | { readonly userId: string; readonly madeBy: string }
+  | { readonly userId: string; readonly all: true };
 
 export interface ApiTokens {
   add(token: ApiToken): Promise<void>;
@@ -113,6 +140,8 @@ export interface ApiTokens {
   byId(id: string): Promise<ApiToken | undefined>;
   /** Undefined when this person has no such token; false when it was revoked before. */
   revoke(userId: string, id: string, nowMs: number): Promise<boolean | undefined>;
+  /** Ends tokens and returns the ids of those that were not ended before. */
+  end(which: ApiTokenFilter, nowMs: number): Promise<string[]>;
   live(ids: readonly string[], nowMs: number): Promise<ApiToken[]>;
 }
 

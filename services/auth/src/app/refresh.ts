@@ -40,8 +40,8 @@ const refusals: Readonly<Record<Refused, () => AppError>> = {
 
 /**
  * Exchanges a refresh token for the next pair. The family is locked while this is decided, so of fifty requests
- * with one token one wins; the others end the family, the winner's child included, in the transaction that
- * finds out. A client that sends an idempotency key may repeat a lost request for a minute.
+ * with one token one wins; the others end the family, the winner's child and the API tokens made by the login
+ * included, in the transaction that finds out. A client that sends an idempotency key may repeat a lost request for a minute.
  */
 export const refresh =
   ({ store, secrets, signer, tokenPair, clock, revoked, reused }: Deps) =>
@@ -51,7 +51,7 @@ export const refresh =
     const key = idempotencyKey === undefined ? undefined : secrets.fingerprint(idempotencyKey);
 
     const outcome = await store.transaction(async (repositories): Promise<Granted | Ended | Refused> => {
-      const { accounts, sessions, refreshTokens, revocations } = repositories;
+      const { accounts, sessions, refreshTokens, apiTokens, revocations } = repositories;
       const known = await refreshTokens.find(hash);
       const session = known && (await sessions.lock(known.sessionId));
       if (!session) return 'unknown';
@@ -61,7 +61,9 @@ export const refresh =
       const decision = decideRefresh(session, row, key, nowMs);
       if (decision === 'reuse') {
         await sessions.end({ userId: session.userId, sessionId: session.id }, 'refresh_reused', nowMs);
-        await revocations.append([{ sessionId: session.id }], nowMs);
+        // Whoever else held the tokens may have made one to come back with.
+        const made = await apiTokens.end({ userId: session.userId, madeBy: session.id }, nowMs);
+        await revocations.append([{ sessionId: session.id }, ...made.map((tokenId) => ({ tokenId }))], nowMs);
         return { ended: session };
       }
       if (decision !== 'rotate' && decision !== 'repeat') return decision;

@@ -14,6 +14,10 @@ export interface Family {
   readonly expiresAtMs: number;
 }
 
+/** Whether nothing of a family works any more. */
+export const hasEnded = (family: Family, nowMs: number): boolean =>
+  family.ended !== undefined || nowMs >= family.expiresAtMs || nowMs >= family.idleExpiresAtMs;
+
 /** What is remembered of a refresh token that somebody presents. */
 export interface Presented {
   /** When it was exchanged; undefined for the leaf. */
@@ -48,7 +52,7 @@ export const decideRefresh = (
   nowMs: number,
 ): RefreshDecision => {
   if (family.ended !== undefined) return family.ended === 'refresh_reused' ? 'ended_by_reuse' : 'ended';
-  if (nowMs >= family.expiresAtMs || nowMs >= family.idleExpiresAtMs) return 'expired';
+  if (hasEnded(family, nowMs)) return 'expired';
   if (token.usedAtMs === undefined) return 'rotate';
   const sameRequest = key !== undefined && key === token.usedKey;
   return sameRequest && nowMs - token.usedAtMs < repeatWindowMs ? 'repeat' : 'reuse';

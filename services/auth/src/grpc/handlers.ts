@@ -3,10 +3,12 @@ import { type Handlers, type Implementation, implement } from '@skein/rpc';
 import type { AuthApp } from '../app/auth-app.ts';
 import {
   fromAttempt,
+  loginOf,
   optional,
   principalOf,
   toAccount,
   toApiToken,
+  toLoginSession,
   toPrincipal,
   toRevocation,
   toSignedIn,
@@ -24,8 +26,8 @@ const handlersOf = (app: AuthApp): Handlers<typeof authV1.AuthServiceService> =>
         idempotencyKey: optional(idempotencyKey) ?? ctx.idempotencyKey,
       }),
     ),
-  logout: async ({ everywhere }, ctx) => {
-    await app.logout(principalOf(ctx), everywhere, ctx);
+  logout: async ({ everywhere, tokens = false }, ctx) => {
+    await app.logout(loginOf(ctx), { everywhere, tokens }, ctx);
     return {};
   },
   getJwks: async () => ({ jwksJson: await app.jwks() }),
@@ -33,19 +35,20 @@ const handlersOf = (app: AuthApp): Handlers<typeof authV1.AuthServiceService> =>
   redeemTicket: async ({ ticket }, ctx) => ({ principal: toPrincipal(await app.redeemTicket(ticket, ctx)) }),
   createApiToken: async ({ name, scopes, expiresAtMs }, ctx) => {
     const input = { name, scopes, expiresAtMs: expiresAtMs || undefined };
-    const { token, text } = await app.createApiToken(principalOf(ctx), input, ctx);
+    const { token, text } = await app.createApiToken(loginOf(ctx), input, ctx);
     return { apiToken: toApiToken(token), token: text };
   },
   listApiTokens: async ({ limit, cursor }, ctx) => {
-    const { items, next } = await app.listApiTokens(principalOf(ctx), { limit, cursor: optional(cursor) });
+    const { items, next } = await app.listApiTokens(loginOf(ctx), { limit, cursor: optional(cursor) });
     return { items: items.map(toApiToken), next: next ?? '' };
   },
   revokeApiToken: async ({ id }, ctx) => {
-    await app.revokeApiToken(principalOf(ctx), id, ctx);
+    await app.revokeApiToken(loginOf(ctx), id, ctx);
     return {};
   },
-  revokeDevice: async ({ deviceId }, ctx) => {
-    await app.revokeDevice(principalOf(ctx), deviceId, ctx);
+  listSessions: async (_, ctx) => ({ items: (await app.listSessions(loginOf(ctx))).map(toLoginSession) }),
+  revokeDevice: async (device, ctx) => {
+    await app.revokeDevice(loginOf(ctx), device, ctx);
     return {};
   },
   getAccount: async ({ userId }) => ({ account: toAccount(await app.getAccount(userId)) }),
@@ -70,13 +73,13 @@ const allow = {
   createApiToken: gatewayOnly,
   listApiTokens: gatewayOnly,
   revokeApiToken: gatewayOnly,
+  listSessions: gatewayOnly,
   revokeDevice: gatewayOnly,
   getJwks: gatewayOnly,
   checkSessions: gatewayOnly,
   watchRevocations: gatewayOnly,
   getAccount: ['user'],
 };
-  listSessions: gatewayOnly,
 
 /** `skein.auth.v1.AuthService`: decode, one use case, encode. */
 export const authService = (app: AuthApp): Implementation =>

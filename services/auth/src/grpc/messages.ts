@@ -1,13 +1,29 @@
 import { AppError, type authV1 } from '@skein/contracts';
 import type { CallContext } from '@skein/rpc';
 import type { LoginAttempt } from '../app/login.ts';
-import type { Account, ApiToken, Principal, Revocation, Ticket } from '../app/ports.ts';
+import type {
+  Account,
+  ApiToken,
+  LoginPrincipal,
+  OpenLogin,
+  Principal,
+  Revocation,
+  Ticket,
+} from '../app/ports.ts';
 import type { SignedIn } from '../app/token-pair.ts';
 
 /** The person a call acts for; `unauthenticated` for a call on behalf of nobody. */
 export const principalOf = ({ actor }: CallContext): Principal => {
   if (!actor) throw new AppError('unauthenticated');
   return actor;
+};
+
+/** The person of a login; `forbidden` for an API token, which may not decide about logins and tokens. */
+export const loginOf = (ctx: CallContext): LoginPrincipal => {
+  const principal = principalOf(ctx);
+  const { sessionId } = principal;
+  if (!sessionId) throw new AppError('forbidden', 'An API token cannot do this; sign in');
+  return { ...principal, sessionId };
 };
 
 /** What registering and signing in have in common. */
@@ -54,6 +70,11 @@ export const toApiToken = ({ id, name, scopes, createdAtMs, expiresAtMs }: ApiTo
   scopes: [...scopes],
   createdAtMs,
   expiresAtMs: expiresAtMs ?? 0,
+});
+
+export const toLoginSession = ({ device, ...login }: OpenLogin): authV1.LoginSession => ({
+  ...login,
+  device: device.id === '' && device.platform === '' && device.name === '' ? undefined : device,
 });
 
 export const toRevocation = (revocation: Revocation): authV1.WatchRevocationsResponse => ({

@@ -8,7 +8,7 @@ import type { Clients } from '../ports.ts';
  */
 export const openClients = (platform: Pick<Platform, 'client'>): Clients => ({
   auth: platform.client(authV1.AuthServiceService, 'auth', {
-    retryable: ['getJwks', 'checkSessions', 'listApiTokens', 'revokeDevice'],
+    retryable: ['getJwks', 'checkSessions', 'listApiTokens', 'listSessions', 'revokeDevice'],
   }),
   user: platform.client(userV1.UserServiceService, 'user', {
     retryable: ['getProfile', 'updateProfile', 'listNotices'],

@@ -1,18 +1,34 @@
 import type { Database } from '@skein/postgres';
-import type { DeviceStore } from '../app/ports.ts';
-import type { DeviceRow } from '../domain/state.ts';
+import type { DeviceStore, ListedDevice, Login } from '../app/ports.ts';
+import { keyOf } from '../domain/state.ts';
+
+/** Of each kind: as many as a person can hold at once that work. */
+const loginsPerDevice = 100;
+
+const loginsOf = (kind: Login['kind']): string =>
+  `array(select l.login from device_login l where l.user_id = d.user_id and l.device = d.id and l.kind = '${kind}'
+         order by l.seen_ms desc, l.login limit ${loginsPerDevice})`;
 
 /** Devices of this service's schema. */
 export const postgresDevices = (database: Database): DeviceStore => ({
   touch: async (devices, nowMs) => {
     // Sorted, so that two replicas take their locks in the same order.
-    const rows = devices
+    const rows = [...new Map(devices.map((one) => [keyOf(one.userId, one.device.id), one])).values()]
       .map(({ userId, device }) => ({ userId, ...device }))
       .sort((a, b) => (a.userId === b.userId ? (a.id < b.id ? -1 : 1) : a.userId < b.userId ? -1 : 1));
+    const logins = devices.flatMap(({ userId, device, login }) =>
+      login ? [{ userId, device: device.id, ...login }] : [],
+    );
     await database.query(
       {
         name: 'session_sync_touch_device',
-        text: `insert into device as d (user_id, id, platform, name, last_seen_ms, registered)
+        text: `with logins as (
+                 insert into device_login as l (user_id, device, kind, login, seen_ms)
+                 select distinct *, $5::bigint from unnest($6::text[], $7::text[], $8::text[], $9::text[])
+                   as s(user_id, device, kind, login) order by user_id, device, kind, login
+                 on conflict (user_id, device, kind, login) do update set
+                   seen_ms = greatest(l.seen_ms, excluded.seen_ms))
+               insert into device as d (user_id, id, platform, name, last_seen_ms, registered)
                select *, $5::bigint, false from unnest($1::text[], $2::text[], $3::text[], $4::text[])
                on conflict (user_id, id) do update set last_seen_ms = greatest(d.last_seen_ms, excluded.last_seen_ms),
                  platform = case when d.registered then d.platform else excluded.platform end,
@@ -24,6 +40,10 @@ export const postgresDevices = (database: Database): DeviceStore => ({
         rows.map(({ platform }) => platform),
         rows.map(({ name }) => name),
         nowMs,
+        logins.map(({ userId }) => userId),
+        logins.map(({ device }) => device),
+        logins.map(({ kind }) => kind),
+        logins.map(({ id }) => id),
       ],
     );
   },
@@ -38,11 +58,12 @@ export const postgresDevices = (database: Database): DeviceStore => ({
       [devices.map(({ userId }) => userId), devices.map(({ id }) => id), nowMs],
     );
   },
-  list: (userId) =>
-    database.query<DeviceRow & Record<string, unknown>>(
-      `select user_id as "userId", id, platform, name, last_seen_ms as "lastSeenMs", registered from device
-       where user_id = $1 order by last_seen_ms desc, id limit 200`,
-      [userId],
+  list: (userId, id) =>
+    database.query<ListedDevice & Record<string, unknown>>(
+      `select user_id as "userId", id, platform, name, last_seen_ms as "lastSeenMs", registered,
+         ${loginsOf('session')} as "sessionIds", ${loginsOf('token')} as "tokenIds"
+       from device d where user_id = $1 and ($2::text is null or id = $2) order by last_seen_ms desc, id limit 200`,
+      [userId, id ?? null],
     ),
   remove: (userId, id) =>
     database.transaction(async (tx) => {
@@ -50,6 +71,7 @@ export const postgresDevices = (database: Database): DeviceStore => ({
         userId,
         id,
       ]);
+      await tx.query('delete from device_login where user_id = $1 and device = $2', [userId, id]);
       for (const table of ['device_space', 'mutation_result'])
         await tx.query(
           `delete from ${table} where user_id = $1 and device = $2

@@ -26,5 +26,10 @@ export const postgresSweeps = (database: Database): Sweeps => ({
          select d.ctid from device d where d.last_seen_ms < $1 limit ${rowsPerSweep}))`,
       [nowMs - deviceKeptMs],
     );
+    await database.query(
+      `delete from device_login where ctid = any (array(
+         select l.ctid from device_login l where l.seen_ms < $1 limit ${rowsPerSweep}))`,
+      [nowMs - deviceKeptMs],
+    );
   },
 });

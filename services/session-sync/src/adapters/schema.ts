@@ -391,6 +391,22 @@ update document set logged_version = version;
 alter table document alter column logged_version set not null;
 ${commitFunction({ logged: true })}`;
 
+/**
+ * What a device has opened its session with: the logins and API tokens that end when the person removes it. A login
+ * need not have named the device.
+ */
+const deviceLogins = `
+create table device_login (
+  user_id text collate "C" not null,
+  device text collate "C" not null,
+  kind text not null check (kind in ('session', 'token')),
+  login text collate "C" not null,
+  seen_ms bigint not null,
+  primary key (user_id, device, kind, login)
+);
+create index device_login_seen on device_login (seen_ms);
+`;
+
 /** The schema's history. */
 export const migrations: readonly Migration[] = [
   {
@@ -400,4 +416,5 @@ export const migrations: readonly Migration[] = [
   },
   { version: 2, name: 'relay, inbox and dead letters', sql: eventTablesSql },
   { version: 3, name: 'the version of the last event about a document', sql: loggedVersion },
+  { version: 4, name: 'the logins of a device', sql: deviceLogins },
 ];

@@ -1,9 +1,8 @@
 import { AppError } from '@skein/contracts';
 import { registerPlatform } from '../domain/register-platform.ts';
-import type { DeviceRow } from '../domain/state.ts';
 import type { AppParts } from './parts.ts';
 import { personalAlias, personalSpaceId } from './personal-space.ts';
-import type { Call, DeviceInfo } from './ports.ts';
+import type { Call, DeviceInfo, ListedDevice } from './ports.ts';
 import { checkedInteger, checkedText, nameBytes } from './validate.ts';
 
 /** A person's devices. */
@@ -32,7 +31,7 @@ export const deviceUseCases = (parts: AppParts) => {
         },
         call.signal,
       );
-      if (offset === 0) await sightings.note(call.userId, device);
+      await sightings.note({ userId: call.userId, device, login: call.login });
       return { offset, deliveredTo: hub.presence.others(space, call.userId, device.id) };
     },
     ack: async (call: Call, name: string, deviceId: string, offset: number, seq: number): Promise<void> => {
@@ -45,9 +44,13 @@ export const deviceUseCases = (parts: AppParts) => {
       if (!(await devices.ack(call.userId, device, space, position)))
         throw new AppError('not_found', 'There is no such space');
     },
-    list: async (call: Call): Promise<readonly (DeviceRow & { readonly connected: boolean })[]> => {
+    /** The person's devices, or the one that is named: none when there is no such device. */
+    list: async (
+      call: Call,
+      id?: string,
+    ): Promise<readonly (ListedDevice & { readonly connected: boolean })[]> => {
       const space = personalSpaceId(call.userId);
-      const rows = await devices.list(call.userId);
+      const rows = await devices.list(call.userId, id);
       return rows.map((row) => ({ ...row, connected: hub.presence.isConnected(space, call.userId, row.id) }));
     },
     remove: async (call: Call, deviceId: string): Promise<void> => {

@@ -88,11 +88,19 @@ export interface CommittedEvents {
 export interface Call {
   /** The acting person. */
   readonly userId: string;
+  /** What the person showed; absent when a service acts by itself. */
+  readonly login?: Login | undefined;
   readonly device?: DeviceInfo | undefined;
   readonly platform: string;
   readonly signal: AbortSignal;
   readonly correlationId: string;
   readonly traceparent: string | undefined;
+}
+
+/** What somebody proves to be the person with: a login (sid) or an API token (jti). */
+export interface Login {
+  readonly kind: 'session' | 'token';
+  readonly id: string;
 }
 
 /** One installation, as it introduces itself. */
@@ -168,21 +176,31 @@ export interface SpaceMaker {
   }): Promise<string>;
 }
 
-/** A device and whose it is. */
+/** A device, whose it is, and what it came with. */
 export interface OwnDevice {
   readonly userId: string;
   readonly device: DeviceInfo;
+  readonly login?: Login | undefined;
+}
+
+/** A device as it is listed: what ends with it, last seen first, a hundred of each kind at most. */
+export interface ListedDevice extends DeviceRow {
+  readonly sessionIds: readonly string[];
+  readonly tokenIds: readonly string[];
 }
 
 /** Devices, as far as they are not part of a space's log. */
 export interface DeviceStore {
-  /** Notes devices, each once, as seen now; platform and name of one that has announced itself stay. */
+  /**
+   * Notes devices as seen now, and the logins they came with; platform and name of one that has announced itself
+   * stay.
+   */
   touch(devices: readonly OwnDevice[], nowMs: number): Promise<void>;
   /** Notes devices that are known as seen now. */
   seen(devices: readonly { readonly userId: string; readonly id: string }[], nowMs: number): Promise<void>;
-  /** The person's devices, last seen first; the newest 200. */
-  list(userId: string): Promise<readonly DeviceRow[]>;
-  /** The device, its positions and its kept results. */
+  /** The person's devices, last seen first; the newest 200, or the one that is named. */
+  list(userId: string, id?: string): Promise<readonly ListedDevice[]>;
+  /** The device, its logins, its positions and its kept results. */
   remove(userId: string, id: string): Promise<boolean>;
   /**
    * Cumulative; what was acknowledged before stays. Forgets the results up to `seq`. Returns false unless the person

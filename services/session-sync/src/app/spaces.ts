@@ -60,7 +60,7 @@ export const spaceUseCases = (parts: AppParts) => {
     /** All spaces of the person, the personal one among them, with how far this device has got. */
     openSession: async (call: Call, device: DeviceInfo): Promise<readonly SpaceView[]> => {
       await names.resolve(call.userId, personalAlias);
-      await sightings.note(call.userId, device);
+      await sightings.note({ userId: call.userId, device, login: call.login });
       const { items } = await reads.spacesOf(call.userId, { limit: sessionSpaces }, device.id);
       return items;
     },

@@ -1,7 +1,7 @@
 import { AppError, type syncV1 } from '@skein/contracts';
-import type { CallContext } from '@skein/rpc';
+import type { Actor, CallContext } from '@skein/rpc';
 import { currentTraceparent } from '@skein/telemetry';
-import type { Call, DeviceInfo } from '../app/ports.ts';
+import type { Call, DeviceInfo, Login } from '../app/ports.ts';
 import type { TurnCall } from '../app/turns.ts';
 import { checkedText, nameBytes } from '../app/validate.ts';
 
@@ -25,6 +25,11 @@ export const requiredDevice = (device: syncV1.Device | undefined): DeviceInfo =>
   return known;
 };
 
+const loginOf = ({ sessionId, tokenId }: Actor): Login | undefined => {
+  if (sessionId) return { kind: 'session', id: sessionId };
+  return tokenId ? { kind: 'token', id: tokenId } : undefined;
+};
+
 /** For whom a call is made. Errors: `unauthenticated` when it carries no person. */
 export const callOf = (ctx: CallContext, origin?: syncV1.Origin | undefined): Call => {
   const { actor } = ctx;
@@ -32,6 +37,7 @@ export const callOf = (ctx: CallContext, origin?: syncV1.Origin | undefined): Ca
   const device = deviceOf(origin?.device);
   return {
     userId: actor.userId,
+    login: loginOf(actor),
     device,
     platform: device?.platform ?? actor.platform ?? 'unknown',
     signal: ctx.signal,

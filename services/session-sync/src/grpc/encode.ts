@@ -1,7 +1,7 @@
 import type { syncV1 } from '@skein/contracts';
 import type { LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
-import type { SpaceView } from '../app/ports.ts';
+import type { ListedDevice, SpaceView } from '../app/ports.ts';
 import { nameBytes } from '../app/validate.ts';
 import type { SyncData } from '../domain/apply-classic.ts';
 import type { LoggedEvent } from '../domain/event.ts';
@@ -12,6 +12,14 @@ const maxAttached = 1_000;
 
 /** Domain shapes as messages of the proto. */
 export const toSpace = ({ floor: _, ...space }: SpaceView): syncV1.Space => space;
+
+export const toDeviceState = (row: ListedDevice & { readonly connected: boolean }): syncV1.DeviceState => ({
+  device: { id: row.id, platform: row.platform, name: row.name },
+  connected: row.connected,
+  lastSeenMs: row.lastSeenMs,
+  sessionIds: [...row.sessionIds],
+  tokenIds: [...row.tokenIds],
+});
 
 export const toEvents = (events: readonly LoggedEvent[]): syncV1.LoggedEvent[] => [...events];
 

@@ -7,6 +7,7 @@ import {
   fromLiveRequests,
   fromSyncData,
   toConversation,
+  toDeviceState,
   toDocument,
   toEvents,
   toLiveResponse,
@@ -152,12 +153,8 @@ const deviceHandlers = ({ devices }: SessionApp) =>
       await devices.ack(callOf(ctx), req.space, req.deviceId, req.offset, req.seq);
       return {};
     },
-    listDevices: async (_, ctx) => ({
-      items: (await devices.list(callOf(ctx))).map(({ id, platform, name, connected, lastSeenMs }) => ({
-        device: { id, platform, name },
-        connected,
-        lastSeenMs,
-      })),
+    listDevices: async (req, ctx) => ({
+      items: (await devices.list(callOf(ctx), req.deviceId)).map(toDeviceState),
     }),
     removeDevice: async (req, ctx) => {
       await devices.remove(callOf(ctx), req.deviceId);
@@ -183,6 +180,9 @@ const classicHandlers = ({ classic }: SessionApp) =>
         ? await classic.compare(call, req.versions)
         : await classic.changed(call, req.afterOffset, req.deviceId);
       return { ...at, items: items.map(toSyncData) };
+    },
+  }) satisfies Partial<SyncHandlers>;
+
 /** People come through the gateway; the agent reads what it answers to, and answers. */
 const gatewayOnly = ['gateway'];
 const agentOnly = ['agent'];
@@ -219,9 +219,6 @@ const allow = {
   applyClassic: gatewayOnly,
   readClassic: gatewayOnly,
 };
-
-    },
-  }) satisfies Partial<SyncHandlers>;
 
 /** The service's calls: decode, one use case, encode. */
 export const syncImplementation = (app: SessionApp): Implementation =>

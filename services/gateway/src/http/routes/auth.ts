@@ -110,12 +110,12 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
     method: 'post',
     path: '/v1/auth/logout',
     tag,
-    summary: 'Ends this login, or all of them',
+    summary: 'Ends this login, or all of them, or all of them and all API tokens',
     access: 'login',
     body: logout,
     status: 204,
     handle: async ({ body, ctx }) => {
-      await auth.logout({ everywhere: body?.everywhere ?? false }, ctx);
+      await auth.logout({ everywhere: body?.everywhere ?? false, tokens: body?.tokens ?? false }, ctx);
     },
   }),
   route({

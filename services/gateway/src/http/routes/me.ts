@@ -1,20 +1,22 @@
-import { AppError, type syncV1, type userV1 } from '@skein/contracts';
+import type { syncV1, userV1 } from '@skein/contracts';
 import { must } from '@skein/service-kit';
 import { z } from 'zod';
 import type { Clients } from '../../ports.ts';
+import { listDevices, signOutDevice } from '../devices.ts';
 import { restOrigin } from '../origin.ts';
 import { readPreferences, writePreferences } from '../preferences.ts';
 import { type Route, route } from '../route.ts';
 import {
   deviceState,
   memoryChange,
+  notice,
   personaChange,
   preferences,
   profile,
   profilePatch,
   sessionState,
 } from '../schemas/account.ts';
-import { id, listOf, timeText } from '../schemas/basics.ts';
+import { freeObject, id, listAnswer, listOf, page, pageRequest, timeText } from '../schemas/basics.ts';
 
 const encodeProfile = (given: userV1.Profile | undefined): z.infer<typeof profile> => {
   const person = must(given, 'user answers with a profile');
@@ -37,16 +39,12 @@ const encodeSession = (answer: syncV1.ChangeSessionResponse): z.infer<typeof ses
   ...(answer.offset === 0 ? {} : { offset: answer.offset }),
 });
 
-const encodeDevice = ({ device, connected, lastSeenMs }: syncV1.DeviceState): z.infer<typeof deviceState> => {
-  const known = must(device, 'a device state names its device');
-  return {
-    id: known.id,
-    platform: known.platform,
-    ...(known.name === '' ? {} : { name: known.name }),
-    connected,
-    lastSeen: timeText(lastSeenMs),
-  };
-};
+const encodeNotice = ({ id, kind, timeMs, dataJson }: userV1.Notice): z.infer<typeof notice> => ({
+  id,
+  kind,
+  time: timeText(timeMs),
+  data: freeObject.parse(JSON.parse(dataJson)),
+});
 
 const tag = 'me';
 const personal = 'personal';
@@ -130,13 +128,25 @@ export const meRoutes = ({ auth, user, sync }: Clients): Route[] => [
   }),
   route({
     method: 'get',
+    path: '/v1/me/notices',
+    tag,
+    summary: 'What the person should know: a welcome, unusual logins',
+    access: 'session',
+    query: page,
+    status: 200,
+    response: listOf(notice),
+    handle: async ({ query, ctx }) =>
+      listAnswer(await user.listNotices(pageRequest(query), ctx), encodeNotice),
+  }),
+  route({
+    method: 'get',
     path: '/v1/me/devices',
     tag,
     summary: 'Where the person is signed in or was',
     access: 'session',
     status: 200,
     response: listOf(deviceState),
-    handle: async ({ ctx }) => ({ items: (await sync.listDevices({}, ctx)).items.map(encodeDevice) }),
+    handle: async ({ ctx }) => ({ items: await listDevices({ auth, sync }, ctx) }),
   }),
   route({
     method: 'delete',
@@ -146,15 +156,6 @@ export const meRoutes = ({ auth, user, sync }: Clients): Route[] => [
     access: 'login',
     params: z.object({ id }),
     status: 204,
-    handle: async ({ params, ctx }) => {
-      // Logins first: if the second call fails, the device is out already and the request can be repeated.
-      await auth.revokeDevice({ deviceId: params.id }, ctx);
-      await sync.removeDevice({ deviceId: params.id }, ctx).catch(missingIsFine);
-    },
+    handle: ({ params, ctx }) => signOutDevice({ auth, sync }, params.id, ctx),
   }),
 ];
-
-const missingIsFine = (error: unknown): void => {
-  // A device that only ever signed in has nothing to remove in session-sync.
-  if (!(error instanceof AppError && error.code === 'not_found')) throw error;
-};

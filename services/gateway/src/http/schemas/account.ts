@@ -24,7 +24,16 @@ export const login = z.object({ email, password: z.string().min(1).max(256), dev
 export const refresh = z.object({ refreshToken: z.string().min(1).max(1_024) });
 
 /** POST /v1/auth/logout */
-export const logout = z.object({ everywhere: z.boolean().optional() }).optional();
+export const logout = z
+  .object({
+    everywhere: z.boolean().optional(),
+    tokens: z.boolean().optional().describe('With `everywhere`: every API token ends too'),
+  })
+  .refine(({ everywhere, tokens }) => everywhere || !tokens, {
+    path: ['tokens'],
+    message: 'goes with everywhere',
+  })
+  .optional();
 
 /** The account in answers of sign-in calls. */
 export const user = z
@@ -100,6 +109,16 @@ export const sessionState = z
     offset: z.int().optional().describe('Of the event; absent when nothing changed'),
   })
   .meta({ id: 'SessionState' });
+
+/** GET /v1/me/notices */
+export const notice = z
+  .object({
+    id,
+    kind: z.string().describe('`welcome` or `unusual_login`; more may come'),
+    time,
+    data: freeObject.describe('Facts to judge it by: ids, names of platforms, times'),
+  })
+  .meta({ id: 'Notice' });
 
 /** A device with where it is now. */
 export const deviceState = z

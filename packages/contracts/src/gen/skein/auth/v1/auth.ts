@@ -83,6 +83,8 @@ export interface RefreshResponse {
 
 export interface LogoutRequest {
   everywhere: boolean;
+  /** Only with `everywhere`: every API token of the person ends too. */
+  tokens?: boolean | undefined;
 }
 
 export interface LogoutResponse {
@@ -163,8 +165,29 @@ export interface RevokeApiTokenRequest {
 export interface RevokeApiTokenResponse {
 }
 
+export interface ListSessionsRequest {
+}
+
+/** A login that works. */
+export interface LoginSession {
+  id: string;
+  /** As it was named at sign-in; absent when it was not. */
+  device?: DeviceInfo | undefined;
+  createdAtMs: number;
+  /** When its tokens were last renewed. */
+  lastUsedAtMs: number;
+}
+
+export interface ListSessionsResponse {
+  items: LoginSession[];
+}
+
 export interface RevokeDeviceRequest {
+  /** May be empty when something else is named. */
   deviceId: string;
+  /** At most 200 each; those of other people are passed over. */
+  sessionIds: string[];
+  tokenIds: string[];
 }
 
 export interface RevokeDeviceResponse {
@@ -929,13 +952,16 @@ export const RefreshResponse: MessageFns<RefreshResponse> = {
 };
 
 function createBaseLogoutRequest(): LogoutRequest {
-  return { everywhere: false };
+  return { everywhere: false, tokens: undefined };
 }
 
 export const LogoutRequest: MessageFns<LogoutRequest> = {
   encode(message: LogoutRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.everywhere !== false) {
       writer.uint32(8).bool(message.everywhere);
+    }
+    if (message.tokens !== undefined) {
+      writer.uint32(16).bool(message.tokens);
     }
     return writer;
   },
@@ -961,6 +987,14 @@ export const LogoutRequest: MessageFns<LogoutRequest> = {
             message.everywhere = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.tokens = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -979,6 +1013,7 @@ export const LogoutRequest: MessageFns<LogoutRequest> = {
   fromPartial(object: DeepPartial<LogoutRequest>): LogoutRequest {
     const message = createBaseLogoutRequest();
     message.everywhere = object.everywhere ?? false;
+    message.tokens = object.tokens ?? undefined;
     return message;
   },
 };
@@ -1932,14 +1967,211 @@ export const RevokeApiTokenResponse: MessageFns<RevokeApiTokenResponse> = {
   },
 };
 
+function createBaseListSessionsRequest(): ListSessionsRequest {
+  return {};
+}
+
+export const ListSessionsRequest: MessageFns<ListSessionsRequest> = {
+  encode(_: ListSessionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSessionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSessionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListSessionsRequest>): ListSessionsRequest {
+    return ListSessionsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListSessionsRequest>): ListSessionsRequest {
+    const message = createBaseListSessionsRequest();
+    return message;
+  },
+};
+
+function createBaseLoginSession(): LoginSession {
+  return { id: "", device: undefined, createdAtMs: 0, lastUsedAtMs: 0 };
+}
+
+export const LoginSession: MessageFns<LoginSession> = {
+  encode(message: LoginSession, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.device !== undefined) {
+      DeviceInfo.encode(message.device, writer.uint32(18).fork()).join();
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(24).int64(message.createdAtMs);
+    }
+    if (message.lastUsedAtMs !== 0) {
+      writer.uint32(32).int64(message.lastUsedAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LoginSession {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLoginSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.device = DeviceInfo.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lastUsedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LoginSession>): LoginSession {
+    return LoginSession.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LoginSession>): LoginSession {
+    const message = createBaseLoginSession();
+    message.id = object.id ?? "";
+    message.device = (object.device !== undefined && object.device !== null)
+      ? DeviceInfo.fromPartial(object.device)
+      : undefined;
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.lastUsedAtMs = object.lastUsedAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseListSessionsResponse(): ListSessionsResponse {
+  return { items: [] };
+}
+
+export const ListSessionsResponse: MessageFns<ListSessionsResponse> = {
+  encode(message: ListSessionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.items) {
+      LoginSession.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSessionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSessionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items.push(LoginSession.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListSessionsResponse>): ListSessionsResponse {
+    return ListSessionsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSessionsResponse>): ListSessionsResponse {
+    const message = createBaseListSessionsResponse();
+    message.items = object.items?.map((e) => LoginSession.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseRevokeDeviceRequest(): RevokeDeviceRequest {
-  return { deviceId: "" };
+  return { deviceId: "", sessionIds: [], tokenIds: [] };
 }
 
 export const RevokeDeviceRequest: MessageFns<RevokeDeviceRequest> = {
   encode(message: RevokeDeviceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.deviceId !== "") {
       writer.uint32(10).string(message.deviceId);
+    }
+    for (const v of message.sessionIds) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.tokenIds) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -1965,6 +2197,22 @@ export const RevokeDeviceRequest: MessageFns<RevokeDeviceRequest> = {
             message.deviceId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sessionIds.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tokenIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1983,6 +2231,8 @@ export const RevokeDeviceRequest: MessageFns<RevokeDeviceRequest> = {
   fromPartial(object: DeepPartial<RevokeDeviceRequest>): RevokeDeviceRequest {
     const message = createBaseRevokeDeviceRequest();
     message.deviceId = object.deviceId ?? "";
+    message.sessionIds = object.sessionIds?.map((e) => e) || [];
+    message.tokenIds = object.tokenIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -2449,7 +2699,10 @@ export const AuthServiceService = {
     responseSerialize: (value: RefreshResponse): Buffer => Buffer.from(RefreshResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RefreshResponse => RefreshResponse.decode(value),
   },
-  /** Ends the acting person's login, or all of them. */
+  /**
+   * Ends the acting person's login, or all of them; with all of them also their API tokens, when asked to. Like
+   * every call about logins and API tokens below, it takes a login: an API token is FORBIDDEN.
+   */
   logout: {
     path: "/skein.auth.v1.AuthService/Logout" as const,
     requestStream: false as const,
@@ -2524,7 +2777,21 @@ export const AuthServiceService = {
       Buffer.from(RevokeApiTokenResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeApiTokenResponse => RevokeApiTokenResponse.decode(value),
   },
-  /** Ends every login made from a device of the acting person. */
+  /** The logins of the acting person that still work, last used first; 100 at most. */
+  listSessions: {
+    path: "/skein.auth.v1.AuthService/ListSessions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSessionsRequest): Buffer => Buffer.from(ListSessionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSessionsRequest => ListSessionsRequest.decode(value),
+    responseSerialize: (value: ListSessionsResponse): Buffer =>
+      Buffer.from(ListSessionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSessionsResponse => ListSessionsResponse.decode(value),
+  },
+  /**
+   * Ends the logins made from a device of the acting person, and those logins and API tokens of theirs that are
+   * named: what the device was seen with.
+   */
   revokeDevice: {
     path: "/skein.auth.v1.AuthService/RevokeDevice" as const,
     requestStream: false as const,
@@ -2556,7 +2823,7 @@ export const AuthServiceService = {
       Buffer.from(CheckSessionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CheckSessionsResponse => CheckSessionsResponse.decode(value),
   },
-  /** Revocations as they are committed; starts with those of the last access-token lifetime. */
+  /** Revocations as they are committed; starts with those of the last 15 minutes. */
   watchRevocations: {
     path: "/skein.auth.v1.AuthService/WatchRevocations" as const,
     requestStream: false as const,
@@ -2580,7 +2847,10 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
    * other reuse revokes the whole family (refresh_reused).
    */
   refresh: handleUnaryCall<RefreshRequest, RefreshResponse>;
-  /** Ends the acting person's login, or all of them. */
+  /**
+   * Ends the acting person's login, or all of them; with all of them also their API tokens, when asked to. Like
+   * every call about logins and API tokens below, it takes a login: an API token is FORBIDDEN.
+   */
   logout: handleUnaryCall<LogoutRequest, LogoutResponse>;
   /** The public keys as a JSON Web Key Set (RFC 7517). */
   getJwks: handleUnaryCall<GetJwksRequest, GetJwksResponse>;
@@ -2592,13 +2862,18 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
   createApiToken: handleUnaryCall<CreateApiTokenRequest, CreateApiTokenResponse>;
   listApiTokens: handleUnaryCall<ListApiTokensRequest, ListApiTokensResponse>;
   revokeApiToken: handleUnaryCall<RevokeApiTokenRequest, RevokeApiTokenResponse>;
-  /** Ends every login made from a device of the acting person. */
+  /** The logins of the acting person that still work, last used first; 100 at most. */
+  listSessions: handleUnaryCall<ListSessionsRequest, ListSessionsResponse>;
+  /**
+   * Ends the logins made from a device of the acting person, and those logins and API tokens of theirs that are
+   * named: what the device was seen with.
+   */
   revokeDevice: handleUnaryCall<RevokeDeviceRequest, RevokeDeviceResponse>;
   /** Address and name of an account, for services that keep a profile. */
   getAccount: handleUnaryCall<GetAccountRequest, GetAccountResponse>;
   /** Which of these sessions (sid) and API tokens (jti) are still good. For sockets that live longer than a token. */
   checkSessions: handleUnaryCall<CheckSessionsRequest, CheckSessionsResponse>;
-  /** Revocations as they are committed; starts with those of the last access-token lifetime. */
+  /** Revocations as they are committed; starts with those of the last 15 minutes. */
   watchRevocations: handleServerStreamingCall<WatchRevocationsRequest, WatchRevocationsResponse>;
 }
 
@@ -2654,7 +2929,10 @@ export interface AuthServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RefreshResponse) => void,
   ): ClientUnaryCall;
-  /** Ends the acting person's login, or all of them. */
+  /**
+   * Ends the acting person's login, or all of them; with all of them also their API tokens, when asked to. Like
+   * every call about logins and API tokens below, it takes a login: an API token is FORBIDDEN.
+   */
   logout(
     request: LogoutRequest,
     callback: (error: ServiceError | null, response: LogoutResponse) => void,
@@ -2764,7 +3042,26 @@ export interface AuthServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RevokeApiTokenResponse) => void,
   ): ClientUnaryCall;
-  /** Ends every login made from a device of the acting person. */
+  /** The logins of the acting person that still work, last used first; 100 at most. */
+  listSessions(
+    request: ListSessionsRequest,
+    callback: (error: ServiceError | null, response: ListSessionsResponse) => void,
+  ): ClientUnaryCall;
+  listSessions(
+    request: ListSessionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListSessionsResponse) => void,
+  ): ClientUnaryCall;
+  listSessions(
+    request: ListSessionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListSessionsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Ends the logins made from a device of the acting person, and those logins and API tokens of theirs that are
+   * named: what the device was seen with.
+   */
   revokeDevice(
     request: RevokeDeviceRequest,
     callback: (error: ServiceError | null, response: RevokeDeviceResponse) => void,
@@ -2812,7 +3109,7 @@ export interface AuthServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CheckSessionsResponse) => void,
   ): ClientUnaryCall;
-  /** Revocations as they are committed; starts with those of the last access-token lifetime. */
+  /** Revocations as they are committed; starts with those of the last 15 minutes. */
   watchRevocations(
     request: WatchRevocationsRequest,
     options?: Partial<CallOptions>,

@@ -433,12 +433,17 @@ export interface AckDeviceResponse {
 }
 
 export interface ListDevicesRequest {
+  /** Only this one. */
+  deviceId?: string | undefined;
 }
 
 export interface DeviceState {
   device?: Device | undefined;
   connected: boolean;
   lastSeenMs: number;
+  /** Logins (sid) and API tokens (jti) the device has opened its session with, last seen first; 100 of each at most. */
+  sessionIds: string[];
+  tokenIds: string[];
 }
 
 export interface ListDevicesResponse {
@@ -5424,11 +5429,14 @@ export const AckDeviceResponse: MessageFns<AckDeviceResponse> = {
 };
 
 function createBaseListDevicesRequest(): ListDevicesRequest {
-  return {};
+  return { deviceId: undefined };
 }
 
 export const ListDevicesRequest: MessageFns<ListDevicesRequest> = {
-  encode(_: ListDevicesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListDevicesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deviceId !== undefined) {
+      writer.uint32(10).string(message.deviceId);
+    }
     return writer;
   },
 
@@ -5445,6 +5453,14 @@ export const ListDevicesRequest: MessageFns<ListDevicesRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deviceId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5460,14 +5476,15 @@ export const ListDevicesRequest: MessageFns<ListDevicesRequest> = {
   create(base?: DeepPartial<ListDevicesRequest>): ListDevicesRequest {
     return ListDevicesRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListDevicesRequest>): ListDevicesRequest {
+  fromPartial(object: DeepPartial<ListDevicesRequest>): ListDevicesRequest {
     const message = createBaseListDevicesRequest();
+    message.deviceId = object.deviceId ?? undefined;
     return message;
   },
 };
 
 function createBaseDeviceState(): DeviceState {
-  return { device: undefined, connected: false, lastSeenMs: 0 };
+  return { device: undefined, connected: false, lastSeenMs: 0, sessionIds: [], tokenIds: [] };
 }
 
 export const DeviceState: MessageFns<DeviceState> = {
@@ -5480,6 +5497,12 @@ export const DeviceState: MessageFns<DeviceState> = {
     }
     if (message.lastSeenMs !== 0) {
       writer.uint32(24).int64(message.lastSeenMs);
+    }
+    for (const v of message.sessionIds) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.tokenIds) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -5521,6 +5544,22 @@ export const DeviceState: MessageFns<DeviceState> = {
             message.lastSeenMs = longToNumber(reader.int64());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sessionIds.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.tokenIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5543,6 +5582,8 @@ export const DeviceState: MessageFns<DeviceState> = {
       : undefined;
     message.connected = object.connected ?? false;
     message.lastSeenMs = object.lastSeenMs ?? 0;
+    message.sessionIds = object.sessionIds?.map((e) => e) || [];
+    message.tokenIds = object.tokenIds?.map((e) => e) || [];
     return message;
   },
 };
