@@ -30,6 +30,11 @@ const commands = {
     about: 'format the sources',
     run: [tool('node_modules/@biomejs/biome/bin/biome'), 'check', '--write'],
   },
+  images: {
+    about: 'build the container images',
+    run: [tool('tools/images/main.ts')],
+    needs: ['console'],
+  },
   bench: { about: 'run the benchmarks', run: [tool('tools/bench.ts')], needs: ['console', 'components'] },
 };
 

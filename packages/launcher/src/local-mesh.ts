@@ -32,6 +32,8 @@ export interface LocalMeshOptions extends PortPlan {
   readonly mesh: boolean;
   /** The environment of the services is this plus what the launcher decides; what is set here wins for the URLs. */
   readonly env: Environment;
+  /** The program of a service; its sources by default. For trying the bundles that go into images. */
+  readonly mainOf?: (service: ServiceName) => string;
   /** Told what happens, by the name of the part. */
   readonly told: (name: string, event: ProcessEvent) => void;
 }
@@ -182,7 +184,7 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
     const spec = {
       name: instance,
       command: process.execPath,
-      args: [join(root, 'services', name, 'src/main.ts')],
+      args: [options.mainOf?.(name) ?? join(root, 'services', name, 'src/main.ts')],
       // Read at each start: the addresses of the components are known only once they run.
       env: () => ({ ...serviceEnv(surroundings(), name, at, instance), [runVariable]: run }),
       readyTimeoutMs,

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LocalMesh, localMesh } from '@skein/launcher';
+import { type LocalMesh, type LocalMeshOptions, localMesh } from '@skein/launcher';
 
 /** A mesh of real processes for one test file, with what they logged. */
 export interface TestMesh extends AsyncDisposable {
@@ -38,7 +38,7 @@ export const freeBlock = async (): Promise<number> => {
 
 /** Starts everything in a data directory of its own, on ports of its own. Dispose stops it and removes the data. */
 export const testMesh = async (
-  options: { mesh?: boolean; env?: Record<string, string> } = {},
+  options: { mesh?: boolean; env?: Record<string, string>; mainOf?: LocalMeshOptions['mainOf'] } = {},
 ): Promise<TestMesh> => {
   const dataDir = mkdtempSync(join(tmpdir(), 'skein-e2e-'));
   // As root the database runs as somebody else, who has to get in.
@@ -52,6 +52,7 @@ export const testMesh = async (
     grpcPort: base + 20,
     managementPort: base + 40,
     env: { ...process.env, LOG_LEVEL: 'info', ...options.env },
+    ...(options.mainOf ? { mainOf: options.mainOf } : {}),
     told: (name, event) => {
       if (lines.length < maxLines)
         lines.push(`${name}  ${event.kind === 'line' ? event.line : JSON.stringify(event)}`);

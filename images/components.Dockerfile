@@ -1,0 +1,10 @@
+# Stand-ins for other people's images, for a test cluster that can pull nothing. Never publish them: they hold
+# whatever "npm run components" built or found, Consul with its Business Source Licence included.
+ARG BASE=docker.io/library/debian:bookworm-slim
+FROM ${BASE}
+ARG COMPONENT
+ARG USER
+LABEL org.opencontainers.image.title="stand-in for ${COMPONENT}, for tests only"
+COPY ${COMPONENT}/ /
+USER ${USER}
+ENTRYPOINT ["/usr/local/bin/entrypoint"]
