@@ -2,6 +2,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { AppError } from '@skein/contracts';
 import type { Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
+import { guardSocket } from './guard-socket.ts';
 
 /** How to reach the server. */
 export interface NatsOptions {
@@ -40,7 +41,10 @@ export const natsLink = ({ url, name, log }: NatsOptions): NatsLink => {
   const watch = async (nc: NatsConnection) => {
     for await (const status of nc.status()) {
       if (status.type === 'disconnect') log.warn({ nats: status.server }, 'NATS is away');
-      if (status.type === 'reconnect') log.info({ nats: status.server }, 'NATS is back');
+      if (status.type === 'reconnect') {
+        guardSocket(nc);
+        log.info({ nats: status.server }, 'NATS is back');
+      }
     }
   };
 
@@ -59,6 +63,7 @@ export const natsLink = ({ url, name, log }: NatsOptions): NatsLink => {
       await nc.close();
       return;
     }
+    guardSocket(nc);
     connection = nc;
     void watch(nc);
     opened();

@@ -122,9 +122,7 @@ export const jetStreamBus = ({ link, log, replicas = 1 }: JetStreamBusOptions): 
         message.ack();
       } catch (error) {
         if (attempt >= maxDeliver) {
-          log.error({ consumer, subject: message.subject, err: error }, 'the event is given up');
-          message.term();
-          return;
+          log.error({ consumer, subject: message.subject, err: error }, 'the event cannot be put aside');
         }
         message.nak(backoffAfter(attempt, backoffMs));
       }

@@ -33,7 +33,11 @@ export const natsLiveBus = ({ link, log }: { readonly link: NatsLink; readonly l
     for (const key of wanted.keys()) begin(key);
     for await (const status of nc.status()) {
       if (status.type === 'disconnect') connected = false;
-      if (status.type === 'reconnect') connected = true;
+      if (status.type === 'reconnect') {
+        connected = true;
+        // The client renews what it knew; what was asked for meanwhile begins now.
+        for (const [key, one] of wanted) if (!one.end) begin(key);
+      }
     }
   };
 

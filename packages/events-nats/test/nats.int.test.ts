@@ -4,6 +4,7 @@ import { startNats } from '@skein/components';
 import { loginEvent, testEventBus } from '@skein/events/testing';
 import { createLogger } from '@skein/telemetry';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { socketOf } from '../src/guard-socket.ts';
 import { jetStreamBus, natsLink, natsLiveBus } from '../src/index.ts';
 
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
@@ -94,6 +95,46 @@ describe('live bus', () => {
       )
       .toBe('hello');
     expect(one?.got).toEqual([]);
+  });
+
+  it('begins after an outage what was subscribed to in it', async () => {
+    const nats = await server();
+    const [one, two] = await Promise.all(
+      [1, 2].map(async () => {
+        const bus = natsLiveBus({ link: await connected(nats.url), log });
+        await bus.run();
+        onTestFinished(() => bus.stop());
+        return bus;
+      }),
+    );
+    const before: string[] = [];
+    two?.subscribe('skein.live.before', (payload) => before.push(Buffer.from(payload).toString()));
+    const hear = (subject: string, heard: string[]) =>
+      expect
+        .poll(
+          () => {
+            one?.publish(subject, Buffer.from('hello'));
+            return heard[0];
+          },
+          { timeout: waitMs },
+        )
+        .toBe('hello');
+    await hear('skein.live.before', before);
+    await nats.kill();
+    const during: string[] = [];
+    two?.subscribe('skein.live.during', (payload) => during.push(Buffer.from(payload).toString()));
+    const again = await startNats({ ports: nats.ports });
+    onTestFinished(() => again.stop());
+    await hear('skein.live.during', during);
+  });
+
+  it('survives a write that fails on a socket the client has given up', async () => {
+    const nats = await server();
+    const link = await connected(nats.url);
+    const socket = socketOf(link.get());
+    expect(socket).toBeDefined();
+    socket?.removeAllListeners();
+    expect(() => socket?.emit('error', new Error('write after end'))).not.toThrow();
   });
 
   it('drops what is published while the server is away', async () => {

@@ -5,7 +5,7 @@ import type { Service } from '@skein/service-kit';
 export interface Delivery {
   /** From 1. */
   readonly attempt: number;
-  /** True when the bus will not deliver it again whatever happens. */
+  /** True when it is time to put the event aside instead of asking for another delivery. */
   readonly last: boolean;
   /** Aborts when the delivery's time is up or the subscription stops. */
   readonly signal: AbortSignal;
@@ -18,7 +18,10 @@ export interface Subscription {
   readonly types: readonly DomainEventType[];
   /** How long one delivery may take before it counts as failed. Default 30 s. */
   readonly ackWaitMs?: number;
-  /** Deliveries of one event, the last included. Default 5. */
+  /**
+   * Failed deliveries after which the handler is told that this is the last one, so that it puts the event aside.
+   * Default 5. A handler that throws even then is asked again: the bus itself never gives an event up.
+   */
   readonly maxDeliver?: number;
   /** Waits before the second, third … delivery; the last one repeats. Default 1 s, 5 s, 30 s. */
   readonly backoffMs?: readonly number[];

@@ -1,10 +1,10 @@
-import { checkDomainEvent, type DomainEvent, type DomainEventType } from '@skein/contracts';
+import { AppError, checkDomainEvent, type DomainEvent, type DomainEventType } from '@skein/contracts';
 import type { Database, Tx } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
 import { type Logger, type MetricRegistry, SpanKind, withSpan } from '@skein/telemetry';
 import type { EventBus, Subscription } from './bus.ts';
 import { subscriptionDefaults } from './bus.ts';
-import { inbox } from './inbox.ts';
+import { inbox, inboxPruneBatch } from './inbox.ts';
 
 /** A consumer whose effects are rows of its own database. */
 export interface ConsumeOptions extends Omit<Subscription, 'handle'> {
@@ -64,7 +64,8 @@ export const consume = (options: ConsumeOptions): Service => {
         handled.add(1, { consumer, outcome });
         if (outcome === 'done') options.committed?.(event);
       } catch (error) {
-        if (!last) {
+        // What a later delivery can mend (a database that is away) is never buried, however often it failed.
+        if (!last || (error instanceof AppError && error.row.retryable)) {
           log.warn(
             { consumer, event: event.id, type: event.type, attempt, err: error },
             'the event will be delivered again',
@@ -80,7 +81,7 @@ export const consume = (options: ConsumeOptions): Service => {
       }
       if (performance.now() > nextPrune) {
         nextPrune = performance.now() + pruneEvery;
-        await seen.prune(inboxMs);
+        while ((await seen.prune(inboxMs)) >= inboxPruneBatch);
       }
     },
   });

@@ -12,6 +12,9 @@ export interface Inbox {
   prune(olderThanMs: number): Promise<number>;
 }
 
+/** Rows that one prune removes at most. */
+export const inboxPruneBatch = 1_000;
+
 /** The inbox of one consumer (see `eventTablesSql`). */
 export const inbox = (database: Database, consumer: string): Inbox => ({
   once: (event, work) =>
@@ -31,8 +34,8 @@ export const inbox = (database: Database, consumer: string): Inbox => ({
     const rows = await database.query(
       `delete from inbox where (consumer, event_id) in (
          select consumer, event_id from inbox
-         where consumer = $1 and handled_at < now() - make_interval(secs => $2 / 1000.0) limit 1000) returning 1`,
-      [consumer, olderThanMs],
+         where consumer = $1 and handled_at < now() - make_interval(secs => $2 / 1000.0) limit $3) returning 1`,
+      [consumer, olderThanMs, inboxPruneBatch],
     );
     return rows.length;
   },

@@ -20,6 +20,7 @@ const leaseMs = 10_000;
 const firstPauseMs = 20;
 const retryMs = 1_000;
 const pruneEveryMs = 60_000;
+const pruneBatch = 1_000;
 
 /** Statements that may run at every start, under a lock, whoever comes first. */
 const schemaSql = `
@@ -63,12 +64,15 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
   const prune = async () => {
     if (performance.now() < pruneAt) return;
     pruneAt = performance.now() + pruneEveryMs;
-    await database.query(
-      `delete from skein_bus.event where seq in (
-         select seq from skein_bus.event where stored_at < now() - make_interval(secs => $1 / 1000.0)
-         order by stored_at limit 1000)`,
-      [subscriptionDefaults.maxAgeMs],
-    );
+    for (;;) {
+      const removed = await database.query(
+        `delete from skein_bus.event where seq in (
+           select seq from skein_bus.event where stored_at < now() - make_interval(secs => $1 / 1000.0)
+           order by stored_at limit $2) returning 1`,
+        [subscriptionDefaults.maxAgeMs, pruneBatch],
+      );
+      if (removed.length < pruneBatch) return;
+    }
   };
 
   const subscribe = (subscription: Subscription): Service => {
@@ -109,10 +113,7 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
           await subscription.handle(event, { attempt, last, signal });
           return;
         } catch (error) {
-          if (last) {
-            log.error({ consumer, event: event.id, err: error }, 'the event is given up');
-            return;
-          }
+          if (last) log.error({ consumer, event: event.id, err: error }, 'the event cannot be put aside');
           await wait(backoffAfter(attempt, backoffMs));
         }
       }

@@ -108,7 +108,7 @@ export const relay = (options: RelayOptions): Relay => {
     );
     if (row?.ahead) {
       throw new Error(
-        `the log of ${name} is older than its relay: this database was restored. Run "skein db reanchor" first`,
+        `the relay ${name} is ahead of its log: this database was restored from a copy. See docs/how-to/restore-the-database.md`,
       );
     }
   };

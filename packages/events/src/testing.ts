@@ -120,6 +120,21 @@ export const testEventBus = (name: string, make: () => Promise<BusUnderTest>): v
       ]);
     });
 
+    it('never gives an event up while the handler throws, and keeps those behind it', async () => {
+      const { bus } = await make();
+      let failures = 5;
+      const got: string[] = [];
+      await listening(bus, async (event) => {
+        if (failures-- > 0) throw new Error('the database is away');
+        got.push(event.id);
+      });
+      const events = [loginEvent('u1', 1), loginEvent('u1', 2)];
+      await bus.publish(events);
+      await expect
+        .poll(() => new Set(got), { timeout: waitMs })
+        .toEqual(new Set(events.map((event) => event.id)));
+    });
+
     it('goes on where it was after a restart of the consumer', async () => {
       const { bus } = await make();
       const consumer = randomUUID();

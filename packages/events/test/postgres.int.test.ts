@@ -1,3 +1,4 @@
+import { AppError } from '@skein/contracts';
 import { type Database, openDatabase } from '@skein/postgres';
 import { testDatabase } from '@skein/postgres/testing';
 import { createLogger, createMetrics } from '@skein/telemetry';
@@ -236,6 +237,33 @@ describe('consume', () => {
     onTestFinished(() => part.stop());
     await bus.publish([event]);
     await expect.poll(() => effects(database), { timeout: waitMs }).toEqual([event.id]);
+  });
+
+  it('does not bury what a later delivery can mend', async () => {
+    const { database } = await fresh();
+    await database.query(table);
+    const bus = await busOn(database, 'one');
+    let failures = 4;
+    const event = loginEvent('u1');
+    const part = consume({
+      bus,
+      database,
+      log,
+      metrics,
+      consumer: 'test',
+      types: ['user.login'],
+      backoffMs: [10],
+      maxDeliver: 2,
+      handle: async (got, tx) => {
+        if (failures-- > 0) throw new AppError('unavailable');
+        await tx.query('insert into effect values ($1)', [got.id]);
+      },
+    });
+    await part.run();
+    onTestFinished(() => part.stop());
+    await bus.publish([event]);
+    await expect.poll(() => effects(database), { timeout: waitMs }).toEqual([event.id]);
+    expect(await database.query('select 1 from dead_letter')).toEqual([]);
   });
 
   it('buries an event that keeps failing and goes on with the next', async () => {

@@ -3,7 +3,7 @@ import { syncV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
 import { openPlatform, type ServiceServer } from '@skein/platform';
 import { rootContext } from '@skein/rpc';
-import { type Composed, ConfigError } from '@skein/service-kit';
+import { type Composed, ConfigError, systemClock } from '@skein/service-kit';
 import { withSpan } from '@skein/telemetry';
 import { grpcSession } from './adapters/grpc-session.ts';
 import { liveCancelSignals } from './adapters/live-cancel-signals.ts';
@@ -91,7 +91,7 @@ export const compose = async (
     },
     committed: () => worker.wake(),
   });
-  const app = turns({ store, session, cancels, wake: () => worker.wake() });
+  const app = turns({ store, session, cancels, wake: () => worker.wake(), clock: systemClock, delay: wait });
   const server = platform.server([agentHandlers(app)]);
   return { log, service: platform.lifecycle([worker, pickUp, server]), server };
 };

@@ -3,6 +3,7 @@ import { testDatabase } from '@skein/postgres/testing';
 import { type Handlers, identity, implement, rootContext, rpcClient, rpcServer } from '@skein/rpc';
 import { readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
+import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { compose, type Overrides } from '../src/compose.ts';
 import { config } from '../src/config.ts';
@@ -23,8 +24,10 @@ const syncPeer = () => {
   const earlier = { id: 'm0', role: 'user', text: 'The keys are in the blue bowl', timeMs: 0 };
   const handlers: Partial<Handlers<typeof syncV1.SyncServiceService>> = {
     getSpace: async ({ space }, ctx) => {
-      if (ctx.actor?.userId !== 'u1') throw new AppError('not_found');
-      return { space: { ...syncV1.Space.fromPartial({}), id: space } };
+      const roles: Record<string, string> = { u1: 'owner', watcher: 'viewer' };
+      const role = roles[ctx.actor?.userId ?? ''];
+      if (!role) throw new AppError('not_found');
+      return { space: { ...syncV1.Space.fromPartial({}), id: space, role } };
     },
     startTurn: async ({ turnId }) => ({
       messageId: `answer-${turnId}`,
@@ -138,6 +141,9 @@ describe('the agent', () => {
     await expect(gateway.cancelTurn({ turnId: 't-cancel' }, root('u2'))).rejects.toMatchObject({
       code: 'not_found',
     });
+    await expect(gateway.cancelTurn({ turnId: 't-cancel' }, root('watcher'))).rejects.toMatchObject({
+      code: 'forbidden',
+    });
     await gateway.cancelTurn({ turnId: 't-cancel' }, root('u1'));
     await expect.poll(() => peer.ends.get('t-cancel')?.outcome, { timeout: waitMs }).toBe('cancelled');
     await expect
@@ -148,6 +154,17 @@ describe('the agent', () => {
         },
       )
       .toBe('turn_ended');
+  });
+
+  it('knows a turn whose poke is still on its way, and says at once that an old one is unknown', async () => {
+    const { clientOf } = await agent('one');
+    const gateway = clientOf('gateway');
+    const young = v7();
+    const asked = gateway.getTurn({ turnId: young }, root('u1'));
+    await clientOf('session-sync').startTurn(ask(young), root());
+    expect((await asked).turn?.id).toBe(young);
+    const old = v7({ msecs: Date.now() - 60_000 });
+    await expect(gateway.getTurn({ turnId: old }, root('u1'))).rejects.toMatchObject({ code: 'not_found' });
   });
 
   it('hands an unfinished answer to a successor when it stops', async () => {

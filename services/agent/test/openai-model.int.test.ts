@@ -36,7 +36,7 @@ const never = async () => {
   throw new Error('a model has no business here');
 };
 const session: Session = {
-  assertMember: never,
+  roleIn: never,
   start: never,
   end: never,
   publishTokens: never,

@@ -41,13 +41,15 @@ const stage = () => {
     owned: true,
     cancelRequested: false,
     endFailures: 0,
+    refuse: false,
     alreadyEnded: undefined as undefined | 'cancelled',
   };
   const sleepers: { ms: number; wake: () => void }[] = [];
   const session: Session = {
-    assertMember: async () => {},
+    roleIn: async () => 'owner',
     start: async () => ({ messageId: 'a1', ended: state.alreadyEnded }),
     end: async (_, ending) => {
+      if (state.refuse) throw new AppError('not_found');
       if (state.endFailures-- > 0) throw new AppError('unavailable');
       ends.push(ending);
       return ending.outcome;
@@ -62,6 +64,7 @@ const stage = () => {
     add: async () => true,
     get: async () => undefined,
     claim: async () => [],
+    renew: async () => state.owned,
     releaseOwn: async () => {},
     save: async () => (state.owned ? { cancelRequested: state.cancelRequested } : undefined),
     decide: async (_, ending) => {
@@ -128,9 +131,10 @@ const start = (over: Partial<HeldTurn> = {}) => {
   /** Moves the clock until the turn is over. */
   const settle = async () => {
     let over = false;
-    void done.finally(() => {
+    const end = () => {
       over = true;
-    });
+    };
+    done.then(end, end);
     for (let round = 0; round < 100 && !over; round += 1) await on.tick();
     await done;
   };
@@ -211,6 +215,26 @@ describe('a turn', () => {
     await turn.give('end');
     await turn.settle();
     expect(turn.ends.map((end) => end.text)).toEqual(['told']);
+  });
+
+  it('stops telling when another owner has taken over meanwhile', async () => {
+    const turn = start();
+    turn.state.endFailures = 3;
+    await turn.give({ text: 'mine' });
+    await turn.give('end');
+    await turn.tick();
+    turn.state.owned = false;
+    await expect(turn.settle()).rejects.toThrow();
+    expect(turn.ends).toEqual([]);
+  });
+
+  it('ends here as failed when the session will never take it', async () => {
+    const turn = start();
+    turn.state.refuse = true;
+    await turn.give({ text: 'for nobody' });
+    await turn.give('end');
+    await turn.settle();
+    expect(turn.finished).toEqual(['failed']);
   });
 
   it('tells the end an earlier owner had decided, without asking the model', async () => {

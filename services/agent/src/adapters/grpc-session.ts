@@ -26,9 +26,7 @@ const toNote = (document: syncV1.Document): { title: string; text: string } => {
 
 /** The session over session-sync's gRPC API. */
 export const grpcSession = (sync: SyncClient): Session => ({
-  assertMember: async (space, ctx) => {
-    await sync.getSpace({ space }, ctx);
-  },
+  roleIn: async (space, ctx) => (await sync.getSpace({ space }, ctx)).space?.role ?? '',
   start: async (turn, ctx) => {
     const { messageId, ended } = await sync.startTurn({ space: turn.space, turnId: turn.id }, ctx);
     return { messageId, ended: ended === '' ? undefined : (ended as TurnOutcome) };

@@ -80,20 +80,31 @@ export const postgresTurnStore = (
     );
     return row ? toTurn(row) : undefined;
   },
-  claim: async (limit) => {
+  claim: async (limit, except) => {
     const rows = await database.query<HeldRow>(
       {
         name: 'turn-claim',
         text: `update turn set holder = $1, fence = fence + 1, attempt = attempt + 1, state = 'streaming',
                  lease_until = now() + make_interval(secs => $2 / 1000.0)
                where id in (
-                 select id from turn where state in ('queued', 'streaming') and lease_until < now()
+                 select id from turn where state in ('queued', 'streaming') and lease_until < now() and id <> all($4)
                  order by created_at limit $3 for update skip locked)
                returning ${columns}, fence, attempt, cancel_requested, decided`,
       },
-      [instance, leaseMs, limit],
+      [instance, leaseMs, limit, except],
     );
     return rows.map(toHeld);
+  },
+  renew: async (held) => {
+    const rows = await database.query(
+      {
+        name: 'turn-renew',
+        text: `update turn set lease_until = now() + make_interval(secs => $3 / 1000.0)
+               where id = $1 and fence = $2 and state = 'streaming' returning 1`,
+      },
+      [held.id, held.fence, leaseMs],
+    );
+    return rows.length > 0;
   },
   releaseOwn: async () => {
     await database.query(

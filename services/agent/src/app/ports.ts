@@ -12,8 +12,10 @@ export interface TurnStore {
   /** Adds a turn once; false when it was known. */
   add(turn: NewTurn): Promise<boolean>;
   get(id: string): Promise<Turn | undefined>;
-  /** Takes the oldest turns nobody holds (at most `limit`) for the length of a lease. */
-  claim(limit: number): Promise<readonly HeldTurn[]>;
+  /** Takes the oldest turns nobody holds (at most `limit`, none of `except`) for the length of a lease. */
+  claim(limit: number, except: readonly string[]): Promise<readonly HeldTurn[]>;
+  /** Lengthens the lease. False: another owner has it now. */
+  renew(held: HeldTurn): Promise<boolean>;
   /** Gives up what an earlier life of this instance held. */
   releaseOwn(): Promise<void>;
   /** Saves progress and renews the lease. Undefined: another owner has it now. */
@@ -39,8 +41,8 @@ export interface HistoryMessage {
 
 /** The session a turn belongs to. */
 export interface Session {
-  /** Rejects with `not_found` unless the actor of the context may see the space. */
-  assertMember(space: string, ctx: CallContext): Promise<void>;
+  /** The role of the context's actor in the space; rejects with `not_found` unless they may see it. */
+  roleIn(space: string, ctx: CallContext): Promise<string>;
   /** turn.started, once. */
   start(turn: Turn, ctx: CallContext): Promise<{ messageId: string; ended: TurnOutcome | undefined }>;
   /** The one end; the answer says how it really ended. */

@@ -9,6 +9,7 @@ import {
   maxAttempts,
   splitWhole,
   type Turn,
+  type TurnOutcome,
 } from '../domain/turn.ts';
 import type { Model, Session, TurnStore } from './ports.ts';
 
@@ -31,8 +32,13 @@ const coalesceMs = 33;
 const saveMs = 250;
 /** One call to the session; the turn as a whole has its own time. */
 const callTimeoutMs = 5_000;
-/** Between tries to tell the session the end, while it is away. */
-const endRetryMs = { first: 100, most: 2_000 };
+/** Between tries, while the session or the database is away; well below the lease, which is renewed meanwhile. */
+const retryMs = { first: 100, most: 2_000 };
+
+/** Another owner has the turn: whatever this one wanted to say is said by the other. */
+class LostTurn extends Error {
+  override readonly name = 'LostTurn';
+}
 
 /** Why the stream stopped before its end. */
 type Stop = 'cancelled' | 'lost' | 'timeout';
@@ -61,25 +67,40 @@ export const runTurn = async (
   const ctx = (timeoutMs: number, over: AbortSignal = stop): CallContext =>
     deps.contextFor(held, timeoutMs, over);
 
-  /** Tells the session the end until it has heard it: an end is never dropped. */
-  const tell = async (turn: Turn, ending: Ending): Promise<void> => {
-    if (!(await retrying(() => store.decide(held, ending)))) return;
-    const outcome = await retrying(() => session.end(turn, ending, ctx(callTimeoutMs)));
-    await retrying(() => store.finish(held, outcome, ending.text));
-  };
+  /** Tries again while it may help and the turn is still ours: an end is never dropped. */
   const retrying = async <T>(work: () => Promise<T>): Promise<T> => {
-    let waitMs = endRetryMs.first;
+    let waitMs = retryMs.first;
     for (;;) {
       try {
         return await work();
       } catch (error) {
         const fault = toAppError(error);
         if (stop.aborted || !fault.row.retryable) throw fault;
-        log.warn({ turn: held.id, err: fault }, 'the end of the turn will be told again');
+        log.warn({ turn: held.id, err: fault }, 'the turn waits for the session');
         await deps.delay(waitMs);
-        waitMs = Math.min(waitMs * 2, endRetryMs.most);
+        waitMs = Math.min(waitMs * 2, retryMs.most);
+        // A database that is away for a moment decides nothing: the fence does when it is back.
+        const ours = await store.renew(held).catch(() => true);
+        if (!ours) throw new LostTurn();
       }
     }
+  };
+  /** The session will never take this turn (its space is gone, the person has left): the turn ends here. */
+  const refused = async (error: unknown, text: string): Promise<void> => {
+    if (stop.aborted || error instanceof LostTurn) throw error;
+    log.error({ turn: held.id, err: error }, 'the session does not take the turn');
+    await retrying(() => store.finish(held, 'failed', text));
+  };
+  /** Tells the session the end until it has heard it. */
+  const tell = async (turn: Turn, ending: Ending): Promise<void> => {
+    if (!(await retrying(() => store.decide(held, ending)))) return;
+    let outcome: TurnOutcome;
+    try {
+      outcome = await retrying(() => session.end(turn, ending, ctx(callTimeoutMs)));
+    } catch (error) {
+      return refused(error, ending.text);
+    }
+    await retrying(() => store.finish(held, outcome, ending.text));
   };
 
   const failed = (errorCode: string, text: string): Ending => ({
@@ -92,7 +113,12 @@ export const runTurn = async (
   if (held.decided) return tell(held, held.decided);
   if (held.attempt > maxAttempts) return tell(held, failed('unavailable', held.text));
 
-  const started = await retrying(() => session.start(held, ctx(callTimeoutMs)));
+  let started: Awaited<ReturnType<Session['start']>>;
+  try {
+    started = await retrying(() => session.start(held, ctx(callTimeoutMs)));
+  } catch (error) {
+    return refused(error, held.text);
+  }
   const turn: Turn = { ...held, messageId: started.messageId };
   if (started.ended) {
     await store.finish(held, started.ended, held.text);

@@ -68,7 +68,7 @@ export const turnWorker = (deps: TurnWorkerDeps): TurnWorker => {
     while (!abort.signal.aborted) {
       try {
         const free = maxTurns - running.size;
-        const claimed = free > 0 ? await store.claim(free) : [];
+        const claimed = free > 0 ? await store.claim(free, [...running.keys()]) : [];
         for (const held of claimed) begin(held);
         await wait(claimed.length > 0 && claimed.length === free ? 0 : idleMs);
       } catch (error) {

@@ -71,3 +71,10 @@ export const splitWhole = (text: string): readonly [whole: string, rest: string]
 
 /** Longest answer, in UTF-16 units: below the 64 KB of a message in most scripts, cut with a mark beyond it. */
 export const maxAnswerLength = 20_000;
+
+/** When a UUIDv7 was made, in epoch milliseconds (RFC 9562, section 5.7); undefined for any other text. */
+export const timeOfUuid7 = (id: string): number | undefined => {
+  const [, high, low] =
+    /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.exec(id) ?? [];
+  return high === undefined || low === undefined ? undefined : Number.parseInt(high + low, 16);
+};
