@@ -82,15 +82,22 @@ export const isCollectionName = (text: string): boolean =>
 /** Whether a text can be the id of a document. */
 export const isDocumentId = (text: string): boolean => namePatterns.documentId.test(text);
 
+/** Half of a surrogate pair has no UTF-8 and would come back as something else. */
+const checkText = (at: string, text: string): void => {
+  if (!text.isWellFormed()) fail(at, 'must be well-formed Unicode');
+};
+
 const checkValue = (at: string, value: unknown, depth = 0): Json => {
   if (depth > mutationLimits.valueDepth) fail(at, `is nested deeper than ${mutationLimits.valueDepth}`);
   if (Array.isArray(value)) for (const item of value) checkValue(at, item, depth + 1);
   else if (isJsonObject(value)) {
     for (const key of Object.keys(value)) {
       if (isForbiddenKey(key)) fail(at, `must not have the key ${key}`);
+      checkText(at, key);
       checkValue(at, value[key], depth + 1);
     }
-  } else if (typeof value === 'number' && !Number.isFinite(value)) fail(at, 'must be finite');
+  } else if (typeof value === 'string') checkText(at, value);
+  else if (typeof value === 'number' && !Number.isFinite(value)) fail(at, 'must be finite');
   else if (value === undefined) fail(at, 'is required');
   return value as Json;
 };
@@ -103,7 +110,9 @@ const checkPath = (at: string, path: unknown): Path => {
     else if (key.length > mutationLimits.keyLength)
       fail(at, `has a key longer than ${mutationLimits.keyLength}`);
     else if (isForbiddenKey(key)) fail(at, `must not have the key ${key}`);
-    else if (!key.isWellFormed()) fail(at, 'must be well-formed Unicode');
+    else checkText(at, key);
+    // Paths name fields in places that cannot keep it.
+    if (key.includes('\u0000')) fail(at, 'must not contain U+0000');
   }
   return path as string[];
 };

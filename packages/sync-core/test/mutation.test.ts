@@ -47,6 +47,18 @@ describe('decoding a mutation', () => {
       { ...valid, ops: [{ op: 'set', path: ['a'], value: JSON.parse('{"b":{"__proto__":1}}') }] },
       'ops[0].value',
     ],
+    ['U+0000 in a path', { ...valid, ops: [{ op: 'set', path: ['a\u0000b'], value: 1 }] }, 'ops[0].path'],
+    ['half a character in a path', { ...valid, ops: [{ op: 'unset', path: ['\udc00'] }] }, 'ops[0].path'],
+    [
+      'half a character in a value',
+      { ...valid, ops: [{ op: 'set', path: ['a'], value: ['\ud83d'] }] },
+      'ops[0].value',
+    ],
+    [
+      'half a character in a key of a value',
+      { ...valid, ops: [{ op: 'set', path: ['a'], value: { '\ud83d': 1 } }] },
+      'ops[0].value',
+    ],
     ['a set without a value', { ...valid, ops: [{ op: 'set', path: ['a'] }] }, 'ops[0].value'],
     [
       'an increment by text',
@@ -57,6 +69,21 @@ describe('decoding a mutation', () => {
     ['a malformed stamp', { ...valid, hlc: 'now' }, 'hlc'],
   ])('refuses %s and says where', (_, input, path) => {
     expect(decodeMutation(input)).toMatchObject({ fault: { path } });
+  });
+
+  it('takes a path only when Postgres can keep its field, and a value only when UTF-8 can', () => {
+    const text = fc.string({
+      unit: fc.constantFrom('a', 'é', '🦜', '\u0000', '\ud800', '/', '~'),
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 8 }), text, (path, value) => {
+        const decoded = decodeMutation({ ...valid, ops: [{ op: 'set', path, value }] });
+        const fit =
+          path.every((key) => key.isWellFormed() && !key.includes('\u0000')) && value.isWellFormed();
+        expect('mutation' in decoded).toBe(fit);
+      }),
+    );
   });
 
   it('never throws, whatever it is given', () => {
