@@ -145,9 +145,27 @@ describe('mutations', () => {
       set(2, 'unrelated', { baseVersion: 1, field: 'note', hlc: hlc(1) }),
     ]);
     expect(results).toMatchObject([
-      { seq: 1, outcome: 'conflict', version: 2, value: { title: 'phone' }, conflictId: expect.any(String) },
+      { seq: 1, outcome: 'conflict', version: 2, conflictId: expect.any(String) },
       { seq: 2, outcome: 'merged', version: 3, value: { title: 'phone', note: 'unrelated' } },
     ]);
+  });
+
+  it('whose results are too large for one answer are taken in parts, and answered in parts when they come again', async () => {
+    const text = 'x'.repeat(240_000);
+    for (const n of [1, 2, 3, 4, 5, 6]) await mutate('large', 'laptop', [set(n, text, { id: `d${n}` })]);
+    for (const n of [1, 2, 3, 4, 5, 6])
+      await mutate('large', 'laptop', [set(6 + n, 'x', { id: `d${n}`, baseVersion: 1, field: 'note' })]);
+    const edit = (n: number) => set(n, n, { id: `d${n}`, baseVersion: 1, field: 'count' });
+    const queue = [1, 2, 3, 4, 5, 6].map(edit);
+    const first = await mutate('large', 'phone', queue);
+    expect(first.lastSeq).toBeLessThan(6);
+    const second = await mutate('large', 'phone', queue.slice(first.lastSeq));
+    expect([...first.results, ...second.results].map(({ outcome }) => outcome)).toEqual(
+      Array(first.results.length + second.results.length).fill('merged'),
+    );
+    const again = await mutate('large', 'phone', queue);
+    expect(again.results[0]).toEqual({ seq: 1, outcome: 'duplicate', original: first.results[0] });
+    expect(again.results.length).toBeLessThan(6);
   });
 
   it('for a person to settle keep both sides and say so in the log', async () => {

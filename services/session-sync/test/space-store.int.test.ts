@@ -66,6 +66,30 @@ describe('the store', () => {
     expect(await head(one)).toBe(1);
   });
 
+  it('reads the kept results that are asked for, and no more of their text than an answer holds', async () => {
+    const store = postgresSpaceStore(a);
+    const space = await newSpace('kept');
+    const result = JSON.stringify('x'.repeat(200_000));
+    const seqs = Array.from({ length: 20 }, (_, at) => at + 1);
+    await store.commit([
+      {
+        ...planAt(space, 1),
+        writes: {
+          results: seqs.map((seq) => ({ space, userId: 'kept', device: 'd', seq, hash: `h${seq}`, result })),
+        },
+      },
+    ]);
+    const read = async (wanted: readonly number[]) => {
+      const needs = [{ seq: { userId: 'kept', device: 'd', seqs: wanted } }];
+      const state = (await store.load(new Map([[space, needs]]))).get(space);
+      return [...(state?.results.values() ?? [])].sort((one, other) => one.seq - other.seq);
+    };
+    expect(await read([3])).toEqual([{ space, userId: 'kept', device: 'd', seq: 3, hash: 'h3', result }]);
+    const all = await read(seqs);
+    expect(all.map(({ hash }) => hash)).toEqual(seqs.map((seq) => `h${seq}`));
+    expect(all.map((row) => row.result !== null)).toEqual(seqs.map((seq) => seq <= 5));
+  });
+
   it('guards a seq and a document without any event', async () => {
     const store = postgresSpaceStore(a);
     const space = await newSpace('guarded');

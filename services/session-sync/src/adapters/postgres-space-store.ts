@@ -36,6 +36,9 @@ import { columns } from './columns.ts';
 /** SQLSTATE of a guard that failed in `commit_units`. */
 const guardFailed = 'SK001';
 
+/** Kept results of one device that are read at once: one answer does not hold more. */
+const resultsBytes = 1_000_000;
+
 interface Loaded {
   spaces: { id: string; kind: 'personal' | 'team'; title: string; epoch: string; head: number }[] | null;
   members: { space: string; userId: string; role: Role }[] | null;
@@ -59,7 +62,7 @@ n_message as (select * from unnest($5::uuid[], $6::text[], $7::text[]) as n(spac
 n_conversation as (select * from unnest($8::uuid[], $9::uuid[]) as n(space, id)),
 n_turn as (select * from unnest($11::uuid[], $12::uuid[]) as n(space, id)),
 n_document as (select * from unnest($13::uuid[], $14::text[], $15::text[]) as n(space, collection, id)),
-n_seq as (select * from unnest($16::uuid[], $17::text[], $18::text[], $19::bigint[]) as n(space, user_id, device, from_seq)),
+n_seq as (select * from unnest($16::uuid[], $17::text[], $18::text[], $19::bigint[]) as n(space, user_id, device, seq)),
 n_device as (select * from unnest($20::uuid[], $21::text[], $22::text[]) as n(space, user_id, id)),
 known_message as (
   select m.* from n_message n join message m
@@ -92,10 +95,13 @@ select
   (select json_agg(r) from (select ${columns.document('d')}
    from n_document n join document d using (space, collection, id)) r) as documents,
   (select json_agg(r) from (select d.space, d.user_id as "userId", d.device, d.last_seq as "lastSeq"
-   from n_seq n join device_space d using (space, user_id, device)) r) as seqs,
-  (select json_agg(r) from (select m.space, m.user_id as "userId", m.device, m.seq, m.hash, m.result
-   from n_seq n join mutation_result m on m.space = n.space and m.user_id = n.user_id and m.device = n.device
-     and m.seq >= n.from_seq) r) as results,
+   from (select distinct space, user_id, device from n_seq) n
+   join device_space d using (space, user_id, device)) r) as seqs,
+  (select json_agg(r) from (select m.space, m.user_id as "userId", m.device, m.seq, m.hash,
+     case when sum(octet_length(m.result)) over (partition by m.space, m.user_id, m.device order by m.seq)
+       - octet_length(m.result) < ${resultsBytes} then m.result end as result
+   from (select distinct space, user_id, device, seq from n_seq) n
+   join mutation_result m using (space, user_id, device, seq)) r) as results,
   (select json_agg(r) from (select n.space, d.user_id as "userId", d.id, d.platform, d.name,
      d.last_seen_ms as "lastSeenMs", d.registered from n_device n join device d on d.user_id = n.user_id and d.id = n.id) r) as devices,
   (select json_agg(r) from (select ${columns.conflict('c')} from n_document n join conflict c
@@ -131,7 +137,7 @@ const parametersOf = (needs: ReadonlyMap<string, readonly Needs[]>): unknown[] =
         documents.add(key);
         push(13, space, collection, id);
       }
-      if (need.seq) push(16, space, need.seq.userId, need.seq.device, need.seq.fromSeq);
+      for (const seq of need.seq?.seqs ?? []) push(16, space, need.seq?.userId, need.seq?.device, seq);
       if (need.device) push(20, space, need.device.userId, need.device.id);
       newest ||= need.newestConversation ?? false;
       owners ||= need.owners ?? false;

@@ -2,7 +2,7 @@ import { AppError } from '@skein/contracts';
 import { decodeMutation, isCollectionName, isDocumentId, type Json, valueHash } from '@skein/sync-core';
 import { changeSession, type SessionChanged } from '../domain/change-session.ts';
 import { type Mutated, mutate, type ReceivedMutation } from '../domain/mutate.ts';
-import { sessionDocument } from '../domain/session.ts';
+import { isPersona, sessionDocument } from '../domain/session.ts';
 import type { DocumentRow } from '../domain/state.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import type { Call, DeviceInfo, KnownDocument, Page, PageRequest } from './ports.ts';
@@ -27,6 +27,11 @@ const checkedNames = (path: string, { collection, id }: { collection: string; id
 export const documentUseCases = (parts: AppParts) => {
   const { writer, documents, names, hub, ids, clock, sha256 } = parts;
   const hashOf = (value: Json) => valueHash(value, sha256);
+
+  const checkedPersona = (path: string, persona: string): string => {
+    if (!isPersona(persona)) throw malformed(path, 'must be a short name');
+    return persona;
+  };
 
   /** Reads the list strictly; a malformed mutation whose seq is known becomes a result of its own. */
   const received = (json: string): ReceivedMutation[] => {
@@ -79,7 +84,7 @@ export const documentUseCases = (parts: AppParts) => {
             seq: {
               userId: call.userId,
               device: device.id,
-              fromSeq: Math.min(...mutations.map(({ seq }) => seq)),
+              seqs: mutations.map(({ seq }) => seq),
             },
           },
           decide: (state) => mutate(state, command),
@@ -100,10 +105,7 @@ export const documentUseCases = (parts: AppParts) => {
       const command = {
         userId: call.userId,
         actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
-        persona:
-          change.persona === undefined
-            ? undefined
-            : checkedText('persona', change.persona, { max: nameBytes }),
+        persona: change.persona === undefined ? undefined : checkedPersona('persona', change.persona),
         memoryEnabled: change.memoryEnabled,
         nowMs: clock.now(),
         hashOf,

@@ -10,6 +10,7 @@ import {
 } from './document.ts';
 import type { Actor, NewEvent } from './event.ts';
 import { encodeObject, jsonText } from './json-text.ts';
+import { isSession, sessionDocument } from './session.ts';
 import { type ConflictRow, type DocumentRow, keyOf, type ResultRow, type SpaceState } from './state.ts';
 
 /** A mutation as it came: decoded, or known to be malformed, with a hash that tells repetitions. */
@@ -32,7 +33,10 @@ export interface Mutate {
   readonly hashOf: (value: Json) => string;
 }
 
-/** One JSON text of a MutationResult per mutation that was taken, and how far the device has got. */
+/**
+ * One JSON text of a MutationResult per mutation that was taken, and how far the device has got. They may be fewer
+ * than were sent: a batch also ends where its answer or its events would become too large, never before its first.
+ */
 export interface Mutated {
   readonly results: readonly string[];
   readonly lastSeq: number;
@@ -40,16 +44,23 @@ export interface Mutated {
 
 /** Operations longer than this are left out of the event: clients replace by the value anyway. */
 const maxOpsLength = 4_096;
-/** Keys a session may have are everybody's; these two have a type. */
-const sessionTypes: Readonly<Record<string, string>> = { persona: 'string', memoryEnabled: 'boolean' };
+/** Results of one batch together: they fit a frame of 1,000,000 bytes. */
+const resultsBytes = 900_000;
+/** Values one batch may write into the log: a small change of a large document writes the whole of it. */
+const writtenBytes = 2_000_000;
+/** A result beside its value. */
+const resultBytes = 1_000;
 
-const badSession = (value: Json): boolean =>
-  typeof value !== 'object' ||
-  value === null ||
-  Object.entries(sessionTypes).some(([key, type]) => {
-    const field = (value as Record<string, Json | undefined>)[key];
-    return field !== undefined && typeof field !== type;
-  });
+/** What became of one mutation, before it is text: a later result about the same document may take its value over. */
+interface Outcome {
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** JSON text of the document's value, when it is not what the device expects. */
+  readonly value?: string | undefined;
+  /** Key of the document. */
+  readonly about?: string | undefined;
+  /** Where in the batch the same mutation stands already. */
+  readonly sameAs?: number | undefined;
+}
 
 const sideText = (value: Json | undefined): string | null =>
   value === undefined ? null : JSON.stringify(value);
@@ -66,10 +77,14 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
 
   const before = state.seqs.get(keyOf(userId, device)) ?? 0;
   let lastSeq = before;
-  const results: string[] = [];
+  const outcomes: Outcome[] = [];
+  // Document → the one result that tells its value.
+  const teller = new Map<string, number>();
+  let answered = 0;
+  let written = 0;
   const events: NewEvent[] = [];
   const documents = new Map<string, DocumentRow>();
-  const kept: ResultRow[] = [];
+  const taken: { readonly seq: number; readonly hash: string; readonly at: number }[] = [];
   const conflicts: ConflictRow[] = [];
 
   const remember = (
@@ -107,9 +122,9 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
     return (open[0] ?? rows[0])?.id;
   };
 
-  const rejected = (seq: number, code: string): string => encodeObject({ seq, outcome: 'rejected', code });
+  const rejected = (seq: number, code: string): Outcome => ({ fields: { seq, outcome: 'rejected', code } });
 
-  const take = ({ seq, mutation }: ReceivedMutation): string => {
+  const take = ({ seq, mutation }: ReceivedMutation): Outcome => {
     if (!mutation) return rejected(seq, 'invalid_request');
     if (readOnly) return rejected(seq, 'forbidden');
     const key = keyOf(mutation.collection, mutation.id);
@@ -118,12 +133,11 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
     const current = documentState(row);
     const settled = settle(current, mutation, policy, nowMs);
     if (settled.outcome === 'stale')
-      return encodeObject({
-        seq,
-        outcome: 'stale',
-        version: row?.loggedVersion ?? 0,
-        value: row && !row.deleted ? jsonText(row.value) : undefined,
-      });
+      return {
+        fields: { seq, outcome: 'stale', version: row?.loggedVersion ?? 0 },
+        value: row && !row.deleted ? row.value : undefined,
+        about: key,
+      };
     if (settled.outcome === 'rejected') return rejected(seq, settled.code);
     const { document } = settled;
     let offset: number | undefined;
@@ -131,7 +145,11 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
     if (document && document !== current) {
       const value = JSON.stringify(document.value);
       if (Buffer.byteLength(value) > documentBytes) return rejected(seq, 'too_large');
-      if (mutation.collection === 'session' && !document.deleted && badSession(document.value))
+      if (
+        mutation.collection === sessionDocument.collection &&
+        !document.deleted &&
+        !isSession(document.value)
+      )
         return rejected(seq, 'invalid_value');
       offset = state.head + events.length + 1;
       const version = nextVersion(row, document.version);
@@ -156,43 +174,80 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
         ...sessionEvents(row, now, actor),
       );
       documents.set(key, now);
+      written += value.length;
     }
     const conflictId = remember(settled.clashes, mutation, policy.strategy, now?.loggedVersion ?? 0);
-    return encodeObject({
-      seq,
-      outcome: settled.outcome,
-      version: now?.loggedVersion,
-      offset,
+    return {
+      fields: { seq, outcome: settled.outcome, version: now?.loggedVersion, offset, conflictId },
       // What the device expects it knows already.
-      value: settled.outcome !== 'applied' && now && !now.deleted ? jsonText(now.value) : undefined,
-      conflictId,
-    });
+      value: settled.outcome !== 'applied' && now && !now.deleted ? now.value : undefined,
+      about: key,
+    };
   };
+
+  const answer = (outcome: Outcome): void => {
+    const { value, about } = outcome;
+    if (value !== undefined && about !== undefined) {
+      const before = teller.get(about);
+      // Older values of a document are no news beside its newest.
+      if (before !== undefined) answered -= Buffer.byteLength(outcomes[before]?.value ?? '');
+      teller.set(about, outcomes.length);
+      answered += Buffer.byteLength(value);
+    }
+    answered += resultBytes;
+    outcomes.push(outcome);
+  };
+
+  /** Whether one more might not fit. */
+  const full = (): boolean =>
+    outcomes.length > 0 &&
+    (answered > resultsBytes - documentBytes - resultBytes || written > writtenBytes - documentBytes);
 
   for (const received of command.mutations) {
     const { seq, hash } = received;
+    if (full()) break;
     if (seq <= lastSeq) {
-      const known = kept.find((row) => row.seq === seq) ?? state.results.get(keyOf(userId, device, seq));
+      const own = taken.find((one) => one.seq === seq);
+      const known = own ?? state.results.get(keyOf(userId, device, seq));
       if (known && known.hash !== hash) {
-        if (results.length === 0) return refuse('seq_reused', 'This seq was used with other content');
+        if (outcomes.length === 0) return refuse('seq_reused', 'This seq was used with other content');
         break;
       }
-      results.push(
-        encodeObject({ seq, outcome: 'duplicate', original: known ? jsonText(known.result) : undefined }),
-      );
+      const original = state.results.get(keyOf(userId, device, seq))?.result ?? undefined;
+      const before = own ? outcomes[own.at]?.value : original;
+      answered += Buffer.byteLength(before ?? '');
+      answer({
+        fields: {
+          seq,
+          outcome: 'duplicate',
+          original: original === undefined ? undefined : jsonText(original),
+        },
+        sameAs: own?.at,
+      });
       continue;
     }
     if (seq > lastSeq + 1) {
-      if (results.length === 0)
+      if (outcomes.length === 0)
         return refuse('expected_seq', `The next seq of this device is ${lastSeq + 1}`, {
           expectedSeq: String(lastSeq + 1),
         });
       break;
     }
-    const result = take(received);
+    taken.push({ seq, hash, at: outcomes.length });
     lastSeq = seq;
-    results.push(result);
-    kept.push({ space: state.id, userId, device, seq, hash, result });
+    answer(take(received));
+  }
+  const results: string[] = [];
+  for (const [at, { fields, value, about, sameAs }] of outcomes.entries()) {
+    const first = sameAs === undefined ? undefined : results[sameAs];
+    const tells = about !== undefined && teller.get(about) === at;
+    results.push(
+      encodeObject({
+        ...fields,
+        ...(value !== undefined && tells ? { value: jsonText(value) } : {}),
+        ...(first === undefined ? {} : { original: jsonText(first) }),
+      }),
+    );
   }
   return {
     result: { results, lastSeq },
@@ -200,7 +255,12 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
     writes: {
       documents: [...documents.values()],
       conflicts,
-      results: kept,
+      results: taken.map(
+        ({ seq, hash, at }): ResultRow => ({
+          ...{ space: state.id, userId, device, seq, hash },
+          result: results[at] ?? null,
+        }),
+      ),
       seqs: lastSeq === before ? [] : [{ space: state.id, userId, device, lastSeq }],
     },
   };

@@ -100,8 +100,8 @@ export interface ResultRow {
   readonly device: string;
   readonly seq: number;
   readonly hash: string;
-  /** JSON text of the MutationResult. */
-  readonly result: string;
+  /** JSON text of the MutationResult; null when it was not read, because an answer does not hold that much. */
+  readonly result: string | null;
 }
 
 /** Both sides of one conflict; the losing value is never thrown away. */
@@ -169,8 +169,10 @@ export interface Needs {
   readonly newestConversation?: boolean | undefined;
   readonly turn?: string | undefined;
   readonly documents?: readonly { readonly collection: string; readonly id: string }[] | undefined;
-  /** Its last seq, and the kept results from `fromSeq` on. */
-  readonly seq?: { readonly userId: string; readonly device: string; readonly fromSeq: number } | undefined;
+  /** Its last seq, and the kept results of these. */
+  readonly seq?:
+    | { readonly userId: string; readonly device: string; readonly seqs: readonly number[] }
+    | undefined;
   readonly device?: { readonly userId: string; readonly id: string } | undefined;
   /** Open conflicts of these documents. */
   readonly openConflicts?: boolean | undefined;
