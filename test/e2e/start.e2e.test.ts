@@ -143,7 +143,7 @@ describe('npm start', () => {
     const said = started.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(said.find((one) => one['ready'])).toMatchObject({
       url: `http://127.0.0.1:${at.port}`,
-      login: { email: expect.any(String), password: expect.any(String) },
+      login: { email: expect.any(String), passwordIn: expect.stringMatching(/secrets\.json$/) },
       uses: { database: expect.any(String) },
     });
   }, 60_000);

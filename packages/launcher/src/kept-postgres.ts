@@ -1,4 +1,5 @@
 import type { EmbeddedPostgres } from '@skein/postgres';
+import { endWithLauncher } from './end-with-launcher.ts';
 import { type KeptComponent, keptComponent } from './kept-component.ts';
 
 interface Life {
@@ -6,7 +7,7 @@ interface Life {
   stop(): Promise<void>;
 }
 
-/** The embedded database, started again when it dies; services wait and go on by themselves. */
+/** The embedded database, started again when it dies; services wait and go on by themselves. It ends with us. */
 export const keptPostgres = (
   postgres: EmbeddedPostgres,
   told: (line: string) => void,
@@ -22,6 +23,10 @@ export const keptPostgres = (
     } catch (error) {
       unsubscribe();
       throw error;
+    }
+    if (postgres.pid !== undefined) {
+      const callOff = endWithLauncher(postgres.pid);
+      void exited.then(callOff);
     }
     return { exited, stop: () => postgres.stop() };
   };

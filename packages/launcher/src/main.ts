@@ -5,6 +5,7 @@ import type { LocalMesh } from './local-mesh.ts';
 import { sentenceOf } from './log-view.ts';
 import { help, readOptions, UsageError } from './options.ts';
 import { jsonScreen, type Screen, textScreen } from './screen.ts';
+import { secretsPath } from './secrets.ts';
 import { StartFailure } from './start-failure.ts';
 import { exitConfig } from './supervised-process.ts';
 
@@ -54,7 +55,8 @@ const start = async (screen: Screen, options: ReturnType<typeof readOptions>): P
     // Since the process began.
     const readyMs = Math.round(performance.now());
     const login = await demoLogin(mesh.url, mesh.secrets);
-    screen.ready({ url: mesh.url, readyMs, login, uses: mesh.uses });
+    const keptIn = secretsPath(options.dataDir);
+    screen.ready({ url: mesh.url, readyMs, login: { ...login, keptIn }, uses: mesh.uses });
   } catch (error) {
     // A stop asked for during the start makes the start fail.
     if (signals.stopping) return;

@@ -10,7 +10,8 @@ export interface Screen {
   ready(summary: {
     readonly url: string;
     readonly readyMs: number;
-    readonly login: DemoLogin | undefined;
+    /** Beside the address where its password is kept. */
+    readonly login: (DemoLogin & { readonly keptIn: string }) | undefined;
     readonly uses: Readonly<Record<string, string>>;
   }): void;
   /** A sentence of the launcher about itself. */
@@ -40,7 +41,16 @@ export const jsonScreen = (print: Print): Screen => {
       if (event.kind !== 'line') print(JSON.stringify({ service: name, ...event, msg: inWords(event) }));
       else print(isObject(event.line) ? event.line : JSON.stringify({ service: name, msg: event.line }));
     },
-    ready: (summary) => print(JSON.stringify({ service: 'launcher', ready: true, ...summary })),
+    // Lines for programs end up in log stores: the password stays in its file.
+    ready: ({ login, ...summary }) =>
+      print(
+        JSON.stringify({
+          service: 'launcher',
+          ready: true,
+          ...summary,
+          ...(login ? { login: { email: login.email, passwordIn: login.keptIn } } : {}),
+        }),
+      ),
     say: (sentence) => print(JSON.stringify({ service: 'launcher', msg: sentence })),
   };
 };

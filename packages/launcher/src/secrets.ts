@@ -49,12 +49,15 @@ const write = (path: string, text: string): void => {
   renameSync(half, path);
 };
 
+/** The file that holds the secrets of a data directory. */
+export const secretsPath = (dataDir: string): string => join(dataDir, 'secrets.json');
+
 /**
  * Reads the secrets of a data directory, or makes them; readable by their owner alone (mode 0600). The caller
  * holds the data directory.
  */
 export const loadSecrets = (dataDir: string): Secrets => {
-  const path = join(dataDir, 'secrets.json');
+  const path = secretsPath(dataDir);
   try {
     const secrets = parse(readFileSync(path, 'utf8'), path);
     chmodSync(path, ownerOnly);

@@ -26,6 +26,9 @@ const ownPrefix: Readonly<Partial<Record<ServiceName, string>>> = { agent: 'AGEN
 /** What npm tells its scripts, and a launcher's own channel: nobody further down needs them. */
 const dropped = /^(npm_|NODE_CHANNEL_)/;
 
+/** Keeps nothing, so it is not told where the others do. */
+const withoutDatabase: readonly ServiceName[] = ['gateway'];
+
 const inherited = (env: Environment, name: ServiceName): Record<string, string> => {
   const others = Object.entries(ownPrefix).flatMap(([service, prefix]) => (service === name ? [] : [prefix]));
   return Object.fromEntries(
@@ -33,6 +36,7 @@ const inherited = (env: Environment, name: ServiceName): Record<string, string> 
       (entry): entry is [string, string] =>
         entry[1] !== undefined &&
         !dropped.test(entry[0]) &&
+        !(withoutDatabase.includes(name) && entry[0] === 'DATABASE_URL') &&
         !others.some((prefix) => entry[0].startsWith(prefix)),
     ),
   );
@@ -60,7 +64,7 @@ export const serviceEnv = (
     NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] || join(around.dataDir, 'compile-cache'),
     INSTANCE_ID: instance,
     LOG_LEVEL: env['LOG_LEVEL'] || 'info',
-    DATABASE_URL: around.databaseUrl,
+    ...(withoutDatabase.includes(name) ? {} : { DATABASE_URL: around.databaseUrl }),
     DISCOVERY_URL: around.discoveryUrl ?? staticDiscovery(around, around.instances),
     EVENTS_URL: around.eventsUrl,
     OTEL_EXPORTER_OTLP_ENDPOINT: around.traces?.url ?? '',

@@ -4,7 +4,7 @@ import { jsonScreen, textScreen } from '../src/screen.ts';
 const summary = {
   url: 'http://127.0.0.1:8002',
   readyMs: 1_449,
-  login: { email: 'demo@skein.localhost', password: 'secret' },
+  login: { email: 'demo@skein.localhost', password: 'secret', keptIn: '/data/secrets.json' },
   uses: { database: 'embedded PostgreSQL' },
 };
 
@@ -33,7 +33,7 @@ Skein is ready after 1.4 s:  http://127.0.0.1:8002
 `);
 });
 
-it('tells programs the same, one JSON object a line', () => {
+it('tells programs the same, one JSON object a line, but for the password', () => {
   const lines: string[] = [];
   const screen = jsonScreen((line) => lines.push(line));
   screen.say('Starting');
@@ -46,6 +46,12 @@ it('tells programs the same, one JSON object a line', () => {
     { service: 'auth', kind: 'started', pid: 7, msg: 'starting (process 7)' },
     { level: 'info', msg: 'hello' },
     { service: 'auth', msg: '{ broken' },
-    { service: 'launcher', ready: true, ...summary },
+    {
+      service: 'launcher',
+      ready: true,
+      ...summary,
+      login: { email: 'demo@skein.localhost', passwordIn: '/data/secrets.json' },
+    },
   ]);
+  expect(lines.join('')).not.toContain('"secret"');
 });

@@ -72,6 +72,14 @@ describe('the environment of a service', () => {
     expect(serviceEnv(around, 'auth', 0, 'auth')['AUTH_MASTER_KEY']).toBe('master');
   });
 
+  it('keeps the database from the gateway, which has nothing in it', () => {
+    const env = { DATABASE_URL: 'postgres://own/skein' };
+    for (const given of [around, { ...around, env }]) {
+      expect(serviceEnv(given, 'gateway', 0, 'gateway')).not.toHaveProperty('DATABASE_URL');
+      expect(serviceEnv(given, 'agent', 0, 'agent')['DATABASE_URL']).toBe('postgres://here/skein');
+    }
+  });
+
   it('sends traces as JSON to the sink of the launcher, and as it is configured elsewhere', () => {
     const sink = serviceEnv({ ...around, traces: { url: 'http://sink', json: true } }, 'auth', 0, 'auth');
     expect(sink).toMatchObject({

@@ -1,3 +1,3 @@
 export { type PlatformConfig, platformConfig } from './config.ts';
-export { type ClientOptions, openPlatform, type Platform } from './platform.ts';
+export { type ClientOptions, openPlatform, type Platform, type ServerOptions } from './platform.ts';
 export type { ServiceServer } from './service-server.ts';

@@ -9,7 +9,7 @@ import {
   type RpcClient,
   rpcClient,
 } from '@skein/rpc';
-import { lifecycle, type Service } from '@skein/service-kit';
+import { ConfigError, lifecycle, type Service } from '@skein/service-kit';
 import {
   createLogger,
   createMetrics,
@@ -26,6 +26,15 @@ import { type ServiceServer, serviceServer } from './service-server.ts';
 export interface ClientOptions<D extends Definition> {
   /** Methods that may safely run twice; see `RpcClientOptions`. */
   readonly retryable?: readonly (keyof D & string)[];
+}
+
+/** What a server may be told beside its implementations. */
+export interface ServerOptions {
+  /**
+   * Whether the process can take work, of its own state only. Until it can, `/readyz` is 503 and discovery does not
+   * know the process; the start does not wait for it. Default: as soon as the server runs.
+   */
+  readonly ready?: () => boolean;
 }
 
 /** The ground a service stands on, opened from its configuration. */
@@ -46,7 +55,7 @@ export interface Platform {
    * The gRPC server with health and reflection, the management port, and the registration in discovery. Drains in
    * the order that loses no call: NOT_SERVING, deregister, finish what is in hand.
    */
-  server(implementations: readonly Implementation[]): ServiceServer;
+  server(implementations: readonly Implementation[], options?: ServerOptions): ServiceServer;
   /**
    * Everything opened here (telemetry, discovery, databases, buses, clients), then the given parts: what
    * `compose` returns. A part that was opened here and is also given runs once, where it was given.
@@ -54,8 +63,9 @@ export interface Platform {
   lifecycle(parts: readonly Service[]): Service;
 }
 
-/** Opens the platform of the service `name`. Nothing connects before `lifecycle(...)` runs. */
+/** Opens the platform of the service `name`. Nothing connects before `lifecycle(...)` runs. ConfigError for settings that contradict each other. */
 export const openPlatform = async (name: string, config: PlatformConfig): Promise<Platform> => {
+  mustBeReachable(config);
   const instance = config.INSTANCE_ID || `${name}-${randomBytes(3).toString('hex')}`;
   const log = createLogger({ service: name, instance, level: config.LOG_LEVEL });
   const metrics = createMetrics();
@@ -113,12 +123,29 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
           ...options,
         }),
       ),
-    server: (implementations) => serviceServer({ process: shared, config, discovery, implementations }),
+    server: (implementations, options = {}) =>
+      serviceServer({ process: shared, config, discovery, implementations, ...options }),
     lifecycle: (parts) =>
       lifecycle(name, [...opened.filter((part) => !parts.includes(part)), ...parts], {
         onError: (part, error) => log.error({ err: error, part }, 'a part did not end well'),
       }),
   };
+};
+
+/** An address that means "all of mine" tells nobody where we are. */
+const isUnspecified = (host: string): boolean => {
+  const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+  // The parser knows all spellings of the two.
+  const canonical = URL.canParse(`http://${bracketed}`) ? new URL(`http://${bracketed}`).hostname : '';
+  return host === '' || canonical === '0.0.0.0' || canonical === '[::]';
+};
+
+const mustBeReachable = (config: PlatformConfig): void => {
+  const announced = config.DISCOVERY_ADDRESS || config.GRPC_HOST;
+  if (!config.DISCOVERY_URL.startsWith('consul:') || !isUnspecified(announced)) return;
+  throw new ConfigError([
+    `DISCOVERY_ADDRESS must be an address other services reach this one at: Consul would be told ${JSON.stringify(announced)}`,
+  ]);
 };
 
 const telemetryPart = (service: string, instance: string, config: PlatformConfig): Service => {

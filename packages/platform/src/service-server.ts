@@ -11,6 +11,7 @@ export interface ServiceServerOptions {
   readonly config: PlatformConfig;
   readonly discovery: Discovery;
   readonly implementations: readonly Implementation[];
+  readonly ready?: (() => boolean) | undefined;
 }
 
 /** What all parts of one process share. */
@@ -30,16 +31,22 @@ export interface ServiceServer extends Service {
   readonly managementPort: number;
 }
 
+/** How often a process that is not ready yet is asked again. */
+const askEveryMs = 100;
+
 /** gRPC, management port and registration as one part; see `Platform.server`. */
 export const serviceServer = ({
   process,
   config,
   discovery,
   implementations,
+  ready = () => true,
 }: ServiceServerOptions): ServiceServer => {
   const { name, instance, log, metrics, identity } = process;
-  let ready = false;
+  let taking = false;
   let registration: Service | undefined;
+  let waiting: NodeJS.Timeout | undefined;
+  let registering: Promise<void> | undefined;
   const rpc = rpcServer({
     service: name,
     host: config.GRPC_HOST,
@@ -54,8 +61,20 @@ export const serviceServer = ({
     port: config.MANAGEMENT_PORT,
     metrics,
     log,
-    ready: () => ready,
+    ready: () => taking && ready(),
   });
+  /** Known to others as soon as it is ready; a start does not wait for that. */
+  const registerWhenReady = async (): Promise<void> => {
+    if (!ready()) {
+      waiting = setTimeout(() => {
+        registering = registerWhenReady();
+      }, askEveryMs);
+      return;
+    }
+    const host = config.DISCOVERY_ADDRESS || config.GRPC_HOST;
+    registration = discovery.register({ service: name, id: instance, host, port: rpc.port });
+    await registration.run();
+  };
   return {
     id: 'server',
     get port() {
@@ -67,19 +86,21 @@ export const serviceServer = ({
     run: async () => {
       await probes.run();
       await rpc.run();
-      const host = config.DISCOVERY_ADDRESS || config.GRPC_HOST;
-      registration = discovery.register({ service: name, id: instance, host, port: rpc.port });
-      await registration.run();
-      ready = true;
+      registering = registerWhenReady();
+      await registering;
+      taking = true;
     },
     drain: async () => {
-      ready = false;
+      taking = false;
+      clearTimeout(waiting);
       rpc.notServing();
+      await registering;
       await registration?.drain?.();
       await rpc.drain?.();
     },
     stop: async () => {
-      ready = false;
+      taking = false;
+      clearTimeout(waiting);
       await registration?.stop();
       await rpc.stop();
       await probes.stop();

@@ -74,14 +74,34 @@ test('an instance that is drained under calls loses none, and one that comes lat
   expect(outcomes.filter(({ status }) => status === 'rejected')).toEqual([]);
 });
 
+const catalogue = async (service: string) => {
+  const response = await fetch(`${agent.httpAddress}/v1/health/service/${service}?passing=1`);
+  const entries = (await response.json()) as readonly { readonly Service: { readonly ID: string } }[];
+  return entries.map(({ Service }) => Service.ID);
+};
+
+test('an instance is in the catalogue as soon as it is ready, and not before', async () => {
+  let asked = 0;
+  let ready = false;
+  const platform = await open('slow');
+  const isReady = () => {
+    asked += 1;
+    return ready;
+  };
+  const service = platform.lifecycle([platform.server([], { ready: isReady })]);
+  await service.run();
+  cleanups.push(() => service.stop());
+  await expect.poll(() => asked).toBeGreaterThan(2);
+  expect(await catalogue('slow')).toEqual([]);
+  ready = true;
+  await expect.poll(() => catalogue('slow'), { timeout: 10_000 }).toEqual([platform.instance]);
+  await service.drain?.();
+  await expect.poll(() => catalogue('slow'), { timeout: 10_000 }).toEqual([]);
+});
+
 test('the catalogue names the instance, and it is gone after the drain', async () => {
   const { instance, service } = await startEcho();
-  const catalogue = async () => {
-    const response = await fetch(`${agent.httpAddress}/v1/health/service/echo?passing=1`);
-    const entries = (await response.json()) as readonly { readonly Service: { readonly ID: string } }[];
-    return entries.map(({ Service }) => Service.ID);
-  };
-  await expect.poll(catalogue, { timeout: 10_000 }).toContain(instance);
+  await expect.poll(() => catalogue('echo'), { timeout: 10_000 }).toContain(instance);
   await service.drain?.();
-  await expect.poll(catalogue, { timeout: 10_000 }).not.toContain(instance);
+  await expect.poll(() => catalogue('echo'), { timeout: 10_000 }).not.toContain(instance);
 });

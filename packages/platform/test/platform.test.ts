@@ -1,5 +1,5 @@
 import { implement, rootContext } from '@skein/rpc';
-import { readConfig } from '@skein/service-kit';
+import { ConfigError, readConfig } from '@skein/service-kit';
 import { afterEach, expect, test } from 'vitest';
 import { openPlatform, type Platform, platformConfig } from '../src/index.ts';
 import { echoService } from './echo-service.ts';
@@ -74,6 +74,37 @@ test('probes and metrics are on the management port, and readiness ends with the
   await service.drain?.();
   expect(await fetchText(port, '/readyz')).toEqual({ status: 503, text: 'not ready\n' });
   expect((await fetchText(port, '/healthz')).status).toBe(200);
+});
+
+test('a process that is not ready says so, starts all the same, and drains without ever having been', async () => {
+  let ready = false;
+  const platform = await open('gateway');
+  const server = platform.server([], { ready: () => ready });
+  const service = await start(platform, [server]);
+  const status = async () => (await fetchText(server.managementPort, '/readyz')).status;
+  expect(await status()).toBe(503);
+  ready = true;
+  expect(await status()).toBe(200);
+  await service.drain?.();
+  expect(await status()).toBe(503);
+});
+
+test.each([
+  [{ GRPC_HOST: '0.0.0.0' }],
+  [{ GRPC_HOST: '::' }],
+  [{ GRPC_HOST: '0.0.0.0', DISCOVERY_ADDRESS: '0:0:0::0' }],
+])('%o would be registered in Consul as nowhere, and is refused', async (env) => {
+  const opened = open('auth', { DISCOVERY_URL: 'consul://127.0.0.1:1', ...env });
+  await expect(opened).rejects.toBeInstanceOf(ConfigError);
+  await expect(opened).rejects.toThrow('DISCOVERY_ADDRESS must be an address other services reach');
+});
+
+test.each([
+  [{ DISCOVERY_URL: 'consul://127.0.0.1:1', GRPC_HOST: '0.0.0.0', DISCOVERY_ADDRESS: '10.1.2.3' }],
+  [{ DISCOVERY_URL: 'consul://127.0.0.1:1', GRPC_HOST: 'auth.internal' }],
+  [{ DISCOVERY_URL: 'static:', GRPC_HOST: '0.0.0.0' }],
+])('%o is fine', async (env) => {
+  expect((await open('auth', env)).name).toBe('auth');
 });
 
 test('a part that was opened here and is also given runs once, where it was given', async () => {

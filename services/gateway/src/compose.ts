@@ -18,6 +18,8 @@ export interface Overrides {
 /** A gateway and the public port it listens on, once it runs. */
 export interface Gateway extends Composed {
   readonly port: number;
+  /** The port of its own health checks and metrics, once it runs. */
+  readonly managementPort: number;
 }
 
 /**
@@ -45,11 +47,16 @@ export const compose = async (config: GatewayConfig, over: Overrides = {}): Prom
   const startedMs = clock.now();
   const facts = () => ({ instance, uptimeMs: clock.now() - startedMs, keysAgeMs: auth.keys.ageMs() });
   const http = httpSide({ config, clients, auth, limits, live, clock, newId, log, metrics, facts });
+  // As the public /readyz says it: without keys no token can be checked.
+  const server = platform.server([], { ready: () => auth.keys.ageMs() !== undefined });
   return {
-    service: platform.lifecycle([...auth.parts, live.service, http, platform.server([])]),
+    service: platform.lifecycle([...auth.parts, live.service, http, server]),
     log,
     get port() {
       return http.port;
+    },
+    get managementPort() {
+      return server.managementPort;
     },
   };
 };

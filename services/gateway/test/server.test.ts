@@ -35,6 +35,25 @@ const start = async (
 const log = createLogger({ service: 'gateway', instance: 'test', level: 'silent' });
 const get = (path: string, port: number) => `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`;
 
+describe('readiness', () => {
+  it.each([
+    ['ready once the signing keys are there', {}, 200],
+    [
+      'not ready while auth is away',
+      {
+        DISCOVERY_URL: 'static:auth=127.0.0.1:1,user=127.0.0.1:1,session-sync=127.0.0.1:1,agent=127.0.0.1:1',
+      },
+      503,
+    ],
+  ])('is the same on the public and on the management port: %s', async (_, env, expected) => {
+    const { gateway, port } = await start(env);
+    for (const at of [port, gateway.managementPort]) {
+      const status = async () => (await fetch(`http://127.0.0.1:${at}/readyz`)).status;
+      await expect.poll(status, { timeout: 10_000 }).toBe(expected);
+    }
+  });
+});
+
 describe('connections', () => {
   it('cuts whoever sends headers or a body too slowly', async () => {
     const server = httpServer({
