@@ -5,13 +5,26 @@ import App from './components/App.vue';
 import { createApi } from './rest/api.ts';
 import { createTokens } from './rest/tokens.ts';
 import { type PageDeps, pageDeps } from './stores/deps.ts';
+import type { Device } from './sync/ports.ts';
 import { createSession } from './sync/session.ts';
 import './styles/base.css';
 
 const fetcher = (url: string, init: RequestInit) => fetch(url, init);
-const tokens = createTokens({ fetch: fetcher, storage: localStorage, clock: browserClock, newId, exclusive });
+let claimed: Promise<string> | undefined;
+/** This tab's device; its slot is taken when it is first needed. */
+const device = async (): Promise<Device> => {
+  claimed ??= claimDevice(localStorage, sessionStorage);
+  return { id: await claimed, platform: 'web', name: deviceName(navigator.userAgent) };
+};
+const tokens = createTokens({
+  fetch: fetcher,
+  storage: localStorage,
+  clock: browserClock,
+  newId,
+  exclusive,
+  device,
+});
 const api = createApi(fetcher, tokens);
-let device: Promise<string> | undefined;
 
 const deps: PageDeps = {
   tokens,
@@ -19,8 +32,7 @@ const deps: PageDeps = {
   newId,
   storage: localStorage,
   openSession: async (userId, on) => {
-    device ??= claimDevice(localStorage, sessionStorage);
-    const id = await device;
+    const mine = await device();
     return createSession({
       clock: browserClock,
       random: Math.random,
@@ -28,10 +40,10 @@ const deps: PageDeps = {
       openSocket,
       access: tokens.access,
       rest: api,
-      device: { id, platform: 'web', name: deviceName(navigator.userAgent) },
+      device: mine,
       tab: sessionStorage,
       kept: localStorage,
-      key: `${userId}.${id}`,
+      key: `${userId}.${mine.id}`,
       ...(globalThis.crypto.subtle === undefined
         ? {}
         : { sha256: (bytes: Uint8Array<ArrayBuffer>) => crypto.subtle.digest('SHA-256', bytes) }),

@@ -8,6 +8,7 @@ import { countingIds, FakeClock, memoryStorage } from './fakes.ts';
 
 const alone: Exclusive = (run) => run();
 const answer = (status: number, body: unknown): Response => new Response(JSON.stringify(body), { status });
+const tab = { id: 'tab-1', platform: 'web', name: 'Firefox, Linux' };
 const login = (n: number) => ({
   user: { id: 'u1', email: 'a@b.c' },
   accessToken: `a${n}`,
@@ -23,7 +24,14 @@ function rig(reply: (path: string, init: RequestInit) => Response | Promise<Resp
     calls.push({ path, headers: init.headers as Record<string, string>, body: String(init.body ?? '') });
     return reply(path, init);
   };
-  const tokens = createTokens({ fetch, storage, clock, newId: countingIds(), exclusive: alone });
+  const tokens = createTokens({
+    fetch,
+    storage,
+    clock,
+    newId: countingIds(),
+    exclusive: alone,
+    device: async () => tab,
+  });
   return { clock, storage, calls, tokens, api: createApi(fetch, tokens) };
 }
 
@@ -35,6 +43,13 @@ describe('tokens', () => {
     expect(kept).toContain('r1');
     expect(kept).not.toContain('a1');
     expect(kept).not.toContain('secret-pass');
+  });
+
+  it('are asked for with the device the page syncs as, so that they end with it', async () => {
+    const r = rig(() => answer(200, login(1)));
+    await r.tokens.login('a@b.c', 'x');
+    await r.tokens.register('a@b.c', 'x', 'Ada');
+    for (const { body } of r.calls) expect(JSON.parse(body)).toMatchObject({ device: tab });
   });
 
   it('are used until shortly before their end, then refreshed', async () => {

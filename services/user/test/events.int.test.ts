@@ -70,6 +70,21 @@ describe('events of auth', () => {
 });
 
 describe('notices', () => {
+  it('are kept to the newest two hundred of a person', async () => {
+    const { client, bus, database, person } = await startUser();
+    const [ada, eve] = [person(), person()];
+    const times = Array.from({ length: 205 }, (_, n) => (n + 1) * 1_000);
+    await bus.publish([
+      loginEvent(eve.id, { at: 500, unusual: true }),
+      ...times.map((at) => loginEvent(ada.id, { at, unusual: true })),
+    ]);
+    await handled(database, 206);
+    const { items, next } = await client.listNotices({ limit: 200, cursor: '' }, ada.call());
+    expect(items.map(({ timeMs }) => timeMs)).toEqual(times.slice(-200).toReversed());
+    expect(next).toBe('');
+    expect(await noticesOf(client, eve)).toHaveLength(1);
+  });
+
   it('come in pages, newest first, and are seen by their person alone', async () => {
     const { client, bus, database, person } = await startUser();
     const [ada, eve] = [person(), person()];

@@ -1,5 +1,5 @@
 import { fields, num, str } from '../sync/decode.ts';
-import type { Access, Clock, KeyValue } from '../sync/ports.ts';
+import type { Access, Clock, Device, KeyValue } from '../sync/ports.ts';
 import { SignInNeeded } from '../sync/ports.ts';
 import { type Fetch, send } from './http.ts';
 import { Problem } from './problem.ts';
@@ -48,6 +48,8 @@ export function createTokens(deps: {
   readonly clock: Clock;
   readonly newId: () => string;
   readonly exclusive: Exclusive;
+  /** Where the person signs in: the device this page opens its session as. */
+  readonly device: () => Promise<Device>;
 }): Tokens {
   let held: Access | undefined;
   let refreshing: Promise<Access> | undefined;
@@ -79,7 +81,14 @@ export function createTokens(deps: {
     return held;
   };
   const enter = async (path: string, body: Record<string, unknown>): Promise<User> => {
-    const answer = await send(deps.fetch, { method: 'POST', path, body, idempotencyKey: deps.newId() });
+    // Named, so that the login is listed as this device, ends with it, and is unusual only where it is.
+    const named = { ...body, device: await deps.device() };
+    const answer = await send(deps.fetch, {
+      method: 'POST',
+      path,
+      body: named,
+      idempotencyKey: deps.newId(),
+    });
     adopt(answer);
     return readUser(fields(answer)['user']);
   };

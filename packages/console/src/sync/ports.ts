@@ -6,6 +6,13 @@ export interface Clock {
   after(ms: number, run: () => void): () => void;
 }
 
+/** One installation of the page, as it introduces itself. */
+export interface Device {
+  readonly id: string;
+  readonly platform: string;
+  readonly name?: string;
+}
+
 /** A socket to `/v1/connect`, already connecting. `closed` comes exactly once, whoever closed it. */
 export interface Socket {
   send(text: string): void;

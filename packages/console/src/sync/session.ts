@@ -15,7 +15,7 @@ import {
   remove,
   resolveDraft,
 } from './outbox.ts';
-import type { Clock, GetAccess, KeyValue, OpenSocket } from './ports.ts';
+import type { Clock, Device, GetAccess, KeyValue, OpenSocket } from './ports.ts';
 import { CommandError, readAccepted } from './requests.ts';
 import { jitteredMs } from './retry.ts';
 import { type Sha256, stateHash } from './state-hash.ts';
@@ -37,7 +37,7 @@ export interface SessionDeps {
   readonly openSocket: OpenSocket;
   readonly access: GetAccess;
   readonly rest: SessionRest;
-  readonly device: { readonly id: string; readonly platform: string; readonly name?: string };
+  readonly device: Device;
   /** Lives as long as the tab: the state with its positions. */
   readonly tab: KeyValue;
   /** Lives on: messages that wait to be sent. */

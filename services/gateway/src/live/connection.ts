@@ -1,6 +1,6 @@
 import { AppError, type syncV1, toAppError } from '@skein/contracts';
 import type { Actor, CallContext, RpcClient } from '@skein/rpc';
-import type { Principal } from '../ports.ts';
+import type { Principal, TokenVerifier } from '../ports.ts';
 import { actorOf, callFor, type DeviceName } from './actor.ts';
 import type { SpaceFeed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
@@ -115,8 +115,17 @@ export class Connection implements FollowerHost {
     return callFor(this.actor, this.deps.callTimeoutMs);
   }
 
-  /** The same person with a newer token. */
-  renew(principal: Principal): void {
+  /**
+   * The same person with a newer token. One of another login, or an API token, is noted with the device first, so
+   * that it ends too when the device is removed. AppError `session_revoked` when it ended meanwhile.
+   */
+  async renew(principal: Principal, verifier: Pick<TokenVerifier, 'isRevoked'>): Promise<void> {
+    const actor = actorOf(principal, this.device);
+    if (actor.sessionId !== this.actor.sessionId || actor.tokenId !== this.actor.tokenId) {
+      const call = callFor(actor, this.deps.callTimeoutMs, { signal: this.signal });
+      await this.sync.openSession({ device: { ...this.device } }, call);
+      if (verifier.isRevoked(principal)) throw new AppError('session_revoked');
+    }
     this.principal = principal;
     this.actor = actorOf(principal, this.device);
   }

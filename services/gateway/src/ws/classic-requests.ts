@@ -19,7 +19,7 @@ export interface ClassicPort {
   readonly personal: string;
   /** How far the device was sent the log of its space. */
   readonly position: number;
-  renew(principal: Principal): void;
+  renew(principal: Principal): Promise<void>;
   /** The device has said which one it is. */
   rename(device: { readonly id: string | undefined; readonly platform: string }): void;
   send(frame: Frame): void;
@@ -49,7 +49,7 @@ const change = async (port: ClassicPort, changed: { persona?: string; memoryEnab
 const requests: Requests = {
   ping: async () => {},
   auth: async ({ token }, port) => {
-    port.renew(await port.verifier.verify(token));
+    await port.renew(await port.verifier.verify(token));
   },
   platform_register: async ({ platform, device_id: id }, port) => {
     port.rename({ id, platform });

@@ -261,9 +261,9 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       ...{ clients, verifier, newId, personal: this.connection?.personal ?? '' },
       device: () => this.device,
       position: this.stream?.position ?? 0,
-      renew: (principal) => {
+      renew: async (principal) => {
         if (principal.userId !== this.principal.userId) throw new AppError('forbidden');
-        this.connection?.renew(principal);
+        await this.connection?.renew(principal, verifier);
       },
       rename: ({ id, platform }) => {
         this.named ||= id !== undefined;

@@ -160,7 +160,7 @@ export class ConnectSocket implements SocketHandler, Guest {
       clients,
       verifier,
       connection,
-      renew: (principal) => connection.renew(principal),
+      renew: (principal) => connection.renew(principal, verifier),
       send: (frame) => this.send(frame),
       call: () => connection.detachedCall(),
     };

@@ -11,7 +11,7 @@ export interface RequestPort {
   readonly clients: Clients;
   readonly verifier: TokenVerifier;
   readonly connection: Connection;
-  renew(principal: Principal): void;
+  renew(principal: Principal): Promise<void>;
   send(frame: Frame): void;
   call(): CallContext;
 }
@@ -64,7 +64,7 @@ export const requests: {
       if (principal.userId !== port.connection.userId) {
         throw new AppError('forbidden', 'The token belongs to somebody else');
       }
-      port.renew(principal);
+      await port.renew(principal);
       return { authExpiresAt: expiryOf(principal) };
     },
   },

@@ -229,6 +229,22 @@ describe('/v1/connect', () => {
     expect(await ann.first('result', { id: 2 })).toMatchObject({ authExpiresAt: 1_999_999_999_000 });
   });
 
+  it('notes another login of the person with the device before it goes on with it', async () => {
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    const openings = () =>
+      live.mesh.calls('openSession').map(({ request, ctx }) => [request, ctx.actor?.sessionId]);
+    const before = openings();
+    ann.send({ type: 'auth', id: 1, token: tokenOf('ann') });
+    await ann.first('result', { id: 1 });
+    expect(openings()).toEqual(before);
+    ann.send({ type: 'auth', id: 2, token: tokenOf('ann', 'another') });
+    await ann.first('result', { id: 2 });
+    expect(openings().slice(before.length)).toEqual([
+      [{ device: expect.objectContaining({ id: 'device-ann' }) }, 'another'],
+    ]);
+  });
+
   it('passes acks on, the newest of each space', async () => {
     live.sync.append(live.sync.personal('ann').id, 'message.created');
     const ann = live.hello('ann');

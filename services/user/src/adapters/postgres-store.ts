@@ -64,12 +64,20 @@ const logins = (db: Queryable): Logins => ({
   },
 });
 
+/** Of one person; older ones go. Nobody reads further back. */
+const maxNotices = 200;
+
 const notices = (db: Queryable): Notices => ({
   async add({ id, userId, kind, timeMs, data }) {
     await db.query('insert into notices (id, user_id, kind, time, data) values ($1, $2, $3, $4, $5)', [
       ...[id, userId, kind],
       ...[new Date(timeMs), JSON.stringify(data)],
     ]);
+    await db.query(
+      `delete from notices where user_id = $1 and id in
+         (select id from notices where user_id = $1 order by time desc, id desc offset ${maxNotices})`,
+      [userId],
+    );
   },
   async list(userId, before, limit) {
     const rows = await db.query<{

@@ -33,6 +33,7 @@ export interface NoticePosition {
 }
 
 export interface Notices {
+  /** Keeps it, and forgets the person's oldest beyond two hundred. */
   add(notice: Notice): Promise<void>;
   /** Newest first, those after `before`. */
   list(userId: string, before: NoticePosition | undefined, limit: number): Promise<Notice[]>;
