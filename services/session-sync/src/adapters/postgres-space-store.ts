@@ -1,6 +1,7 @@
 import { AppError } from '@skein/contracts';
 import {
   type Database,
+  idempotencyTtlHours,
   isCommitUnknown,
   isConnectionLoss,
   type Queryable,
@@ -24,6 +25,7 @@ import {
   keyOf,
   type MessageRow,
   type Needs,
+  type RequestRow,
   type ResultRow,
   type Role,
   type SeqRow,
@@ -38,6 +40,8 @@ const guardFailed = 'SK001';
 
 /** Kept results of one device that are read at once: one answer does not hold more. */
 const resultsBytes = 1_000_000;
+
+type KnownRequest = RequestRow & { readonly space: string };
 
 interface Loaded {
   spaces: { id: string; kind: 'personal' | 'team'; title: string; epoch: string; head: number }[] | null;
@@ -114,6 +118,22 @@ const commitSql = {
   text: `select commit_units($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 };
 
+// Apart from the rest, because few commands have a key. It may be a moment older than what is loaded after it: a
+// request that was answered in between fails the guard of `commit_once`.
+const requestsSql = {
+  name: 'session_sync_requests',
+  text: `
+select n.space, k.scope as "userId", k.method, k.key, k.body_hash as "bodyHash", k.result
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as n(space, scope, method, key)
+join idempotency_keys k using (scope, method, key)
+where k.created_at > now() - make_interval(hours => ${idempotencyTtlHours})`,
+};
+
+const commitOnceSql = {
+  name: 'session_sync_commit_once',
+  text: `select commit_once($20, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+};
+
 /** Columns of the needs, in the order of the parameters of `loadSql`. */
 const parametersOf = (needs: ReadonlyMap<string, readonly Needs[]>): unknown[] => {
   const p: unknown[][] = Array.from({ length: 24 }, () => []);
@@ -150,7 +170,19 @@ const parametersOf = (needs: ReadonlyMap<string, readonly Needs[]>): unknown[] =
   return p.slice(1);
 };
 
-const statesOf = (rows: Loaded): Map<string, SpaceState> => {
+/** Keys of requests that may have been answered before, as the parameters of `requestsSql`. */
+const requestsOf = (needs: ReadonlyMap<string, readonly Needs[]>): string[][] => {
+  const columns: string[][] = [[], [], [], []];
+  for (const [space, all] of needs)
+    for (const { request } of all) {
+      if (!request) continue;
+      for (const [at, value] of [space, request.userId, request.method, request.key].entries())
+        columns[at]?.push(value);
+    }
+  return columns;
+};
+
+const statesOf = (rows: Loaded, requests: readonly KnownRequest[]): Map<string, SpaceState> => {
   const states = new Map((rows.spaces ?? []).map((space) => [space.id, emptyState(space)]));
   const each = <T extends { space: string }>(list: T[] | null, put: (state: SpaceState, row: T) => void) => {
     for (const row of list ?? []) {
@@ -169,6 +201,9 @@ const statesOf = (rows: Loaded): Map<string, SpaceState> => {
   each(rows.results, (state, row) => state.results.set(keyOf(row.userId, row.device, row.seq), row));
   each(rows.devices, (state, row) => state.devices.set(keyOf(row.userId, row.id), row));
   each(rows.conflicts, (state, row) => state.conflicts.set(row.id, row));
+  each([...requests], (state, { space: _, ...row }) =>
+    state.requests.set(keyOf(row.userId, row.method, row.key), row),
+  );
   return states;
 };
 
@@ -249,10 +284,23 @@ const writeError = (error: unknown): unknown => {
 /** The store over this service's schema. */
 export const postgresSpaceStore = (database: Database): SpaceStore => {
   const load = async (db: Queryable, needs: ReadonlyMap<string, readonly Needs[]>) => {
+    const keys = requestsOf(needs);
+    const requests = keys[0]?.length ? await db.query<KnownRequest & Row>(requestsSql, keys) : [];
     const [row] = await db.query<Loaded & Row>(loadSql, parametersOf(needs));
-    return row ? statesOf(row) : new Map<string, SpaceState>();
+    return row ? statesOf(row, requests) : new Map<string, SpaceState>();
   };
-  const write = (db: Queryable, plans: readonly SpacePlan[]) => db.query(commitSql, commitParameters(plans));
+  const write = (db: Queryable, plans: readonly SpacePlan[]) => {
+    const parameters = commitParameters(plans);
+    const requests = rowsOf(
+      plans,
+      'requests',
+      (row) => keyOf(row.userId, row.method, row.key),
+      (_, { space }) => ({ space }),
+    );
+    return requests === null
+      ? db.query(commitSql, parameters)
+      : db.query(commitOnceSql, [...parameters, requests]);
+  };
 
   return {
     load: (needs) => load(database, needs),

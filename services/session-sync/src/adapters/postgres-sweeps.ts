@@ -1,4 +1,4 @@
-import type { Database } from '@skein/postgres';
+import { type Database, pruneIdempotencyKeys } from '@skein/postgres';
 import type { Sweeps } from '../app/ports.ts';
 
 /** Results kept for a device that does not acknowledge. */
@@ -31,5 +31,6 @@ export const postgresSweeps = (database: Database): Sweeps => ({
          select l.ctid from device_login l where l.seen_ms < $1 limit ${rowsPerSweep}))`,
       [nowMs - deviceKeptMs],
     );
+    await pruneIdempotencyKeys(database, rowsPerSweep);
   },
 });

@@ -2,10 +2,12 @@ import { AppError } from '@skein/contracts';
 import { isCollectionName, isDocumentId, type Json, valueHash } from '@skein/sync-core';
 import { applyClassic, type ClassicApplied, type SyncData, toSyncData } from '../domain/apply-classic.ts';
 import { documentBytes } from '../domain/document.ts';
+import { once } from './once.ts';
 import type { AppParts } from './parts.ts';
 import { personalAlias } from './personal-space.ts';
 import type { Call, DeviceInfo } from './ports.ts';
 import { byteLength, checkedInteger, checkedJson, checkedText, nameBytes } from './validate.ts';
+import type { Unit } from './writer.ts';
 
 /** Versions of one sync_request. */
 const maxKnown = 5_000;
@@ -51,21 +53,20 @@ export const classicUseCases = (parts: AppParts) => {
         nowMs: clock.now(),
         hashOf: (value: Json) => valueHash(value, sha256),
       } as const;
-      const applied = await writer.write(
-        {
-          space,
-          needs: {
-            members: [call.userId],
-            documents: [{ collection: sent.type, id: sent.id }],
-            openConflicts: true,
-          },
-          decide: (state) => applyClassic(state, command),
-          bytes: 2 * sent.data.length,
-          correlationId: call.correlationId,
-          traceparent: call.traceparent,
+      const unit: Unit<ClassicApplied> = {
+        space,
+        needs: {
+          members: [call.userId],
+          documents: [{ collection: sent.type, id: sent.id }],
+          openConflicts: true,
         },
-        call.signal,
-      );
+        decide: (state) => applyClassic(state, command),
+        bytes: 2 * sent.data.length,
+        correlationId: call.correlationId,
+        traceparent: call.traceparent,
+      };
+      const body = [device.id, sent.id, sent.type, sent.data, sent.timestamp, sent.version];
+      const applied = await writer.write(once(sha256, unit, call, 'ApplyClassic', body), call.signal);
       return { ...applied, deliveredTo: hub.presence.others(space, call.userId, device.id) };
     },
     /** What changed after an offset, or after what the device has acknowledged. */

@@ -2,11 +2,13 @@ import { AppError } from '@skein/contracts';
 import { v5 } from 'uuid';
 import { createConversation } from '../domain/conversation.ts';
 import type { ConversationRow, MessageRow } from '../domain/state.ts';
+import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import { isId } from './personal-space.ts';
 import type { Call, Page, PageRequest } from './ports.ts';
 import { rankMatches, searchTerms } from './search.ts';
 import { checkedText, nameBytes, pageLimit } from './validate.ts';
+import type { Unit } from './writer.ts';
 
 /** Fixed for good: a conversation's id comes from its space and the key of the request that made it. */
 const conversationNamespace = 'd2f8c9b1-77a5-4a3e-b0c4-9f1e6a5d3b20';
@@ -14,7 +16,7 @@ const queryBytes = 1_024;
 
 /** Conversations and what was said in them. */
 export const conversationUseCases = (parts: AppParts) => {
-  const { writer, history, names, ids, clock } = parts;
+  const { writer, history, names, ids, clock, sha256 } = parts;
   return {
     list: async (call: Call, space: string, page: PageRequest): Promise<Page<ConversationRow>> => {
       const { id } = await visibleSpace(parts, call, space);
@@ -29,16 +31,15 @@ export const conversationUseCases = (parts: AppParts) => {
         title: checkedText('title', title, { min: 0, max: nameBytes }),
         nowMs: clock.now(),
       } as const;
-      return writer.write(
-        {
-          space: id,
-          needs: { members: [call.userId], conversation: command.id },
-          decide: (state) => createConversation(state, command),
-          correlationId: call.correlationId,
-          traceparent: call.traceparent,
-        },
-        call.signal,
-      );
+      const unit: Unit<ConversationRow> = {
+        space: id,
+        needs: { members: [call.userId], conversation: command.id },
+        decide: (state) => createConversation(state, command),
+        correlationId: call.correlationId,
+        traceparent: call.traceparent,
+      };
+      const body = [id, command.title];
+      return writer.write(once(sha256, unit, call, 'CreateConversation', body), call.signal);
     },
     /** Newest page first, each page oldest first. */
     messages: async (

@@ -1,13 +1,15 @@
 import { AppError } from '@skein/contracts';
 import { registerPlatform } from '../domain/register-platform.ts';
+import { once } from './once.ts';
 import type { AppParts } from './parts.ts';
 import { personalAlias, personalSpaceId } from './personal-space.ts';
 import type { Call, DeviceInfo, ListedDevice } from './ports.ts';
 import { checkedInteger, checkedText, nameBytes } from './validate.ts';
+import type { Unit } from './writer.ts';
 
 /** A person's devices. */
 export const deviceUseCases = (parts: AppParts) => {
-  const { writer, devices, sightings, names, hub, clock } = parts;
+  const { writer, sha256, devices, sightings, names, hub, clock } = parts;
   return {
     /** Offset of `platform.registered`, 0 when nothing was new. */
     register: async (
@@ -21,16 +23,15 @@ export const deviceUseCases = (parts: AppParts) => {
         device,
         nowMs: clock.now(),
       } as const;
-      const offset = await writer.write(
-        {
-          space,
-          needs: { members: [call.userId], device: { userId: call.userId, id: device.id } },
-          decide: (state) => registerPlatform(state, command),
-          correlationId: call.correlationId,
-          traceparent: call.traceparent,
-        },
-        call.signal,
-      );
+      const unit: Unit<number> = {
+        space,
+        needs: { members: [call.userId], device: { userId: call.userId, id: device.id } },
+        decide: (state) => registerPlatform(state, command),
+        correlationId: call.correlationId,
+        traceparent: call.traceparent,
+      };
+      const body = [device.id, device.platform, device.name];
+      const offset = await writer.write(once(sha256, unit, call, 'RegisterPlatform', body), call.signal);
       await sightings.note({ userId: call.userId, device, login: call.login });
       return { offset, deliveredTo: hub.presence.others(space, call.userId, device.id) };
     },

@@ -4,9 +4,11 @@ import { changeSession, type SessionChanged } from '../domain/change-session.ts'
 import { type Mutated, mutate, type ReceivedMutation } from '../domain/mutate.ts';
 import { isPersona, sessionDocument } from '../domain/session.ts';
 import type { DocumentRow } from '../domain/state.ts';
+import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import type { Call, DeviceInfo, KnownDocument, Page, PageRequest } from './ports.ts';
 import { checkedJson, checkedText, nameBytes } from './validate.ts';
+import type { Unit } from './writer.ts';
 
 /** Mutations of one call. */
 const maxMutations = 100;
@@ -110,16 +112,15 @@ export const documentUseCases = (parts: AppParts) => {
         nowMs: clock.now(),
         hashOf,
       } as const;
-      const changed = await writer.write(
-        {
-          space,
-          needs: { members: [call.userId], documents: [sessionDocument] },
-          decide: (state) => changeSession(state, command),
-          correlationId: call.correlationId,
-          traceparent: call.traceparent,
-        },
-        call.signal,
-      );
+      const unit: Unit<SessionChanged> = {
+        space,
+        needs: { members: [call.userId], documents: [sessionDocument] },
+        decide: (state) => changeSession(state, command),
+        correlationId: call.correlationId,
+        traceparent: call.traceparent,
+      };
+      const body = [space, command.persona, command.memoryEnabled];
+      const changed = await writer.write(once(sha256, unit, call, 'ChangeSession', body), call.signal);
       return { ...changed, deliveredTo: deliveredTo(space, call) };
     },
     list: async (

@@ -1,10 +1,12 @@
 import { AppError } from '@skein/contracts';
 import { type Appended, appendMessage } from '../domain/append-message.ts';
 import { sessionDocument } from '../domain/session.ts';
+import { once } from './once.ts';
 import type { AppParts } from './parts.ts';
 import { isId } from './personal-space.ts';
 import type { Call } from './ports.ts';
 import { byteLength, checkedJson, checkedText, nameBytes } from './validate.ts';
+import type { Unit } from './writer.ts';
 
 /** A person's message as asked for; empty texts are what was left out. */
 export interface MessageToAppend {
@@ -41,7 +43,7 @@ const attachmentBytes = 16 * 1024;
 export const appendMessageUseCase =
   (parts: AppParts, poke: (turn: QueuedTurn) => void) =>
   async (call: Call, message: MessageToAppend): Promise<Appended> => {
-    const { ids, clock, names, writer } = parts;
+    const { ids, clock, names, writer, sha256 } = parts;
     if (byteLength(message.text) > messageBytes)
       throw new AppError('too_large', `The text must be at most ${messageBytes} bytes long`);
     const text = checkedText('text', message.text, { max: messageBytes });
@@ -68,24 +70,24 @@ export const appendMessageUseCase =
       ids: { message: ids.next(), conversation: ids.next(), turn: ids.next(), answer: ids.next() },
       nowMs: clock.now(),
     } as const;
-    const appended = await writer.write(
-      {
-        space,
-        needs: {
-          members: [call.userId],
-          clientMessage: { userId: call.userId, id: clientMessageId },
-          conversation: conversationId,
-          newestConversation: !conversationId,
-          documents: [sessionDocument],
-        },
-        decide: (state) => appendMessage(state, command),
-        // Once in the event and once in the row.
-        bytes: 2 * (text.length + message.attachments.length),
-        correlationId: call.correlationId,
-        traceparent: call.traceparent,
+    const unit: Unit<Appended> = {
+      space,
+      needs: {
+        members: [call.userId],
+        clientMessage: { userId: call.userId, id: clientMessageId },
+        conversation: conversationId,
+        newestConversation: !conversationId,
+        documents: [sessionDocument],
       },
-      call.signal,
-    );
+      decide: (state) => appendMessage(state, command),
+      // Once in the event and once in the row.
+      bytes: 2 * (text.length + message.attachments.length),
+      correlationId: call.correlationId,
+      traceparent: call.traceparent,
+    };
+    const said = [space, message.conversationId, clientMessageId, text, persona, message.attachments];
+    const body = [...said, message.reply];
+    const appended = await writer.write(once(sha256, unit, call, 'AppendMessage', body), call.signal);
     // Also for a repetition: the first poke may have been lost with its process.
     if (appended.turnId)
       poke({

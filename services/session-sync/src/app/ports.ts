@@ -95,6 +95,8 @@ export interface Call {
   readonly signal: AbortSignal;
   readonly correlationId: string;
   readonly traceparent: string | undefined;
+  /** The same key again is the same request again. */
+  readonly idempotencyKey?: string | undefined;
 }
 
 /** What somebody proves to be the person with: a login (sid) or an API token (jti). */
@@ -303,7 +305,10 @@ export interface Sweeps {
     beforeMs: number,
     limit: number,
   ): Promise<readonly { readonly space: string; readonly turnId: string }[]>;
-  /** Results of devices that never acknowledge, beyond their newest thousand; devices unseen for long. */
+  /**
+   * Results of devices that never acknowledge, beyond their newest thousand; devices unseen for long; answers to
+   * requests older than a day.
+   */
   forget(nowMs: number): Promise<void>;
 }
 

@@ -1,11 +1,13 @@
 import { AppError } from '@skein/contracts';
 import { v5 } from 'uuid';
-import { type ChangeMember, changeMember, removeMember } from '../domain/member.ts';
+import { type ChangeMember, changeMember, type MemberChanged, removeMember } from '../domain/member.ts';
 import type { Role } from '../domain/state.ts';
+import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import { personalAlias, personalSpaceId } from './personal-space.ts';
 import type { Call, DeviceInfo, Page, PageRequest, SpaceView } from './ports.ts';
 import { checkedOneOf, checkedText, nameBytes } from './validate.ts';
+import type { Unit } from './writer.ts';
 
 /** Fixed for good: a team space's id comes from its maker and the key of the request that made it. */
 const teamNamespace = '0b9a5a0e-2f64-4f0c-8a51-6f1f5c2f7d11';
@@ -14,7 +16,7 @@ const sessionSpaces = 1_000;
 
 /** Spaces and their members. */
 export const spaceUseCases = (parts: AppParts) => {
-  const { writer, reads, maker, sightings, names, hub, peers, ids, clock } = parts;
+  const { writer, sha256, reads, maker, sightings, names, hub, peers, ids, clock } = parts;
 
   /**
    * Tells the person's own space, which every gateway with the person's devices follows, that the person may read one
@@ -43,14 +45,16 @@ export const spaceUseCases = (parts: AppParts) => {
       actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
       nowMs: clock.now(),
     };
+    const unit: Unit<MemberChanged> = {
+      space: id,
+      needs: { members: [call.userId, command.userId], owners: true },
+      decide: (state) => decide(state, command),
+      correlationId: call.correlationId,
+      traceparent: call.traceparent,
+    };
+    const method = role === null ? 'RemoveMember' : 'PutMember';
     const changed = await writer.write(
-      {
-        space: id,
-        needs: { members: [call.userId, command.userId], owners: true },
-        decide: (state) => decide(state, command),
-        correlationId: call.correlationId,
-        traceparent: call.traceparent,
-      },
+      once(sha256, unit, call, method, [id, command.userId, role]),
       call.signal,
     );
     if (changed === 'added' || changed === 'removed') tellMembership(command.userId, id);

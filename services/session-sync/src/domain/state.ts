@@ -144,6 +144,17 @@ export interface DeviceRow {
   readonly registered: boolean;
 }
 
+/** The answer to a request with an idempotency key. */
+export interface RequestRow {
+  readonly userId: string;
+  readonly method: string;
+  readonly key: string;
+  /** The same key with another one is refused. */
+  readonly bodyHash: string;
+  /** JSON text `{value}` of the answer. */
+  readonly result: string;
+}
+
 /** The rows one decision changes. Several decisions of one flush add up; the last row of a key counts. */
 export interface Writes {
   readonly conversations?: readonly ConversationRow[];
@@ -156,6 +167,7 @@ export interface Writes {
   readonly conflicts?: readonly ConflictRow[];
   readonly members?: readonly MemberRow[];
   readonly devices?: readonly DeviceRow[];
+  readonly requests?: readonly RequestRow[];
 }
 
 /** Which rows of its space a decision looks at. */
@@ -176,6 +188,8 @@ export interface Needs {
   readonly device?: { readonly userId: string; readonly id: string } | undefined;
   /** Open conflicts of these documents. */
   readonly openConflicts?: boolean | undefined;
+  /** The remembered answer of this request. */
+  readonly request?: Pick<RequestRow, 'userId' | 'method' | 'key'> | undefined;
 }
 
 /** What is known of one space while decisions are made: the rows asked for, as of one moment of the log. */
@@ -194,6 +208,7 @@ export interface SpaceState {
   readonly results: Map<string, ResultRow>;
   readonly devices: Map<string, DeviceRow>;
   readonly conflicts: Map<string, ConflictRow>;
+  readonly requests: Map<string, RequestRow>;
 }
 
 /** Key of a pair or triple in the maps of a state. */
@@ -213,6 +228,7 @@ export const emptyState = (
   results: new Map(),
   devices: new Map(),
   conflicts: new Map(),
+  requests: new Map(),
 });
 
 /** The newest conversation of those known. */
@@ -248,4 +264,5 @@ export const evolve = (state: SpaceState, events: number, writes: Writes): void 
     if (role === null) state.roles.delete(userId);
     else state.roles.set(userId, role);
   for (const row of writes.devices ?? []) state.devices.set(keyOf(row.userId, row.id), row);
+  for (const row of writes.requests ?? []) state.requests.set(keyOf(row.userId, row.method, row.key), row);
 };

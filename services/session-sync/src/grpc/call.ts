@@ -43,6 +43,7 @@ export const callOf = (ctx: CallContext, origin?: syncV1.Origin | undefined): Ca
     signal: ctx.signal,
     correlationId: ctx.correlationId,
     traceparent: currentTraceparent(),
+    idempotencyKey: ctx.idempotencyKey,
   };
 };
 
