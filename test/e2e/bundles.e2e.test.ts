@@ -22,7 +22,12 @@ beforeAll(async () => {
   on = await testMesh({
     mesh: true,
     mainOf: (service) => join(folder, service, 'main.mjs'),
-    env: { CONSOLE_DIR: join(folder, 'gateway/console'), AGENT_OFFLINE_PACE_MS: '1' },
+    env: {
+      CONSOLE_DIR: join(folder, 'gateway/console'),
+      // A name, as in compose.yaml.
+      DISCOVERY_ADDRESS: 'localhost',
+      AGENT_OFFLINE_PACE_MS: '1',
+    },
   });
 }, 180_000);
 
