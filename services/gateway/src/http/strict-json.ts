@@ -1,4 +1,4 @@
-import { AppError } from '@skein/contracts';
+import { AppError, toAppError } from '@skein/contracts';
 
 /** Any JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -22,8 +22,8 @@ const refuseLossy = (value: Json): void => {
 };
 
 /** Walks without recursion, so that depth is measured before anything can overflow a stack. */
-const refuseBadShapes = (value: Json): void => {
-  const pending: { value: Json; depth: number }[] = [{ value, depth: 1 }];
+const refuseBadShapes = (root: Json, rootDepth = 1): void => {
+  const pending: { value: Json; depth: number }[] = [{ value: root, depth: rootDepth }];
   for (let next = pending.pop(); next; next = pending.pop()) {
     if (typeof next.value !== 'object' || next.value === null) {
       refuseLossy(next.value);
@@ -41,6 +41,28 @@ const refuseBadShapes = (value: Json): void => {
   }
 };
 
+/** The level of an element of a list in the document. */
+const elementDepth = 3;
+
+/**
+ * The document with its list of mutations checked one by one: one that is refused for its shape stands there as
+ * `{seq, refused}`, because without an answer of its own its device could never go on to the next.
+ */
+const checkedApart = (rest: Json, mutations: readonly Json[]): Json => {
+  refuseBadShapes(rest);
+  const checked = mutations.map((one: Json): Json => {
+    try {
+      refuseBadShapes(one, elementDepth);
+      return one;
+    } catch (error) {
+      const seq = typeof one === 'object' && one !== null && 'seq' in one ? one.seq : undefined;
+      if (typeof seq !== 'number' || !Number.isSafeInteger(seq)) throw error;
+      return { seq, refused: toAppError(error).detail };
+    }
+  });
+  return { ...(rest as { readonly [key: string]: Json }), mutations: checked };
+};
+
 /** A parsed document with the text it was made from. */
 export interface ParsedJson {
   readonly value: Json;
@@ -49,7 +71,8 @@ export interface ParsedJson {
 
 /**
  * The JSON value in the bytes, with their text. AppError `malformed_json` for what is not JSON in valid UTF-8,
- * `invalid_request` for more than 32 levels, for `__proto__` keys and for what cannot be kept as it is.
+ * `invalid_request` for more than 32 levels, for `__proto__` keys and for what cannot be kept as it is. In a list
+ * `mutations` these take only their own element's place.
  */
 export const readStrictJson = (bytes: Uint8Array): ParsedJson => {
   let text: string;
@@ -63,6 +86,10 @@ export const readStrictJson = (bytes: Uint8Array): ParsedJson => {
     value = JSON.parse(text) as Json;
   } catch (cause) {
     throw new AppError('malformed_json', undefined, { cause });
+  }
+  if (typeof value === 'object' && value !== null && 'mutations' in value) {
+    const { mutations, ...rest } = value;
+    if (Array.isArray(mutations)) return { value: checkedApart(rest, mutations), text };
   }
   refuseBadShapes(value);
   return { value, text };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { anyJson, device, deviceName, freeObject, id, slug, spaceId } from '../http/schemas/basics.ts';
-import { collectionName, documentId, mutation, mutationResult } from '../http/schemas/document.ts';
+import { collectionName, documentId, mutationResult, receivedMutation } from '../http/schemas/document.ts';
 import { acceptedMessage, event, newMessage } from '../http/schemas/space.ts';
 
 /**
@@ -45,7 +45,7 @@ export const clientFrames = {
     type: z.literal('mutate'),
     id: requestId,
     space: spaceId,
-    mutations: z.array(mutation).min(1).max(100),
+    mutations: z.array(receivedMutation).min(1).max(100),
   }),
   message: z.object({ type: z.literal('message'), id: requestId, space: spaceId, ...newMessage.shape }),
   cancel: z.object({ type: z.literal('cancel'), id: requestId, turnId: id }),

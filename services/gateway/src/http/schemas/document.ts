@@ -49,8 +49,16 @@ export const mutation = z
   })
   .meta({ id: 'Mutation' });
 
+/**
+ * A mutation as it is taken. What is none but has a seq must reach session-sync as well: refused here it would be
+ * sent again for ever, there it becomes a result like any other.
+ */
+export const receivedMutation = z
+  .union([mutation, z.looseObject({ seq: z.int().min(1) })])
+  .describe('What has a seq but is no Mutation is answered with the outcome `rejected`');
+
 /** POST /v1/spaces/{space}/mutations */
-export const mutations = z.object({ device: id, mutations: z.array(mutation).min(1).max(100) });
+export const mutations = z.object({ device: id, mutations: z.array(receivedMutation).min(1).max(100) });
 
 /** What became of a mutation. */
 export const mutationResult = z
