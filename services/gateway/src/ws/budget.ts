@@ -18,9 +18,9 @@ export class FrameBudget {
     this.limits = limits;
   }
 
-  /** Counts a request; AppError `rate_limited` above the rate. */
-  request(userId: string): void {
-    const verdict = this.limits.message(userId);
+  /** Counts a request, each mutation of a batch as one; AppError `rate_limited` above the rate. */
+  request(userId: string, cost = 1): void {
+    const verdict = this.limits.message(userId, cost);
     if (verdict.ok) return;
     throw new AppError('rate_limited', undefined, { retryAfterMs: Math.ceil(verdict.retryAfterMs) });
   }

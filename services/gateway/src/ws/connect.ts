@@ -27,6 +27,12 @@ import type { LiveSocket, SocketHandler } from './socket.ts';
 const maxEarly = 256;
 const typingEveryMs = 500;
 
+/** What a request costs: as much as its mutations would one by one. */
+const costOf = (value: Inbound['value']): number => {
+  const { mutations } = value as { readonly mutations?: unknown };
+  return Array.isArray(mutations) ? Math.max(1, mutations.length) : 1;
+};
+
 /**
  * One WebSocket of `/v1/connect`: hello, welcome, then frames both ways until somebody leaves. A request with
  * an `id` gets exactly one `result` or `error`.
@@ -203,7 +209,7 @@ export class ConnectSocket implements SocketHandler, Guest {
   private request(type: RequestType, { id, value }: Inbound): void {
     const { connection, port } = this;
     if (!connection || !port) return;
-    this.budget.request(connection.userId);
+    this.budget.request(connection.userId, costOf(value));
     if (this.inflight >= this.deps.tuning.maxInflight) {
       throw new AppError('overloaded', 'Too many requests without an answer yet', { retryAfterMs: 1_000 });
     }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import { AppError } from '@skein/contracts';
+import { AppError, type syncV1 } from '@skein/contracts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Harness, startLive, tokenOf } from './harness.ts';
 
@@ -179,6 +179,49 @@ describe('after hello', () => {
     expect(await socket.first('error')).toMatchObject({ id: 1, code: 'expected_seq', expectedSeq: 12 });
   });
 
+  const mutated = () => {
+    const sent = live.mesh.calls('mutate').at(-1)?.request as syncV1.MutateRequest | undefined;
+    return JSON.parse(sent?.mutationsJson ?? 'null') as unknown;
+  };
+  const taken = async () => ({ resultsJson: '[]', lastSeq: 2, deliveredTo: 0 });
+  const change = { seq: 1, collection: 'c', id: 'k', baseVersion: 0, hlc: '0189aabbccdd-0000-d' };
+  it.each([
+    ['a path that is too deep', { ...change, ops: [{ op: 'set', path: [...'abcdefghi'], value: 1 }] }],
+    ['an unknown operation', { ...change, ops: [{ op: 'rename', path: ['x'] }] }],
+    ['too many operations', { ...change, ops: Array(101).fill({ op: 'unset', path: ['x'] }) }],
+    ['no hlc', { seq: 1, collection: 'c', id: 'k', baseVersion: 0, ops: [] }],
+    ['an id of another shape', { ...change, id: 'line\nbreak', ops: [{ op: 'delete' }] }],
+  ])('passes a mutation with %s on, so that its seq is answered', async (_, mutation) => {
+    live.mesh.sync.mutate = taken;
+    const fine = { ...change, seq: 2, ops: [{ op: 'set', path: ['a'], value: 1 }] };
+    const socket = await open();
+    socket.send({ type: 'mutate', id: 1, space: 'personal', mutations: [mutation, fine] });
+    await socket.first('result', { id: 1 });
+    expect(mutated()).toEqual([mutation, fine]);
+  });
+
+  it.each([
+    ['half of a surrogate pair', '"\\ud83d"', 'half of a surrogate pair'],
+    ['a number beyond a double', '1e999', 'too large'],
+    ['a __proto__ key', '{"__proto__":1}', '__proto__'],
+    ['too many levels', nested(400_000), 'nested deeper'],
+  ])('passes on that a mutation holds %s, and the others as they are', async (_, value, why) => {
+    live.mesh.sync.mutate = taken;
+    const ops = [{ op: 'set', path: ['a'], value: 1 }];
+    const fine = { ...change, seq: 2, ops };
+    const bad = JSON.stringify({ ...change, ops }).replace('"value":1', `"value":${value}`);
+    const socket = await open();
+    socket.send(`{"type":"mutate","id":1,"space":"personal","mutations":[${bad},${JSON.stringify(fine)}]}`);
+    await socket.first('result', { id: 1 });
+    expect(mutated()).toEqual([{ seq: 1, refused: expect.stringContaining(why) }, fine]);
+  });
+
+  it('refuses a batch in which a mutation has no seq: nobody could be told what became of it', async () => {
+    const socket = await open();
+    socket.send({ type: 'mutate', id: 1, space: 'personal', mutations: [{ ...change, seq: 'one' }] });
+    expect(await socket.first('error')).toMatchObject({ id: 1, code: 'invalid_request' });
+  });
+
   it('answers requests above those in flight with overloaded, and the others all the same', async () => {
     let free = () => {};
     const held = new Promise<void>((resolve) => {
@@ -233,6 +276,18 @@ describe('over the limits', () => {
     expect(error['retryAfterMs']).toBeGreaterThan(0);
     expect(await socket.closeCode()).toBe(4029);
     expect(socket.of('error')).toHaveLength(10);
+  });
+
+  it('counts every mutation of a batch', async () => {
+    const socket = live.socket();
+    socket.send(hello);
+    await socket.first('welcome');
+    live.mesh.sync.mutate = async () => ({ resultsJson: '[]', lastSeq: 2, deliveredTo: 0 });
+    const mutations = [{ seq: 1 }, { seq: 2 }];
+    socket.send({ type: 'mutate', id: 1, space: 'personal', mutations });
+    await socket.first('result', { id: 1 });
+    socket.send({ type: 'unsubscribe', id: 2, space: 'nowhere' });
+    expect(await socket.first('error', { id: 2 })).toMatchObject({ code: 'rate_limited' });
   });
 
   it('closes the socket of a person that is one too many with 4029', async () => {
