@@ -42,9 +42,12 @@ export const authConfig = {
     max: 10_000,
     fallback: 50,
   }),
-  SKEIN_OPERATOR_EMAIL: text('Address of the account that gets the scope operator; empty for none', {
-    fallback: '',
-  }),
+  SKEIN_OPERATOR_EMAIL: text(
+    'Address of the account that gets the scope operator, whoever registers it first: register it before others can reach the service; empty for none',
+    {
+      fallback: '',
+    },
+  ),
 };
 
 /** The values of `authConfig`. */
