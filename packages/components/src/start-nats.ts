@@ -19,6 +19,8 @@ export interface NatsOptions {
    * directory that `stop` removes.
    */
   readonly storeDir?: string;
+  /** Lines added to the server's configuration, such as an `authorization` block. */
+  readonly configuration?: string;
   /** Those of a server that was killed, to come back at the same address. Free ones by default. */
   readonly ports?: NatsPorts;
   /** Default: a file in a temporary directory that `stop` removes. */
@@ -36,7 +38,7 @@ export interface NatsServer extends ComponentProcess, AsyncDisposable {
 }
 
 /** Acknowledged means on disk: without `sync_interval: always` a killed server may lose what it acknowledged. */
-const configuration = (ports: NatsPorts, storeDir: string, serverName: string): string => `
+const configuration = (ports: NatsPorts, storeDir: string, serverName: string, more = ''): string => `
 listen: "127.0.0.1:${ports.client}"
 http: "127.0.0.1:${ports.monitor}"
 server_name: "${serverName}"
@@ -46,6 +48,7 @@ jetstream {
   max_memory_store: 64MB
   max_file_store: 4GB
 }
+${more}
 `;
 
 /** True when the server at this address is the one of this name — another may sit there — and is healthy. */
@@ -74,7 +77,9 @@ export const startNats = (options: NatsOptions = {}): Promise<NatsServer> =>
     try {
       const storeDir = options.storeDir ?? join(directory.path, 'store');
       const config = join(directory.path, 'nats.conf');
-      await writeFile(config, configuration(ports, storeDir, serverName), { mode: 0o600 });
+      await writeFile(config, configuration(ports, storeDir, serverName, options.configuration), {
+        mode: 0o600,
+      });
       const nats = await startProcess({
         name: 'nats-server',
         file,

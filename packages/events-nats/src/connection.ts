@@ -3,10 +3,11 @@ import { AppError } from '@skein/contracts';
 import type { Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
 import { guardSocket } from './guard-socket.ts';
+import { readServerUrl } from './server-url.ts';
 
 /** How to reach the server. */
 export interface NatsOptions {
-  /** `nats://[user:password@]host:port`, several separated by commas. */
+  /** `nats://[user:password@]host:port`, several separated by commas; see `readServerUrl`. */
   readonly url: string;
   /** Name of the connection in the server's list. */
   readonly name: string;
@@ -25,8 +26,12 @@ export interface NatsLink extends Service {
 const firstWaitMs = 2_000;
 const reconnectWaitMs = 250;
 
-/** Opens the connection in the background: a server that is away delays nothing but what needs it. */
+/**
+ * Opens the connection in the background: a server that is away delays nothing but what needs it. TypeError for a URL
+ * that cannot be read.
+ */
 export const natsLink = ({ url, name, log }: NatsOptions): NatsLink => {
+  const { servers, ...admission } = readServerUrl(url);
   let connection: NatsConnection | undefined;
   let stopping = false;
   let opened = () => {};
@@ -50,7 +55,8 @@ export const natsLink = ({ url, name, log }: NatsOptions): NatsLink => {
 
   const begin = async () => {
     const nc = await connect({
-      servers: url.split(',').map((one) => one.trim()),
+      servers: [...servers],
+      ...admission,
       name,
       // What a replica publishes on the live bus it has already given to its own listeners.
       noEcho: true,

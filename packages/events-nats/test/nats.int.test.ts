@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { startNats } from '@skein/components';
+import { type AddressInfo, createServer } from 'node:net';
+import { type NatsOptions, startNats } from '@skein/components';
 import { loginEvent, testEventBus } from '@skein/events/testing';
 import { createLogger } from '@skein/telemetry';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -10,8 +11,8 @@ import { jetStreamBus, natsLink, natsLiveBus } from '../src/index.ts';
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
 const waitMs = 20_000;
 
-const server = async () => {
-  const nats = await startNats();
+const server = async (options: NatsOptions = {}) => {
+  const nats = await startNats(options);
   onTestFinished(() => nats.stop());
   return nats;
 };
@@ -67,6 +68,48 @@ describe('JetStream', () => {
     onTestFinished(() => again.stop());
     await expect.poll(() => bus.storeId().catch(() => ''), { timeout: waitMs }).not.toBe('');
     await bus.publish([loginEvent('u1')]);
+  });
+});
+
+describe('a server that asks who is there', () => {
+  const withCredentials = ({ url }: { readonly url: string }, credentials: string) =>
+    url.replace('nats://', `nats://${credentials}@`);
+
+  it.each([
+    ['a user with a password', 'authorization { user: skein, password: "p@ss:word" }', 'skein:p%40ss%3Aword'],
+    ['a token', 'authorization { token: "s3cr3t-token" }', 's3cr3t-token'],
+  ])('lets in %s of the URL, and nobody else', async (_, configuration, credentials) => {
+    const nats = await server({ configuration });
+    const bus = jetStreamBus({ link: await connected(withCredentials(nats, credentials)), log });
+    await bus.publish([loginEvent('u1')]);
+    for (const url of [nats.url, withCredentials(nats, 'wrong:wrong')]) {
+      const link = await connected(url);
+      const refused = await link.ready(AbortSignal.timeout(waitMs)).catch((error: unknown) => String(error));
+      expect(refused).toMatch(/authorization violation/i);
+    }
+  });
+
+  it.each([
+    ['begins the TLS handshake', 'which offers it', true, 22],
+    ['hangs up without a word', 'which does not', false, 'left'],
+  ])('%s on a tls: server %s', async (_, __, offered, expected) => {
+    // The first byte of a TLS record is 22; CONNECT in clear text would begin with a C.
+    const heard = Promise.withResolvers<number | string | undefined>();
+    const listener = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', ([byte]) => heard.resolve(byte));
+      socket.once('close', () => heard.resolve('left'));
+      const info = { server_id: 'x', version: '2.14.0', proto: 1, max_payload: 1_048_576 };
+      socket.write(`INFO ${JSON.stringify({ ...info, tls_available: offered })}\r\n`);
+    });
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void listener.close());
+    const { port } = listener.address() as AddressInfo;
+    const link = natsLink({ url: `tls://127.0.0.1:${port}`, name: 'test', log });
+    onTestFinished(() => link.stop());
+    const started = link.run();
+    expect(await heard.promise).toBe(expected);
+    await started;
   });
 });
 

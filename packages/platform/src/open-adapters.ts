@@ -25,10 +25,11 @@ export interface AdapterContext {
 /** Makes the buses of `EVENTS_URL`; a database is needed only for `postgres:`. */
 export type OpenBuses = (database: Database | undefined) => Buses;
 
-/** Loads what `EVENTS_URL` needs. Nothing connects yet. */
+/** Loads what `EVENTS_URL` needs. Nothing connects yet. ConfigError for a URL it cannot read. */
 export const loadEvents = async (url: string, { instance, log }: AdapterContext): Promise<OpenBuses> => {
   if (!url.startsWith('postgres:')) {
-    const { jetStreamBus, natsLink, natsLiveBus } = await import('@skein/events-nats');
+    const { jetStreamBus, natsLink, natsLiveBus, readServerUrl } = await import('@skein/events-nats');
+    readable('EVENTS_URL', () => readServerUrl(url));
     return () => {
       const link = natsLink({ url, name: instance, log });
       const bus = jetStreamBus({ link, log });
@@ -45,11 +46,11 @@ export const loadEvents = async (url: string, { instance, log }: AdapterContext)
 };
 
 /** What an adapter cannot read in its URL is a fault of the configuration: it is said and the process ends with 78. */
-const readable = <T>(work: () => T): T => {
+const readable = <T>(setting: string, work: () => T): T => {
   try {
     return work();
   } catch (error) {
-    if (error instanceof TypeError) throw new ConfigError([`DISCOVERY_URL: ${error.message}`]);
+    if (error instanceof TypeError) throw new ConfigError([`${setting}: ${error.message}`]);
     throw error;
   }
 };
@@ -60,10 +61,10 @@ const readable = <T>(work: () => T): T => {
  */
 export const loadDiscovery = async (url: string, { log }: AdapterContext): Promise<Discovery> => {
   const open = async (): Promise<Discovery> => {
-    if (url.startsWith('static:')) return readable(() => staticDiscovery(url));
+    if (url.startsWith('static:')) return readable('DISCOVERY_URL', () => staticDiscovery(url));
     const { consulDiscovery } = await import('@skein/discovery-consul');
-    return readable(() => consulDiscovery({ url, log }));
+    return readable('DISCOVERY_URL', () => consulDiscovery({ url, log }));
   };
   const discovery = await open();
-  return { ...discovery, target: (service) => readable(() => discovery.target(service)) };
+  return { ...discovery, target: (service) => readable('DISCOVERY_URL', () => discovery.target(service)) };
 };

@@ -144,6 +144,12 @@ test('the buses of NATS are chosen by their URL, and those of Postgres need the 
   expect(platform.events()).toBe(platform.events());
 });
 
+test('a list of NATS servers that cannot be read is a fault of the configuration', async () => {
+  const opened = open('auth', { EVENTS_URL: 'nats://u:p@a:1,tls://b:1' });
+  await expect(opened).rejects.toThrow('EVENTS_URL: the servers must all be nats: or all be tls:');
+  await expect(opened).rejects.toBeInstanceOf(ConfigError);
+});
+
 test('every fault of the configuration is found at once', () => {
   const fault = () =>
     readConfig(platformConfig, {
