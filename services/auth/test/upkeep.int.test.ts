@@ -1,5 +1,6 @@
 import { testCluster } from '@skein/postgres/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { postgresPlaces } from '../src/adapters/postgres-accounts.ts';
 import { pruneExpired } from '../src/adapters/postgres-prune.ts';
 import {
   call,
@@ -49,6 +50,17 @@ describe('pruning', () => {
     });
     await refreshed(client, later.tokens.refreshToken);
     expect(await codeOf(refreshed(client, tokens.refreshToken))).toBe('unauthenticated');
+  });
+});
+
+describe('places of login', () => {
+  it('are remembered up to two hundred of a person, those of the latest logins', async () => {
+    const { client, database } = await startAuth({ over: { hasher: plainHasher } });
+    const { account } = await registered(client);
+    const places = postgresPlaces(await openedDatabase(database.url));
+    for (let n = 0; n <= 200; n += 1) await places.see(account.id, `device:${n}`, n);
+    expect(await places.see(account.id, 'device:1', 300)).toMatchObject({ thisPlace: true });
+    expect(await places.see(account.id, 'device:0', 301)).toMatchObject({ thisPlace: false });
   });
 });
 
