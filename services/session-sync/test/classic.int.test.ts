@@ -43,6 +43,21 @@ const classicDevice = (user: string, id: string) => {
   };
 };
 
+/** Deletes a task from another kind of device. */
+const deleteAs = async (user: string, id: string) => {
+  const hlc = '000000000fff-0000-web';
+  const mutations = [{ seq: 1, collection: 'task', id, baseVersion: 1, ops: [{ op: 'delete' }], hlc }];
+  const { resultsJson } = await sync.gateway.mutate(
+    {
+      space: 'personal',
+      origin: { device: { id: 'web', platform: 'web', name: '' } },
+      mutationsJson: JSON.stringify(mutations),
+    },
+    actingFor(user),
+  );
+  expect(JSON.parse(resultsJson)).toMatchObject([{ outcome: 'applied' }]);
+};
+
 describe('a classic write', () => {
   it('applies when it is new or follows the head the device was sent, and keeps every byte', async () => {
     const phone = classicDevice('plain', 'phone');
@@ -171,6 +186,27 @@ describe('a classic write', () => {
     }
   });
 
+  it('does not bring back what was deleted while its device was away, however often it is sent', async () => {
+    const user = 'offline';
+    const phone = classicDevice(user, 'phone');
+    await phone.send('task', { a: 1 }, 1);
+    phone.seen = 1;
+    await deleteAs(user, 'doc');
+    const told: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      const version: number = (told.at(-1) ?? 1) + (round === 0 ? 1 : 0);
+      const { outcome, server } = await phone.send('task', { a: 2 }, version);
+      expect([outcome, server?.dataJson]).toEqual(['settled', 'null']);
+      told.push(server?.version ?? 0);
+      // What it was told is what the server has: nothing is left to tell it.
+      expect(await phone.compare([{ id: 'doc', version: server?.version ?? 0 }])).toEqual([]);
+    }
+    expect(told).toEqual([3, 4, 5]);
+    // Who has seen the deletion may write anew.
+    phone.seen = await phone.head();
+    expect(await phone.send('task', { a: 3 }, 6)).toMatchObject({ outcome: 'applied' });
+  });
+
   it('is refused when it is malformed', async () => {
     const phone = classicDevice('broken', 'phone');
     await expect(phone.send('task', null, 1, { raw: '{' })).rejects.toMatchObject({
@@ -184,6 +220,22 @@ describe('a classic write', () => {
 });
 
 describe('a classic read', () => {
+  it('tells of deletions: what changed, and what differs as far as the client has it', async () => {
+    const user = 'deleter';
+    const phone = classicDevice(user, 'phone');
+    for (const id of ['gone', 'kept']) await phone.send('task', { id }, 1, { id });
+    const { offset } = await phone.since(0);
+    await deleteAs(user, 'gone');
+    const gone = { id: 'gone', type: 'task', dataJson: 'null', version: 2 };
+    const changed = await phone.since(offset);
+    expect(changed).toMatchObject({ items: [gone], offset: offset + 1 });
+    expect((await phone.since(changed.offset)).items).toEqual([]);
+    const kept = { id: 'kept', version: 1 };
+    expect(await phone.compare([{ id: 'gone', version: 1 }, kept])).toMatchObject([gone]);
+    expect(await phone.compare([{ id: 'gone', version: 2 }, kept])).toEqual([]);
+    expect(await phone.compare([kept])).toEqual([]);
+  });
+
   it('answers a sync_request with what differs either way and what nobody knows', async () => {
     const phone = classicDevice('reader', 'phone');
     for (const id of ['same', 'older', 'ahead', 'lacking']) await phone.send('task', { id }, 5, { id });

@@ -95,10 +95,7 @@ export const postgresDocuments = (database: Database): DocumentReads => {
       atOnce(async (tx) => {
         const { head, epoch } = await position(tx, space);
         const rows = await tx.query<Found>(
-          limited(
-            `d.space = $1 and d."offset" > $2 and not d.deleted and d.collection <> 'session'`,
-            'd."offset", d.id',
-          ),
+          limited(`d.space = $1 and d."offset" > $2 and d.collection <> 'session'`, 'd."offset", d.id'),
           [space, after],
         );
         const documents = fitting(rows);
@@ -115,8 +112,10 @@ export const postgresDocuments = (database: Database): DocumentReads => {
         const theirs = `(select * from unnest($2::text[], $3::bigint[])) as k(id, version)`;
         const documents = await tx.query<Found>(
           limited(
-            `d.space = $1 and not d.deleted and d.collection <> 'session' and not exists
-               (select 1 from ${theirs} where k.id = d.id and k.version = d.version)`,
+            // What is deleted is news only for who has it.
+            `d.space = $1 and d.collection <> 'session'
+               and (not d.deleted or exists (select 1 from ${theirs} where k.id = d.id))
+               and not exists (select 1 from ${theirs} where k.id = d.id and k.version = d.version)`,
             'd.collection, d.id',
           ),
           [space, ...columnsOf],
@@ -134,7 +133,7 @@ export const postgresDocuments = (database: Database): DocumentReads => {
 const isMore = async (tx: Tx, space: string, last: DocumentRow | undefined): Promise<boolean> => {
   if (!last) return false;
   const rows = await tx.query(
-    `select 1 from document d where d.space = $1 and d."offset" > $2 and not d.deleted and d.collection <> 'session' limit 1`,
+    `select 1 from document d where d.space = $1 and d."offset" > $2 and d.collection <> 'session' limit 1`,
     [space, last.offset],
   );
   return rows.length > 0;

@@ -280,12 +280,18 @@ export interface DocumentReads {
     readonly documents: readonly DocumentRow[];
     readonly gone: readonly KnownDocument[];
   }>;
-  /** Documents changed after an offset in its order, without the session's; `offset` is how far they reach. */
+  /**
+   * Documents changed after an offset in its order, deleted ones as well, without the session's; `offset` is how far
+   * they reach.
+   */
   changedAfter(
     space: string,
     after: number,
   ): Promise<{ readonly offset: number; readonly epoch: string; readonly documents: readonly DocumentRow[] }>;
-  /** All documents but the session's that a classic client does not have at exactly this version. */
+  /**
+   * All documents but the session's that a classic client does not have at exactly this version, deleted ones as
+   * far as it names them.
+   */
   classicDifference(
     space: string,
     known: readonly { readonly id: string; readonly version: number }[],

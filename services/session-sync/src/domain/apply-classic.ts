@@ -155,9 +155,16 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
   const next = sent.version > row.version && sent.version <= row.version + maxJump;
   const sawHead = command.seenOffset >= row.offset;
   if (next && sawHead) return write(sent.data, sent.version, sent.timestamp, 'applied');
-  // A deletion this device has not seen yet stays, whatever it sends.
-  if (row.deleted)
-    return unchanged({ outcome: 'settled', offset: 0, server: { ...toSyncData(row), version: above } });
+  // A deletion this device has not seen yet stays, whatever it sends. The version it is told holds from now on:
+  // were it not kept, its echo would look like the next write of somebody who saw the deletion.
+  if (row.deleted) {
+    const raised = { ...row, version: above };
+    return {
+      result: { outcome: 'settled', offset: 0, server: toSyncData(raised) },
+      events: [],
+      writes: { documents: [raised] },
+    };
+  }
 
   const settled = settledValue(row, sent);
   const conflict = (winner: 'server' | 'client', open: boolean): ConflictRow => ({
