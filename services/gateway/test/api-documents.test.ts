@@ -73,6 +73,7 @@ it('describes every call of the contract that is served', async () => {
       'PUT /v1/me/preferences',
       'PUT /v1/me/persona',
       'PUT /v1/me/memory',
+      'GET /v1/me/notices',
       'GET /v1/me/devices',
       'DELETE /v1/me/devices/{id}',
       'GET /v1/spaces',

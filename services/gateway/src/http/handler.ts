@@ -68,7 +68,7 @@ export const handlerOf = (row: Route, deps: HandlerDeps): RequestHandler => {
   const decodeCall = async (req: Request, res: Response, principal: Principal | undefined) => {
     const params = decode(row.params, { ...req.params }, 'params');
     const query = decode(row.query, queryOf(req), 'query');
-    const idempotencyKey = idempotencyKeyOf(req);
+    const idempotencyKey = row.repeat === 'key' ? idempotencyKeyOf(req) : '';
     const received = row.body ? await readJsonBody(req, bodyLimits[row.bodySize ?? 'small']) : undefined;
     const body = decode(row.body, received?.value, '');
     const client = clientSignal(res);

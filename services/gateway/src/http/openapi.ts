@@ -1,7 +1,7 @@
 import { maxIdempotencyKeyLength } from '@skein/rpc';
 import type { z } from 'zod';
 import { type JsonSchema, schemaBook } from './json-schema.ts';
-import type { Route } from './route.ts';
+import type { Repeat, Route } from './route.ts';
 import { problem } from './schemas/basics.ts';
 
 type Book = ReturnType<typeof schemaBook>;
@@ -23,11 +23,18 @@ const parameters = (book: Book, schema: z.ZodType | undefined, where: 'path' | '
   }));
 };
 
+/** What a client that lost an answer needs to know. */
+const repeatText: Readonly<Record<Repeat, string>> = {
+  key: 'With the same `Idempotency-Key` and body the first answer comes again; another body is 422 `idempotency_mismatch`.',
+  harmless: 'Sending it again leaves everything as the first time did; it needs no `Idempotency-Key`.',
+  counts: 'Every request has an effect of its own, whatever its `Idempotency-Key`.',
+};
+
 const idempotencyKey = {
   name: 'Idempotency-Key',
   in: 'header',
   required: false,
-  description: 'Makes sending the request again harmless for 24 h',
+  description: 'Makes sending the request again harmless for 24 hours',
   schema: { type: 'string', minLength: 1, maxLength: maxIdempotencyKeyLength },
 };
 
@@ -64,10 +71,11 @@ const operation = (book: Book, row: Route) => ({
   operationId: operationId(row),
   tags: [row.tag],
   summary: row.summary,
+  ...(row.repeat === undefined ? {} : { description: repeatText[row.repeat] }),
   parameters: [
     ...parameters(book, row.params, 'path'),
     ...parameters(book, row.query, 'query'),
-    ...(row.method === 'get' ? [] : [idempotencyKey]),
+    ...(row.repeat === 'key' ? [idempotencyKey] : []),
   ],
   ...(row.body
     ? {

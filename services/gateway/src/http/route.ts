@@ -33,7 +33,7 @@ export interface Call<P, Q, B> {
   readonly ctx: CallContext;
   /** Address of the client. */
   readonly address: string;
-  /** `Idempotency-Key`, or empty. */
+  /** `Idempotency-Key`, or empty; always empty where the route does not take one. */
   readonly idempotencyKey: string;
   /** The client asked for `text/event-stream`. */
   readonly wantsEventStream: boolean;
@@ -51,9 +51,22 @@ export const isEventStream = (answer: unknown): answer is EventStream =>
 const isAsyncIterable = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 
+/**
+ * What sending an unsafe request again does. `key`: with the same `Idempotency-Key` the service behind gives the first
+ * answer again for 24 hours, and refuses another body. `harmless`: it leaves everything as the first one did, so a key
+ * would add nothing. `counts`: it has an effect of its own, by its nature.
+ */
+export type Repeat = 'key' | 'harmless' | 'counts';
+
+/** Whether a row only reads; else what its repetition does. */
+type Method =
+  | { readonly method: 'get'; readonly repeat?: never }
+  | { readonly method: 'post' | 'put' | 'patch' | 'delete'; readonly repeat: Repeat };
+
 /** One row of the table that routing, validation, limits, authorization and the OpenAPI document come from. */
-export interface RouteOf<P, Q, B, R> {
-  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
+export type RouteOf<P, Q, B, R> = Method & RowOf<P, Q, B, R>;
+
+interface RowOf<P, Q, B, R> {
   /** With parameters as in OpenAPI: `/v1/spaces/{space}`. */
   readonly path: string;
   readonly tag: string;

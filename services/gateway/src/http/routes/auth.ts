@@ -50,6 +50,7 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/auth/register',
+    repeat: 'key',
     tag,
     summary: 'Makes an account and signs in',
     access: 'public',
@@ -74,6 +75,7 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/auth/login',
+    repeat: 'counts',
     tag,
     summary: 'Signs in',
     access: 'public',
@@ -97,6 +99,7 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/auth/refresh',
+    repeat: 'key',
     tag,
     summary: 'Trades a refresh token for a new pair',
     access: 'public',
@@ -109,6 +112,7 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/auth/logout',
+    repeat: 'harmless',
     tag,
     summary: 'Ends this login, or all of them, or all of them and all API tokens',
     access: 'login',
@@ -121,6 +125,7 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/auth/tickets',
+    repeat: 'counts',
     tag,
     summary: 'A single-use ticket for one socket or stream',
     access: 'session',
@@ -134,6 +139,7 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/auth/tokens',
+    repeat: 'key',
     tag,
     summary: 'Makes an API token; its text is shown once',
     access: 'login',
@@ -161,6 +167,7 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
   route({
     method: 'delete',
     path: '/v1/auth/tokens/{id}',
+    repeat: 'harmless',
     tag,
     summary: 'Revokes an API token',
     access: 'login',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { AppError, type syncV1 } from '@skein/contracts';
 import { type CallContext, deriveContext } from '@skein/rpc';
 import { type Clock, must } from '@skein/service-kit';
@@ -43,6 +44,12 @@ const ownUser = (principal: Principal | undefined, userId: string): Principal =>
 const from = (ctx: CallContext, platform: string): CallContext =>
   deriveContext(ctx, { actor: { ...must(ctx.actor, 'signed in'), platform } });
 
+/** The same message again when the client names it by the key of its request alone. */
+const messageIdOf = (idempotencyKey: string): string | undefined =>
+  idempotencyKey === ''
+    ? undefined
+    : `key-${createHash('sha256').update(idempotencyKey).digest('base64url')}`;
+
 type Unified = z.infer<typeof unifiedMessage>;
 
 /** Appends the message and follows its answer: every route of a retry ends at the same answer. */
@@ -56,7 +63,7 @@ const ask = async (deps: ClassicDeps, call: Call<unknown, unknown, Unified>) => 
     {
       space: spaceId,
       conversationId: '',
-      clientMessageId: body.message_id ?? newId(),
+      clientMessageId: body.message_id ?? messageIdOf(call.idempotencyKey) ?? newId(),
       text: body.content,
       persona: body.persona ?? '',
       attachmentsJson: '',
@@ -200,6 +207,7 @@ export const classicRoutes = (deps: ClassicDeps): Route[] => [
   route({
     method: 'post',
     path: '/message/unified',
+    repeat: 'key',
     tag,
     summary: 'Says something and waits for the whole answer; `Accept: text/event-stream` streams it',
     access: 'messages:write',
@@ -234,6 +242,7 @@ export const classicRoutes = (deps: ClassicDeps): Route[] => [
   route({
     method: 'post',
     path: '/sync/event',
+    repeat: 'key',
     tag,
     summary: 'Changes persona, memory, platform or a document, seen by all devices',
     access: 'session',

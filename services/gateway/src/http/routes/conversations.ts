@@ -86,6 +86,7 @@ export const conversationRoutes = ({ sync, agent }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/spaces/{space}/conversations',
+    repeat: 'key',
     tag,
     summary: 'Starts a conversation',
     access: 'messages:write',
@@ -126,6 +127,7 @@ export const conversationRoutes = ({ sync, agent }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/spaces/{space}/messages',
+    repeat: 'key',
     tag,
     summary: 'Says something, once per `clientMessageId`; the answer comes as events',
     access: 'messages:write',
@@ -166,6 +168,7 @@ export const conversationRoutes = ({ sync, agent }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/turns/{turn}/cancel',
+    repeat: 'harmless',
     tag,
     summary: 'Asks a turn to stop',
     access: 'messages:write',

@@ -76,6 +76,7 @@ export const documentRoutes = ({ sync }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/spaces/{space}/mutations',
+    repeat: 'harmless',
     tag,
     summary: 'Applies mutations of one device in seq order; each has its own result',
     access: 'documents:write',

@@ -64,6 +64,7 @@ export const meRoutes = ({ auth, user, sync }: Clients): Route[] => [
   route({
     method: 'patch',
     path: '/v1/me',
+    repeat: 'key',
     tag,
     summary: 'Changes fields of the profile',
     access: 'session',
@@ -85,6 +86,7 @@ export const meRoutes = ({ auth, user, sync }: Clients): Route[] => [
   route({
     method: 'put',
     path: '/v1/me/preferences',
+    repeat: 'harmless',
     tag,
     summary: 'Replaces the preferences',
     access: 'documents:write',
@@ -99,6 +101,7 @@ export const meRoutes = ({ auth, user, sync }: Clients): Route[] => [
   route({
     method: 'put',
     path: '/v1/me/persona',
+    repeat: 'key',
     tag,
     summary: 'Chooses the persona that answers',
     access: 'session',
@@ -114,6 +117,7 @@ export const meRoutes = ({ auth, user, sync }: Clients): Route[] => [
   route({
     method: 'put',
     path: '/v1/me/memory',
+    repeat: 'key',
     tag,
     summary: 'Turns memory on or off',
     access: 'session',
@@ -151,6 +155,7 @@ export const meRoutes = ({ auth, user, sync }: Clients): Route[] => [
   route({
     method: 'delete',
     path: '/v1/me/devices/{id}',
+    repeat: 'harmless',
     tag,
     summary: 'Signs a device out: closes its sockets, revokes its tokens',
     access: 'login',

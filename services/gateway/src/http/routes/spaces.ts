@@ -52,6 +52,7 @@ export const spaceRoutes = ({ sync }: Clients): Route[] => [
   route({
     method: 'post',
     path: '/v1/spaces',
+    repeat: 'key',
     tag,
     summary: 'Makes a team space',
     access: 'session',
@@ -88,6 +89,7 @@ export const spaceRoutes = ({ sync }: Clients): Route[] => [
   route({
     method: 'put',
     path: '/v1/spaces/{space}/members/{user}',
+    repeat: 'key',
     tag,
     summary: 'Adds somebody to a team space or changes the role; owners only',
     access: 'session',
@@ -104,6 +106,7 @@ export const spaceRoutes = ({ sync }: Clients): Route[] => [
   route({
     method: 'delete',
     path: '/v1/spaces/{space}/members/{user}',
+    repeat: 'key',
     tag,
     summary: 'Removes somebody from a team space; owners anybody, everybody themselves',
     access: 'session',
