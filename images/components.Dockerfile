@@ -6,5 +6,7 @@ ARG COMPONENT
 ARG USER
 LABEL org.opencontainers.image.title="stand-in for ${COMPONENT}, for tests only"
 COPY ${COMPONENT}/ /
+# initdb refuses a user without a name; whoever runs it as somebody else has to bring one.
+RUN echo "component:x:${USER%%:*}:${USER##*:}::/:/bin/sh" >> /etc/passwd
 USER ${USER}
 ENTRYPOINT ["/usr/local/bin/entrypoint"]

@@ -115,7 +115,6 @@ describe('the Dockerfiles', () => {
     expect(dockerfile).toMatch(/^USER 65532:65532$/m);
     expect(dockerfile).toMatch(/^ENTRYPOINT \["\/usr\/local\/bin\/node", "\/app\/main.mjs"\]$/m);
     expect(dockerfile).not.toMatch(/^RUN /m);
-    expect(textOf('images/components.Dockerfile')).not.toMatch(/^RUN /m);
   });
 
   it('make stand-ins of the versions that are pinned here', () => {
