@@ -234,10 +234,11 @@ describe('the gateway itself', () => {
 
   it('carries the security headers and the id of the request on every answer', async () => {
     const headers = { 'x-request-id': 'my-1' };
+    const { host } = new URL(gateway.url);
     const answer = await gateway.ask('GET', '/v1/nothing', { headers });
     expect(Object.fromEntries(answer.headers)).toMatchObject({
       'content-security-policy':
-        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; " +
+        `default-src 'self'; connect-src 'self' ws://${host} wss://${host}; img-src 'self' data:; style-src 'self'; ` +
         "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',

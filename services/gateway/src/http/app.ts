@@ -19,6 +19,7 @@ export interface AppOptions extends HandlerDeps {
   readonly originAllowed: ReturnType<typeof originCheck>;
   readonly addressOf: AddressOf;
   readonly tls: boolean;
+  readonly publicUrl: string;
   readonly consoleDirectory: string;
   readonly log: Logger;
   readonly metrics: MetricRegistry;
@@ -37,7 +38,7 @@ export const gatewayApp = (options: AppOptions): Express => {
   app.set('query parser', false);
   app.set('trust proxy', false);
   app.use(exchange({ addressOf: options.addressOf, log, metrics: options.metrics }));
-  app.use(securityHeaders({ tls: options.tls }));
+  app.use(securityHeaders(options));
   app.use(cors(options.originAllowed));
 
   const methods = new Map<string, string[]>();

@@ -89,6 +89,7 @@ export const httpSide = (options: HttpSideOptions): HttpServer => {
     originAllowed: originCheck([...config.CORS_ORIGINS, publicUrl]),
     addressOf: addressBehind(config.TRUST_PROXY),
     tls: config.BEHIND_TLS,
+    publicUrl: config.PUBLIC_URL,
     consoleDirectory: config.CONSOLE_DIR || builtConsole,
     ...{ verifier: auth.verifier, limits, log, metrics },
     callTimeoutMs: config.CALL_TIMEOUT_MS,
