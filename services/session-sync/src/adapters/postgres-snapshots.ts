@@ -9,20 +9,21 @@ import { nativeSha256 } from './native-sha256.ts';
 
 /** A part stays well below a frame of 1,000,000 bytes; a single larger document is a part of its own. */
 const partBytes = 400_000;
-/** A snapshot is held in memory while it is sent: these two bound how much that can be. */
-const snapshotBytes = 64 * 1024 * 1024;
-const atOnce = 4;
+/** A snapshot is held in memory until its reader has it: these bound how much all of them can be. */
+const defaults = { snapshotBytes: 64 * 1024 * 1024, heldBytes: 128 * 1024 * 1024, atOnce: 4 };
+/** What a row costs beside its texts. */
+const rowBytes = 200;
+
+/** Bounds of one snapshot, of all that are held, and of readings at the same time. */
+export type SnapshotLimits = Partial<typeof defaults>;
 
 /** Collects JSON texts into parts of a bounded size. */
 const partsOf = () => {
   const parts: { documents: string[]; conversations: string[] }[] = [{ documents: [], conversations: [] }];
   let bytes = 0;
-  let total = 0;
   return {
     add: (kind: 'documents' | 'conversations', json: string) => {
       const size = Buffer.byteLength(json);
-      total += size;
-      if (total > snapshotBytes) throw new AppError('too_large', 'This space is too large for one snapshot');
       if (bytes > 0 && bytes + size > partBytes) {
         parts.push({ documents: [], conversations: [] });
         bytes = 0;
@@ -41,23 +42,45 @@ const partsOf = () => {
   };
 };
 
+// Lengths are known without reading the texts.
+const positionSql = `
+  select s.epoch,
+    coalesce((select e."offset" from event e where e.stream = s.id order by e."offset" desc limit 1), 0) as head,
+    coalesce((select sum(octet_length(d.value) + octet_length(d.collection) + octet_length(d.id) + ${rowBytes})
+      from document d where d.space = s.id and not d.deleted), 0)
+    + coalesce((select sum(octet_length(c.title) + ${rowBytes}) from conversation c where c.space = s.id), 0) as bytes
+  from space s where s.id = $1`;
+
 /** Snapshots out of one repeatable-read transaction: position, documents and conversations of one moment. */
-export const postgresSnapshots = (database: Database): Snapshots => {
+export const postgresSnapshots = (database: Database, limits: SnapshotLimits = {}): Snapshots => {
+  const { snapshotBytes, heldBytes, atOnce } = { ...defaults, ...limits };
   let running = 0;
+  let held = 0;
+  const busy = () => new AppError('overloaded', 'Too many snapshots at once', { retryAfterMs: 500 });
   return {
     read: async (space, signal) => {
-      if (running >= atOnce)
-        throw new AppError('overloaded', 'Too many snapshots at once', { retryAfterMs: 500 });
+      if (running >= atOnce) throw busy();
       running += 1;
+      let mine = 0;
+      const release = () => {
+        held -= mine;
+        mine = 0;
+      };
       try {
         return await database.transaction(
           async (tx) => {
-            const [position] = await tx.query<{ epoch: string; head: number }>(
-              `select s.epoch, coalesce(max(e."offset"), 0) as head
-               from space s left join event e on e.stream = s.id where s.id = $1 group by s.id`,
-              [space],
-            );
+            // It may be tried again.
+            release();
+            const [position] = await tx.query<{ epoch: string; head: number; bytes: string }>(positionSql, [
+              space,
+            ]);
             if (!position) throw new AppError('not_found', 'There is no such space');
+            const bytes = Number(position.bytes);
+            if (bytes > snapshotBytes)
+              throw new AppError('too_large', 'This space is too large for one snapshot');
+            if (held + bytes > heldBytes) throw busy();
+            held += bytes;
+            mine = bytes;
             const documents = await tx.query<DocumentRow & Record<string, unknown>>(
               `select ${columns.document('d')} from document d where d.space = $1 and not d.deleted
                order by d.collection, d.id`,
@@ -79,10 +102,18 @@ export const postgresSnapshots = (database: Database): Snapshots => {
             }
             for (const { id, title, head, count } of conversations)
               parts.add('conversations', encodeObject({ id, title, head: head ?? undefined, count }));
-            return { epoch: position.epoch, offset: position.head, parts: parts.texts(hash.toString()) };
+            return {
+              epoch: position.epoch,
+              offset: position.head,
+              parts: parts.texts(hash.toString()),
+              release,
+            };
           },
           { isolation: 'repeatable read', readOnly: true, signal },
         );
+      } catch (error) {
+        release();
+        throw error;
       } finally {
         running -= 1;
       }

@@ -39,9 +39,15 @@ export interface AppParts {
   readonly departed: (userId: string, deviceId: string) => void;
 }
 
+/** What tells whether somebody is in a space. */
+export interface Membership {
+  readonly names: SpaceNames;
+  readonly reads: Pick<SpaceReads, 'spaceOf'>;
+}
+
 /** The space a call names, as the person sees it. What one is not in looks like what is not there. */
 export const visibleSpace = async (
-  { names, reads }: Pick<AppParts, 'names' | 'reads'>,
+  { names, reads }: Membership,
   call: Call,
   name: string,
 ): Promise<SpaceView> => {

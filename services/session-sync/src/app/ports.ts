@@ -235,6 +235,8 @@ export interface Snapshot {
   readonly offset: number;
   /** JSON texts `{documents, conversations}`, at least one; the last one also has `stateHash`. */
   readonly parts: readonly string[];
+  /** To be called once it is no longer held: snapshots that are read count against a bound until then. */
+  release(): void;
 }
 
 /** Reading whole states. */
