@@ -16,13 +16,23 @@ const perform = async (step: Step): Promise<boolean> => {
   return outcome.ok;
 };
 
-const only = process.argv.slice(2);
-const wanted = only.length > 0 ? steps.filter(({ name }) => only.includes(name)) : steps;
-if (wanted.length === 0)
-  throw new Error(`There is no such step; the steps are: ${steps.map((s) => s.name).join(', ')}.`);
+const runAll = async (wanted: readonly Step[]): Promise<number> => {
+  const start = performance.now();
+  let failed = 0;
+  for (const step of wanted) if (!(await perform(step))) failed++;
+  console.log(`${wanted.length - failed} of ${wanted.length} checks passed in ${seconds(start)}`);
+  return failed === 0 ? 0 : 1;
+};
 
-const start = performance.now();
-let failed = 0;
-for (const step of wanted) if (!(await perform(step))) failed++;
-console.log(`${wanted.length - failed} of ${wanted.length} checks passed in ${seconds(start)}`);
-process.exitCode = failed === 0 ? 0 : 1;
+/** EX_USAGE of sysexits.h, as everywhere here. */
+const usage = 64;
+
+const only = process.argv.slice(2);
+const names = steps.map(({ name }) => name);
+const unknown = only.find((name) => !names.includes(name));
+if (unknown === undefined) {
+  process.exitCode = await runAll(only.length > 0 ? steps.filter(({ name }) => only.includes(name)) : steps);
+} else {
+  console.error(`There is no step ${JSON.stringify(unknown)}; the steps are: ${names.join(', ')}.`);
+  process.exitCode = usage;
+}

@@ -23,14 +23,20 @@ afterAll(async () => {
 
 describe('the first screen of the README', () => {
   it('has a code sample that runs as it stands: it prints the streamed answer and ends by itself', async () => {
-    const samples = [...(await readFile(readme, 'utf8')).matchAll(/^```js\n(.*?)^```$/gms)];
+    const page = await readFile(readme, 'utf8');
+    const samples = [...page.matchAll(/^```js\n(.*?)^```$/gms)];
     expect(samples).toHaveLength(1);
+    expect(page).toContain('SKEIN_EMAIL=demo@skein.localhost SKEIN_PASSWORD=… npx node hello.mjs');
     const file = join(folder, 'sample.mjs');
     await writeFile(file, samples[0]?.[1] ?? '');
     const person = await newPerson(on.url);
     // Rejects when the exit code is not 0 or the sample does not end in time.
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [file], {
-      env: { SKEIN_URL: on.url, SKEIN_EMAIL: person.email, SKEIN_PASSWORD: person.password },
+    const { stdout, stderr } = await promisify(execFile)('npx', ['node', file], {
+      cwd: new URL('../..', import.meta.url),
+      env: {
+        PATH: process.env['PATH'],
+        ...{ SKEIN_URL: on.url, SKEIN_EMAIL: person.email, SKEIN_PASSWORD: person.password },
+      },
       timeout: 30_000,
     });
     expect(stderr).toBe('');

@@ -60,8 +60,8 @@ export const configurationPage = (): string =>
     'Configuration',
     'the config.ts of each service and the help of the launcher',
     `Services are configured by environment variables and nothing else. A service reads all of them before it listens,
-lists every fault at once and ends with exit code 78 if there is one. \`node services/<name>/src/main.ts --help\` prints
-what is here. URLs and secrets are never printed or logged.`,
+lists every fault at once and ends with exit code 78 if there is one. \`npx node services/<name>/src/main.ts --help\`
+prints what is here. URLs and secrets are never printed or logged.`,
     '## npm start',
     `\`\`\`text\n${help.trim()}\n\`\`\``,
     `## Every service\n\n${settings(common)}`,

@@ -31,7 +31,7 @@ Options
   --json                    one JSON object a line: what happens, what the services log, and at the end where it is
   --help                    this page
 
-Environment (the services get it too: "node services/<name>/src/main.ts --help" lists their settings)
+Environment (the services get it too: "npx node services/<name>/src/main.ts --help" lists their settings)
   HOST                      address of the public port [127.0.0.1]
   DATABASE_URL              postgres://… instead of the embedded database
   DISCOVERY_URL             consul://host:port instead of fixed local addresses

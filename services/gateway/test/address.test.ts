@@ -12,6 +12,20 @@ it('believes nobody without a proxy', () => {
   expect(addressBehind(0)(request('::ffff:192.0.2.1', '203.0.113.9'))).toBe('192.0.2.1');
 });
 
+it('tells of a proxy nobody was told to expect, once', () => {
+  let told = 0;
+  const count = () => {
+    told += 1;
+  };
+  const behind = addressBehind(0, count);
+  behind(request('10.0.0.1'));
+  expect(told).toBe(0);
+  for (const forwarded of ['203.0.113.9', '203.0.113.10']) behind(request('10.0.0.1', forwarded));
+  expect(told).toBe(1);
+  addressBehind(1, count)(request('10.0.0.1', '203.0.113.9'));
+  expect(told).toBe(1);
+});
+
 it('counts exactly the configured proxies from the right, whatever the client wrote', () => {
   const seen = (hops: number, forwarded?: string) => addressBehind(hops)(request('10.0.0.1', forwarded));
   expect(seen(1, '203.0.113.9')).toBe('203.0.113.9');

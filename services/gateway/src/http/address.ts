@@ -6,20 +6,29 @@ const plain = (address: string): string => (address.startsWith('::ffff:') ? addr
 
 /**
  * The address of the client behind exactly `hops` proxies: each appends the address it saw to X-Forwarded-For, so
- * what stands left of the last `hops` entries was written by the client and is not believed.
+ * what stands left of the last `hops` entries was written by the client and is not believed. With no proxy expected,
+ * `unexpected` is told of the first request that seems to come from one.
  */
-export const addressBehind =
-  (hops: number): AddressOf =>
-  (request: IncomingMessage) => {
+export const addressBehind = (hops: number, unexpected?: () => void): AddressOf => {
+  let told = false;
+  return (request: IncomingMessage) => {
     const peer = plain(request.socket.remoteAddress ?? '');
-    if (hops === 0) return peer;
-    const forwarded = String(request.headers['x-forwarded-for'] ?? '')
+    const header = request.headers['x-forwarded-for'];
+    if (hops === 0) {
+      if (header !== undefined && !told) {
+        told = true;
+        unexpected?.();
+      }
+      return peer;
+    }
+    const forwarded = String(header ?? '')
       .split(',')
       .map((entry) => plain(entry.trim()))
       .filter((entry) => entry !== '');
     const seen = [...forwarded, peer];
     return seen[Math.max(0, seen.length - 1 - hops)] ?? peer;
   };
+};
 
 /** What limits count an address as: one household of IPv6 has a whole /64. */
 export const addressKey = (address: string): string => {

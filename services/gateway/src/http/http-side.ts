@@ -87,7 +87,11 @@ export const httpSide = (options: HttpSideOptions): HttpServer => {
       '/asyncapi.json': asyncApi(channels, { version, host: new URL(publicUrl).host }),
     },
     originAllowed: originCheck([...config.CORS_ORIGINS, publicUrl]),
-    addressOf: addressBehind(config.TRUST_PROXY),
+    addressOf: addressBehind(config.TRUST_PROXY, () =>
+      log.warn(
+        'a request came through a proxy (X-Forwarded-For), but TRUST_PROXY is 0: limits count everybody behind it as one address',
+      ),
+    ),
     tls: config.BEHIND_TLS,
     publicUrl: config.PUBLIC_URL,
     consoleDirectory: config.CONSOLE_DIR || builtConsole,
