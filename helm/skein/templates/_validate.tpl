@@ -1,0 +1,47 @@
+{{/* What the schema cannot say: values that exclude each other. Each fault is one sentence; all are told at once. */}}
+{{- define "skein.validate" -}}
+{{- $faults := list -}}
+{{- $single := "" -}}
+{{- if eq .Values.events.kind "postgres" -}}
+{{- $single = "events.kind is postgres, which carries no live frames between replicas: use nats" -}}
+{{- else if eq .Values.discovery.kind "static" -}}
+{{- $single = "discovery.kind is static, which finds one pod of a service: use consul" -}}
+{{- end -}}
+{{- range $name, $_ := .Values.services -}}
+{{- $s := fromYaml (include "skein.settings" (dict "root" $ "name" $name)) -}}
+{{- if and $single (or $s.autoscaling.enabled (gt (int $s.replicas) 1)) -}}
+{{- $faults = append $faults (printf "%s wants more than one replica, but %s, or set its replicas to 1 and autoscaling.enabled to false" $name $single) -}}
+{{- end -}}
+{{- if and $s.autoscaling.enabled (gt (int $s.autoscaling.minReplicas) (int $s.autoscaling.maxReplicas)) -}}
+{{- $faults = append $faults (printf "autoscaling.minReplicas of %s is above its maxReplicas" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $block, $inline := dict "database" .Values.database.url "internalSecret" .Values.internalSecret.value "masterKey" .Values.masterKey.value -}}
+{{- $given := index $.Values $block -}}
+{{- if not (or $inline $given.existingSecret $.Values.existingSecret) -}}
+{{- $faults = append $faults (printf "%s is missing: set existingSecret to a Secret with the key %q (README.md says how to make one)" $block $given.key) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (ne .Values.expose.kind "none") (not .Values.expose.host) -}}
+{{- $faults = append $faults (printf "expose.host is missing: the public host name, for expose.kind %s" .Values.expose.kind) -}}
+{{- end -}}
+{{- if and (eq .Values.expose.kind "gateway-api") (not .Values.expose.parentRefs) -}}
+{{- $faults = append $faults "expose.parentRefs is missing: the Gateway that the HTTPRoute belongs to" -}}
+{{- end -}}
+{{- if and (eq .Values.events.kind "nats") (not .Values.events.url) (not .Values.events.existingSecret) -}}
+{{- $faults = append $faults "events.url is missing: nats://host:port, or events.existingSecret with it" -}}
+{{- end -}}
+{{- if and (eq .Values.discovery.kind "consul") (not .Values.discovery.url) (not .Values.discovery.existingSecret) -}}
+{{- $faults = append $faults "discovery.url is missing: consul://host:port, or discovery.existingSecret with it" -}}
+{{- end -}}
+{{- if and (eq .Values.istio.jwt.keys "inline") (not .Values.istio.jwt.jwks) -}}
+{{- $faults = append $faults "istio.jwt.jwks is missing: the answer of /.well-known/jwks.json, for istio.jwt.keys inline" -}}
+{{- end -}}
+{{- $ports := list (int .Values.ports.grpc) (int .Values.ports.management) (int .Values.ports.http) -}}
+{{- if ne (len ($ports | uniq)) 3 -}}
+{{- $faults = append $faults "ports.grpc, ports.management and ports.http must be three different numbers" -}}
+{{- end -}}
+{{- if $faults -}}
+{{- fail (printf "\n\nThese values do not go together:\n  - %s\n" (join "\n  - " $faults)) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,61 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type KubeObject, objectsOfFiles } from './support/helm.ts';
+import { root } from './support/paths.ts';
+import { podOf, restrictions } from './support/pods.ts';
+
+const folder = join(root, 'k8s');
+const files = readdirSync(folder).filter((file) => file.endsWith('.yaml') && file !== 'kustomization.yaml');
+let objects: readonly KubeObject[] = [];
+
+beforeAll(async () => {
+  objects = await objectsOfFiles(files.map((file) => join(folder, file)));
+});
+
+describe('the components for trying out', () => {
+  it('are all in the kustomization', () => {
+    const listed = readFileSync(join(folder, 'kustomization.yaml'), 'utf8');
+    for (const file of files) expect(listed).toContain(`  - ${file}\n`);
+  });
+
+  it('are the images that "npm run images" can stand in for, by the same names', () => {
+    const standIns: Record<string, { image: string; user: string }> = JSON.parse(
+      readFileSync(join(root, 'images', 'components.json'), 'utf8'),
+    );
+    const wanted = Object.values(standIns).map(({ image, user }) => `${image} as ${user}`);
+    const used = objects.flatMap((object) => {
+      const pod = podOf(object);
+      const { runAsUser, runAsGroup } = { runAsGroup: 0, ...pod?.securityContext };
+      return (pod?.containers ?? []).map(({ image }) => `${image} as ${runAsUser}:${runAsGroup}`);
+    });
+    expect(used.sort()).toEqual(wanted.sort());
+  });
+
+  it('may run where PodSecurity is restricted, as their namespaces demand', () => {
+    expect(objects.flatMap((object) => podOf(object) ?? []).flatMap((pod) => restrictions(pod))).toEqual([]);
+    const namespaces = objects.filter(({ kind }) => kind === 'Namespace');
+    expect(namespaces.map(({ metadata }) => metadata.name)).toEqual(['skein', 'skein-platform']);
+    for (const { metadata } of namespaces) {
+      expect(metadata.labels).toHaveProperty(['pod-security.kubernetes.io/enforce'], 'restricted');
+    }
+  });
+
+  it('say the protocol of every port: NATS speaks first, and a mesh must not wait for the client', () => {
+    const ports = objects
+      .filter(({ kind }) => kind === 'Service')
+      .flatMap(({ metadata, spec }) =>
+        ((spec?.['ports'] ?? []) as { port: number; targetPort: number; appProtocol?: string }[]).map(
+          ({ port, targetPort, appProtocol }) => ({ name: metadata.name, port, targetPort, appProtocol }),
+        ),
+      );
+    expect(ports.map(({ name, port, appProtocol }) => `${name} ${port} ${appProtocol}`)).toEqual([
+      'consul 8500 http',
+      'nats 4222 tcp',
+      'otel-collector 4317 grpc',
+      'otel-collector 4318 http',
+      'postgres 5432 tcp',
+    ]);
+    expect(ports.filter(({ port, targetPort }) => port !== targetPort)).toEqual([]);
+  });
+});
