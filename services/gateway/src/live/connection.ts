@@ -80,6 +80,7 @@ export class Connection implements FollowerHost {
   private starting: Set<string> | undefined;
   private plans: [Follower, Plan][] = [];
   private attached = false;
+  private started = false;
   private begun: PromiseWithResolvers<void> | undefined;
   /** The person's own space when it is not followed: it is where new memberships are told. */
   private door: SpaceFeed | undefined;
@@ -180,11 +181,10 @@ export class Connection implements FollowerHost {
     return streams;
   }
 
-  /** Starts every stream that `open` or `subscribe` has prepared. */
+  /** Starts every stream that `open` has prepared. */
   begin(): void {
-    const plans = this.plans;
-    this.plans = [];
-    for (const [follower, plan] of plans) follower.start(plan);
+    this.started = true;
+    this.startPlans(() => true);
     this.begun?.resolve();
   }
 
@@ -202,8 +202,7 @@ export class Connection implements FollowerHost {
     if ('error' in stream) throw new AppError('unavailable');
     if (this.signal.aborted) return;
     this.deps.presence.change(this.userId, this.device.id, { add: access.id });
-    this.sink.control(controlFrame({ type: 'subscribed', ...stream }));
-    this.begin();
+    this.subscribed(stream);
   }
 
   /**
@@ -216,7 +215,7 @@ export class Connection implements FollowerHost {
     if (this.fixed || this.followers.has(space) || starting.has(space) || starting.size >= maxSpaces) return;
     starting.add(space);
     try {
-      if (!this.attached) {
+      if (!this.started) {
         this.begun ??= Promise.withResolvers();
         await this.begun.promise;
       }
@@ -226,8 +225,7 @@ export class Connection implements FollowerHost {
       const stream = await this.prepare(space, this.everything ? undefined : { space }, access);
       if ('error' in stream || this.signal.aborted) return;
       this.deps.presence.change(this.userId, this.device.id, { add: space });
-      this.sink.control(controlFrame({ type: 'subscribed', ...stream }));
-      this.begin();
+      this.subscribed(stream);
     } finally {
       starting.delete(space);
     }
@@ -245,7 +243,8 @@ export class Connection implements FollowerHost {
     if (this.followers.get(follower.space) !== follower) return;
     const lost = error.code === 'forbidden' || error.code === 'not_found';
     this.unsubscribe(follower.space, lost ? 'not_member' : error.code);
-    if (!lost) this.onFault(error);
+    // One space that is too large for a snapshot is no reason to lose the others.
+    if (!lost && error.code !== 'too_large') this.onFault(error);
   }
 
   restarted(follower: Follower): void {
@@ -274,6 +273,18 @@ export class Connection implements FollowerHost {
     for (const space of spaces) this.drop(space);
     if (this.door) this.deps.feeds.release(this.door);
     if (this.attached) this.deps.presence.detach(this.userId, this.device.id, spaces, lingerMs);
+  }
+
+  /** Says that a stream is followed and starts it, and no other: that one's `subscribed` is still to come. */
+  private subscribed(stream: Exclude<WelcomeStream, { error: string }>): void {
+    this.sink.control(controlFrame({ type: 'subscribed', ...stream }));
+    this.startPlans(({ space }) => space === stream.space);
+  }
+
+  private startPlans(which: (follower: Follower) => boolean): void {
+    const plans = this.plans.filter(([follower]) => which(follower));
+    this.plans = this.plans.filter(([follower]) => !which(follower));
+    for (const [follower, plan] of plans) follower.start(plan);
   }
 
   private attach(): void {

@@ -162,6 +162,8 @@ export class SpaceFeed {
     this.move(epoch, head);
     this.ring.clear();
     this.turns.clear();
+    // Their offsets are of the other log; who reads this one asks session-sync first.
+    this.removals.clear();
     this.port.follow(this, this.head);
     for (const subscriber of everybody) subscriber.lost();
   }

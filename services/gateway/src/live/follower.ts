@@ -54,6 +54,21 @@ const maxAttempts = 5;
 const maxBatchBytes = 64 * 1024;
 const readyTimeoutMs = 10_000;
 
+/** Frames in pieces of about `maxBatchBytes`. */
+function* chunksOf(frames: readonly EventFrame[]): Iterable<readonly EventFrame[]> {
+  let chunk: EventFrame[] = [];
+  let bytes = 0;
+  for (const frame of frames) {
+    chunk.push(frame);
+    bytes += frame.wire.length;
+    if (bytes < maxBatchBytes) continue;
+    yield chunk;
+    chunk = [];
+    bytes = 0;
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
 /**
  * One connection in one space: finds out whether its position can be continued, replays from memory or from
  * the log, or sends a snapshot, and joins the feed in the same tick in which it has caught up: no gap, no
@@ -71,6 +86,8 @@ export class Follower implements Subscriber, StreamPosition {
   private readonly host: FollowerHost;
   private stopped = false;
   private moved = false;
+  /** The person was a member when the log was here: a removal after it holds. */
+  private grantedAt = -1;
 
   constructor(host: FollowerHost, feed: SpaceFeed) {
     this.host = host;
@@ -88,7 +105,9 @@ export class Follower implements Subscriber, StreamPosition {
    */
   async plan(request: StreamRequest | undefined, access: SpaceAccess): Promise<Plan> {
     await this.feedReady();
-    if ((this.feed.removedAt(this.userId) ?? -1) > access.head) throw new AppError('forbidden');
+    // Of another epoch it says nothing about the removals seen in this one.
+    this.grantedAt = access.epoch === this.feed.epoch ? access.head : -1;
+    this.mayRead();
     this.lastSeq = access.lastSeq;
     this.epoch = this.feed.epoch;
     const head = access.epoch === this.epoch ? Math.max(this.feed.head, access.head) : this.feed.head;
@@ -99,10 +118,11 @@ export class Follower implements Subscriber, StreamPosition {
     }
     this.checks = this.host.checks;
     const { epoch, offset, lastId } = request;
-    if (epoch !== this.epoch || offset === undefined || offset > head) return { recovered: false, head };
-    this.position = offset;
-    this.lastId = lastId ?? '';
-    return this.check(offset, lastId, head);
+    const known = epoch === this.epoch && offset !== undefined && offset <= head;
+    const plan = known ? await this.check(offset, lastId, head) : { recovered: false, head };
+    // Until the snapshot is there, no position is one to come back to.
+    this.settled = plan.recovered;
+    return plan;
   }
 
   /** Carries a plan out; ends when the follower is live. Failures go to the host. */
@@ -130,6 +150,7 @@ export class Follower implements Subscriber, StreamPosition {
   lost(): void {
     if (this.stopped) return;
     this.epoch = this.feed.epoch;
+    this.settled = false;
     this.checks = this.host.checks;
     this.host.restarted(this);
     this.start({ recovered: false, head: this.feed.head });
@@ -157,7 +178,14 @@ export class Follower implements Subscriber, StreamPosition {
     }
   }
 
+  /** AppError `forbidden` when the person was removed after the last proof of membership. */
+  private mayRead(): void {
+    if ((this.feed.removedAt(this.userId) ?? -1) > this.grantedAt) throw new AppError('forbidden');
+  }
+
   private async check(offset: number, lastId: string | undefined, head: number): Promise<Plan> {
+    this.position = offset;
+    this.lastId = lastId ?? '';
     const checksId = lastId !== undefined && lastId !== '' && offset > 0;
     const known = checksId ? this.feed.idAt(offset) : lastId;
     if (checksId && known !== undefined && known !== lastId) return { recovered: false, head };
@@ -204,6 +232,7 @@ export class Follower implements Subscriber, StreamPosition {
     let idle = 0;
     while (!this.stopped) {
       if (this.epoch !== this.feed.epoch) return false;
+      this.mayRead();
       const memory = page ? undefined : this.feed.after(this.position, pageSize);
       if (memory && memory.length > 0) await this.replayed(memory);
       else if (this.position >= this.feed.head) {
@@ -225,28 +254,19 @@ export class Follower implements Subscriber, StreamPosition {
 
   /** Sends events at the reader's pace. True when there was one that is news. */
   private async replayed(frames: readonly EventFrame[]): Promise<boolean> {
+    const { sink } = this.host;
     const { epoch } = this.feed;
-    let chunk: EventFrame[] = [];
-    let bytes = 0;
     let moved = false;
-    const send = async () => {
-      if (chunk.length > 0) this.take(batchOf(this.space, chunk));
-      chunk = [];
-      bytes = 0;
-      const room = this.host.sink.ready('replay');
-      if (room !== undefined) await room;
-    };
-    for (const frame of frames) {
-      // Also while there was no room: then what is left is of another log.
+    for (const chunk of chunksOf(frames.filter(({ offset }) => offset > this.position))) {
+      // Looked at in the tick that writes: of many that wake together only some have room.
+      for (let room = sink.ready('replay'); room && !this.stopped; room = sink.ready('replay')) await room;
+      // While there was no room the log may have become another one, and the person a stranger.
       if (this.stopped || this.feed.epoch !== epoch) return moved;
-      if (frame.offset <= this.position) continue;
+      this.mayRead();
       moved = true;
       this.moved = true;
-      chunk.push(frame);
-      bytes += frame.wire.length;
-      if (bytes >= maxBatchBytes) await send();
+      this.take(batchOf(this.space, chunk));
     }
-    await send();
     return moved;
   }
 
@@ -267,9 +287,18 @@ export class Follower implements Subscriber, StreamPosition {
   }
 
   private async snapshotOnce(): Promise<boolean> {
+    const { sink } = this.host;
+    const asked = { epoch: this.feed.epoch, head: this.feed.head };
     const parts = this.host.sync.readSnapshot({ space: this.space }, this.host.call(snapshotTimeoutMs));
+    let proven = false;
     for await (const part of parts) {
+      for (let room = sink.ready('snapshot'); room && !this.stopped; room = sink.ready('snapshot'))
+        await room;
       if (this.stopped) return true;
+      // session-sync gives it to members only, whatever was in the log before we asked.
+      if (!proven) this.grantedAt = this.feed.epoch === asked.epoch ? asked.head : -1;
+      proven = true;
+      this.mayRead();
       const head = JSON.stringify({
         type: 'snapshot',
         space: this.space,
@@ -285,10 +314,8 @@ export class Follower implements Subscriber, StreamPosition {
         this.lastId = '';
         this.settled = true;
       }
-      this.host.sink.control(rawFrame(`${head.slice(0, -1)},${part.json.slice(1)}`));
+      sink.control(rawFrame(`${head.slice(0, -1)},${part.json.slice(1)}`));
       if (last) return true;
-      const room = this.host.sink.ready('snapshot');
-      if (room !== undefined) await room;
     }
     return false;
   }

@@ -56,7 +56,9 @@ export class Outbox implements Sink {
   }
 
   ready(): Promise<void> | undefined {
-    if (this.closed || this.socket.writableLength <= this.limits.lowBytes) return undefined;
+    // Nothing would say `drain` for what is below the socket's own mark.
+    const full = this.socket.writableNeedDrain && this.socket.writableLength > this.limits.lowBytes;
+    if (this.closed || !full) return undefined;
     return new Promise((resolve) => {
       this.waiters ??= [];
       this.waiters.push(resolve);

@@ -101,7 +101,9 @@ class SseStream implements Guest, Sink, Swept {
   }
 
   ready(): Promise<void> | undefined {
-    if (!this.open || this.response.writableLength <= this.deps.tuning.lowBytes) return undefined;
+    // Nothing would say `drain` for what is below the response's own mark.
+    const full = this.response.writableNeedDrain && this.response.writableLength > this.deps.tuning.lowBytes;
+    if (!this.open || !full) return undefined;
     return new Promise((resolve) => this.waiters.push(resolve));
   }
 
