@@ -6,11 +6,12 @@ import type { Closing } from '../live/close.ts';
 import { pointsOf } from '../live/code-points.ts';
 import { Connection, type WelcomeStream } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
+import type { StreamRequest } from '../live/follower.ts';
 import { type Batch, checkKey, controlFrame, type Frame, type Token } from '../live/frame.ts';
 import type { Guest } from '../live/people.ts';
 import { expiryOf } from '../live/sign-in.ts';
 import { Held, type Sink, type StreamPosition } from '../live/sink.ts';
-import { encodeCursor } from './cursor.ts';
+import { encodeCursor, type Position } from './cursor.ts';
 import { acknowledge, readAsk, type StreamAsk, streamQueries } from './open.ts';
 
 /** Bytes of frames in one answer; a snapshot always comes whole. */
@@ -67,6 +68,15 @@ class Checked {
   }
 }
 
+const placeOf = ({ space, epoch, position, lastId, settled }: Position): Position => ({
+  ...{ space, epoch, position, lastId, settled },
+});
+
+const positionOf = ({ space, epoch = '', offset, lastId = '' }: StreamRequest): Position => ({
+  ...{ space, epoch, position: offset ?? 0, lastId },
+  settled: epoch !== '' && offset !== undefined,
+});
+
 /**
  * One `GET /v1/poll`: collects frames until there are some, then answers once with them and the cursor behind
  * them. What does not fit is read again with that cursor.
@@ -90,6 +100,8 @@ class Poll implements Guest, Sink {
   private ended = false;
   private failure: AppError | undefined;
   private begun = false;
+  /** Where this poll began: what it answers when it gives nothing. */
+  private from: readonly Position[] = [];
   /** Whether the answer has a `check` in it. */
   checked = false;
 
@@ -148,7 +160,13 @@ class Poll implements Guest, Sink {
     this.finish();
   }
 
-  /** Ends empty: a newer poll of the device has come. */
+  /** Notes the positions that stand before everything in this poll; to be called before `begin`. */
+  startsFrom(asked: readonly StreamRequest[] | undefined): void {
+    const { streams } = this.connection;
+    this.from = asked?.map(positionOf) ?? streams.map(placeOf);
+  }
+
+  /** Ends empty, where it began: a newer poll of the device has come, and what is in this one may not arrive. */
   replaced(): void {
     this.ended = true;
     this.finish();
@@ -177,11 +195,11 @@ class Poll implements Guest, Sink {
 
   answer(): string {
     if (this.failure) throw this.failure;
-    const loose = this.ended ? [] : this.held.take();
+    if (this.ended) return `{"cursor":${JSON.stringify(encodeCursor(this.from))},"frames":[]}`;
+    const loose = this.held.take();
     for (const { token } of loose) if (token) this.seen.sent(this.device, token);
     this.checked = loose.some(({ key }) => key === checkKey);
-    const frames = this.ended ? [] : [...this.frames, ...loose];
-    const list = frames.map(({ payload }) => payload.toString('utf8')).join(',');
+    const list = [...this.frames, ...loose].map(({ payload }) => payload.toString('utf8')).join(',');
     return `{"cursor":${JSON.stringify(encodeCursor(this.connection.streams))},"frames":[${list}]}`;
   }
 
@@ -224,6 +242,7 @@ export const pollHandler = (deps: LiveDeps): RequestHandler => {
     try {
       deps.people.add(poll);
       const streams = await poll.connection.open(ask.streams);
+      poll.startsFrom(ask.streams);
       acknowledge(deps, poll.connection, ask);
       const lost = streams.filter((one) => !('error' in one) && !one.recovered);
       if (!ask.resumed) poll.control(welcome(deps, poll, streams));

@@ -117,6 +117,22 @@ describe('GET /v1/stream', () => {
     await expect.poll(() => live.sync.acks.at(0)).toMatchObject({ deviceId: 'sse', offset: 2 });
   });
 
+  it('asks for the snapshot again when it was cut after welcome or at a new epoch', async () => {
+    live.sync.append(live.sync.personal('ann').id, 'message.created');
+    const lost = streamsOf([{ space: 'personal', epoch: 'e0', offset: 1 }]);
+    const first = await openStream(live, `device=sse&streams=${lost}`);
+    const { id: atWelcome = '' } = await first.first('welcome');
+    await first.first('snapshot', { part: 2 });
+    live.sync.reanchor('space-ann', 'e2');
+    const { id: atRestart = '' } = await first.first('subscribed', { epoch: 'e2' });
+    first.close();
+    for (const id of [atWelcome, atRestart]) {
+      const again = await openStream(live, `device=sse&cursor=${id}`);
+      expect((await again.first('welcome')).frame).toMatchObject({ streams: [{ recovered: false }] });
+      again.close();
+    }
+  });
+
   it('asks for the snapshot again when it was cut before its last part', async () => {
     live.sync.append(live.sync.personal('ann').id, 'message.created');
     const first = await openStream(live, `device=sse&streams=${streamsOf([{ space: 'personal' }])}`);
@@ -210,6 +226,28 @@ describe('GET /v1/poll', () => {
     expect((await older).frames).toEqual([]);
     live.sync.append('space-ann', 'message.created');
     expect((await newer).frames).toHaveLength(1);
+  });
+
+  it('answers a replaced poll with the position it asked from, whatever it had already collected', async () => {
+    live.sync.append(live.sync.personal('ann').id, 'message.created');
+    live.sync.space('team', ['ann']);
+    // A snapshot that does not come keeps the poll open behind the event it has.
+    const { promise: gate, resolve: letGo } = Promise.withResolvers<void>();
+    const { readSnapshot } = live.sync.script();
+    live.mesh.sync.readSnapshot = async function* (request, ctx) {
+      await gate;
+      yield* readSnapshot?.(request, ctx) ?? [];
+    };
+    const cursor = streamsOf([
+      ['space-ann', 'e1', 0, ''],
+      ['team', '', 0, ''],
+    ]);
+    const older = poll(live, `device=p&waitMs=5000&cursor=${cursor}`);
+    await expect.poll(() => live.mesh.calls('readSnapshot').length).toBe(1);
+    const newer = poll(live, `device=p&waitMs=5000&cursor=${cursor}`);
+    expect(await older).toEqual({ cursor, frames: [] });
+    letGo();
+    expect((await newer).frames.map(({ type }) => type)).toContain('event');
   });
 
   it('brings a lost position to a whole snapshot in one answer', async () => {
