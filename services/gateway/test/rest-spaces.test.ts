@@ -160,6 +160,27 @@ describe('conversations', () => {
   });
 });
 
+describe('what others get to see', () => {
+  it('costs more than a message: making spaces and adding people to them', async () => {
+    const space = { id: 's2', kind: 'team', title: 't', role: 'owner', epoch: 'e', head: 0, lastSeq: 0 };
+    mesh.sync.createSpace = async () => ({ space });
+    mesh.sync.putMember = async ({ userId, role }) => ({ member: { userId, role } });
+    const statuses = async (user: string, count: number, method: string, path: string, body: unknown) => {
+      const token = await gateway.login(user);
+      const answers = await Promise.all(
+        Array.from({ length: count }, () => gateway.json(method, path, { token, body })),
+      );
+      return answers.map(({ status }) => status);
+    };
+    const made = await statuses('maker', 12, 'POST', '/v1/spaces', { title: 't' });
+    expect(made.filter((status) => status === 201).length).toBeGreaterThanOrEqual(4);
+    expect(made).toContain(429);
+    const added = await statuses('adder', 40, 'PUT', '/v1/spaces/s2/members/u2', { role: 'viewer' });
+    expect(added).toContain(200);
+    expect(added).toContain(429);
+  });
+});
+
 describe('documents', () => {
   it('lists and shows documents, and passes mutations on as they are', async () => {
     const document = {

@@ -134,6 +134,16 @@ describe('members', () => {
     given().when(put('nobody', null)).refused('not_found');
   });
 
+  it('come to no more spaces than one person may be in; those who are there stay', () => {
+    const command = { by: 'ann', role: 'viewer', full: true, actor, nowMs: 0 } as const;
+    given()
+      .when((state) => changeMember(state, { ...command, userId: 'new' }))
+      .refused('forbidden');
+    given()
+      .when((state) => changeMember(state, { ...command, userId: 'ed' }))
+      .emits(['member.changed'], 'changed');
+  });
+
   it('may leave, but not the last owner', () => {
     given()
       .when(put('vi', null, 'vi'))

@@ -7,23 +7,38 @@ import { decodeCursor, pageOf } from './cursor.ts';
 const headOf = (space: string) =>
   `coalesce((select e."offset" from event e where e.stream = ${space} order by e."offset" desc limit 1), 0)`;
 
+// A person's own space comes first: others may add the person to as many as they like.
+const rank = `(s.kind <> 'personal')::int`;
 const view = `s.id, s.kind, s.title, m.role, s.epoch, s.floor, ${headOf('s.id')} as head`;
 
 /** Spaces and logs as this service's schema has them. */
 export const postgresSpaceReads = (database: Database): SpaceReads => ({
   spacesOf: async (userId, { limit, cursor }, device) => {
-    const [after] = decodeCursor(cursor, ['string']) ?? [null];
+    const [afterRank, after] = decodeCursor(cursor, ['number', 'string']) ?? [null, null];
     const rows = await database.query<SpaceView>(
       {
         name: 'session_sync_spaces_of',
         text: `select ${view}, coalesce(d.last_seq, 0) as "lastSeq"
                from member m join space s on s.id = m.space
-               left join device_space d on d.space = s.id and d.user_id = m.user_id and d.device = $3
-               where m.user_id = $1 and ($2::uuid is null or s.id > $2) order by s.id limit $4`,
+               left join device_space d on d.space = s.id and d.user_id = m.user_id and d.device = $4
+               where m.user_id = $1 and ($2::int is null or (${rank}, s.id) > ($2::int, $3::uuid))
+               order by ${rank}, s.id limit $5`,
       },
-      [userId, after, device ?? null, limit + 1],
+      [userId, afterRank, after, device ?? null, limit + 1],
     );
-    return pageOf(rows, limit, (row) => [row.id]);
+    return pageOf(rows, limit, (row) => [row.kind === 'personal' ? 0 : 1, row.id]);
+  },
+  memberships: async (userId) => {
+    const [row] = await database.query<{ made: number; joined: number }>(
+      {
+        name: 'session_sync_memberships',
+        text: `select count(*) filter (where s.created_by = $1)::int as made,
+                 count(*) filter (where s.created_by <> $1)::int as joined
+               from member m join space s on s.id = m.space where m.user_id = $1 and s.kind = 'team'`,
+      },
+      [userId],
+    );
+    return row ?? { made: 0, joined: 0 };
   },
   spaceOf: async (userId, space) => {
     const [row] = await database.query<SpaceView>(

@@ -154,8 +154,10 @@ export interface PageRequest {
 
 /** Reading spaces and their logs. */
 export interface SpaceReads {
-  /** The person's spaces by id; with a device also how far its mutations have got. */
+  /** The person's spaces, the own one first, then by id; with a device also how far its mutations have got. */
   spacesOf(userId: string, page: PageRequest, device?: string): Promise<Page<SpaceView>>;
+  /** In how many team spaces the person is: made by the person, and by others. */
+  memberships(userId: string): Promise<{ readonly made: number; readonly joined: number }>;
   /** Undefined unless the person is a member. */
   spaceOf(userId: string, space: string): Promise<SpaceView | undefined>;
   membersOf(space: string, page: PageRequest): Promise<Page<{ userId: string; role: Role }>>;

@@ -14,8 +14,17 @@ const teamNamespace = '0b9a5a0e-2f64-4f0c-8a51-6f1f5c2f7d11';
 /** Spaces in one session; beyond it a person follows the rest by `subscribe`. */
 const sessionSpaces = 1_000;
 
+/**
+ * Team spaces a person is in: made, and joined by what others do. With the own one they are as many as a connection
+ * follows without being asked, so nobody can crowd out what a person has. Two requests at once may go one above.
+ */
+const defaultLimits = { made: 100, joined: 99 };
+
+/** How many team spaces a person may be in. */
+export type SpaceLimits = typeof defaultLimits;
+
 /** Spaces and their members. */
-export const spaceUseCases = (parts: AppParts) => {
+export const spaceUseCases = (parts: AppParts, limits: SpaceLimits = defaultLimits) => {
   const { writer, sha256, reads, maker, sightings, names, hub, peers, ids, clock } = parts;
 
   /**
@@ -42,6 +51,7 @@ export const spaceUseCases = (parts: AppParts) => {
       by: call.userId,
       userId: checkedText('userId', userId, { max: nameBytes }),
       role,
+      full: role !== null && (await reads.memberships(userId)).joined >= limits.joined,
       actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
       nowMs: clock.now(),
     };
@@ -77,6 +87,9 @@ export const spaceUseCases = (parts: AppParts) => {
     createSpace: async (call: Call, title: string, key: string): Promise<SpaceView> => {
       const checked = checkedText('title', title, { max: nameBytes });
       const id = key === '' ? ids.next() : v5(JSON.stringify([call.userId, key]), teamNamespace);
+      const { made } = await reads.memberships(call.userId);
+      if (made >= limits.made && !(await reads.spaceOf(call.userId, id)))
+        throw new AppError('forbidden', `One person has at most ${limits.made} spaces`);
       const stored = await maker.make({
         id,
         kind: 'team',

@@ -7,6 +7,8 @@ export interface ChangeMember {
   readonly by: string;
   readonly userId: string;
   readonly role: Role | null;
+  /** The person is in as many spaces of others as one may be. */
+  readonly full?: boolean | undefined;
   readonly actor: Actor;
   readonly nowMs: number;
 }
@@ -27,6 +29,7 @@ export const changeMember = (state: SpaceState, command: ChangeMember): Decision
   const before = state.roles.get(userId);
   if (before === role) return unchanged('unchanged');
   if (role !== 'owner' && isLastOwner(state, userId)) return refuse('forbidden', 'A space keeps one owner');
+  if (!before && command.full) return refuse('forbidden', 'This person is in too many spaces');
   const changed = before ? 'changed' : 'added';
   return {
     result: changed,

@@ -32,6 +32,10 @@ const encodeEvents = (read: syncV1.ReadEventsResponse): z.infer<typeof events> =
   };
 };
 
+/** What it costs to make a space and to add somebody to one, in messages: both stay, and others get to see them. */
+const createCost = 10;
+const memberCost = 2;
+
 const tag = 'spaces';
 const params = z.object({ space: spaceId });
 const memberParams = z.object({ space: spaceId, user: id });
@@ -59,6 +63,7 @@ export const spaceRoutes = ({ sync }: Clients): Route[] => [
     body: newSpace,
     status: 201,
     response: space,
+    limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId, createCost),
     handle: async ({ body, idempotencyKey, ctx }) =>
       encodeSpace((await sync.createSpace({ title: body.title, idempotencyKey }, ctx)).space),
   }),
@@ -97,6 +102,7 @@ export const spaceRoutes = ({ sync }: Clients): Route[] => [
     body: memberRole,
     status: 200,
     response: member,
+    limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId, memberCost),
     handle: async ({ params, body, ctx }) => {
       const { space, user: userId } = params;
       const put = await sync.putMember({ space, userId, role: body.role }, ctx);
