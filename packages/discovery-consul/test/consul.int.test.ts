@@ -29,9 +29,11 @@ test('the catalogue shows the instance as passing, and nothing after it was drai
     (await api.passing('auth', { index: 0, waitMs: 100, signal: new AbortController().signal })).addresses;
   const part = discovery.register({ service: 'auth', id: 'auth-1', host: '127.0.0.1', port: 7001 });
   await part.run();
-  await vi.waitFor(async () => expect(await addresses()).toEqual([{ host: '127.0.0.1', port: 7001 }]));
+  await vi.waitFor(async () => expect(await addresses()).toEqual([{ host: '127.0.0.1', port: 7001 }]), {
+    timeout: 10_000,
+  });
   await part.drain?.();
-  await vi.waitFor(async () => expect(await addresses()).toEqual([]));
+  await vi.waitFor(async () => expect(await addresses()).toEqual([]), { timeout: 10_000 });
 });
 
 test('a beat of an instance the agent does not know says so', async () => {

@@ -35,7 +35,7 @@ const startEcho = async () => {
     echoService,
     {
       say: async () => {
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await new Promise((resolve) => setImmediate(resolve));
         return { text: platform.instance };
       },
     },

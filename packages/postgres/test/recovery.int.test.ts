@@ -111,7 +111,9 @@ it('tells apart a commit whose outcome nobody knows', async () => {
     .catch((e: unknown) => e);
   expect(error).toMatchObject({ code: 'unavailable' });
   expect(isCommitUnknown(error)).toBe(true);
-  await vi.waitFor(async () => expect(await direct.query('select id from facts')).toEqual([{ id: 7 }]));
+  await vi.waitFor(async () => expect(await direct.query('select id from facts')).toEqual([{ id: 7 }]), {
+    timeout: 10_000,
+  });
   await db.stop();
   await direct.stop();
   proxy.close();

@@ -64,12 +64,11 @@ test('the time the server asks for is waited', async () => {
 
 test('a wait that would outlast the deadline is not begun', async () => {
   const { server, times } = await failing(new AppError('unavailable', 'later', { retryAfterMs: 60_000 }));
-  const start = performance.now();
+  // Waiting for it would end as deadline_exceeded.
   await expect(startClient(server, eager).say({ text: '' }, ctx())).rejects.toMatchObject({
     code: 'unavailable',
     retryAfterMs: 60_000,
   });
-  expect(performance.now() - start).toBeLessThan(2_000);
   expect(times).toHaveLength(1);
 });
 

@@ -90,7 +90,7 @@ describe('before hello', () => {
 
   it('refuses pages of other origins with 403, and takes listed ones and programs', async () => {
     const foreign = live.socket('/v1/connect', { origin: 'https://evil.example' });
-    await vi.waitFor(() => expect(foreign.refused).toBe(403));
+    await vi.waitFor(() => expect(foreign.refused).toBe(403), { timeout: 10_000 });
     for (const origin of ['https://app.example.org', live.url]) {
       const page = live.socket('/v1/connect', { origin });
       page.send(hello);
@@ -100,7 +100,7 @@ describe('before hello', () => {
 
   it('answers upgrades of other paths with 404', async () => {
     const socket = live.socket('/elsewhere');
-    await vi.waitFor(() => expect(socket.refused).toBe(404));
+    await vi.waitFor(() => expect(socket.refused).toBe(404), { timeout: 10_000 });
   });
 });
 
@@ -251,7 +251,7 @@ describe('an address with many strangers', () => {
     const waiting = [live.socket(), live.socket(), live.socket()];
     await expect.poll(() => waiting.every((one) => one.ws.readyState === one.ws.OPEN)).toBe(true);
     const refused = live.socket();
-    await vi.waitFor(() => expect(refused.refused).toBe(429));
+    await vi.waitFor(() => expect(refused.refused).toBe(429), { timeout: 10_000 });
     waiting[0]?.send(hello);
     await waiting[0]?.first('welcome');
     const taken = live.socket();
