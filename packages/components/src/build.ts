@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Component, GoRecipe, PipRecipe } from './catalogue.ts';
 import { type GoToolchain, goEnvironment, modulesFolder } from './go-toolchain.ts';
+import { buildKubernetesSchemas } from './kubernetes-schemas.ts';
 import { cacheDirectory, cachedFolder, compareVersions, versionOf } from './locate.ts';
 import { pipInstall, workingPip } from './pip.ts';
 import { runTool } from './run-tool.ts';
@@ -54,7 +55,7 @@ const installPackage = async (component: Component, recipe: PipRecipe, folder: s
 
 /**
  * Makes a component and puts it into the cache in one rename, so that nobody ever sees half of it.
- * The caller holds the build lock. `go` is needed for Go recipes only.
+ * The caller holds the build lock. `go` is needed for recipes of Go modules only.
  */
 export const buildComponent = async (component: Component, go: GoToolchain | undefined): Promise<void> => {
   const folder = cachedFolder(component);
@@ -65,7 +66,9 @@ export const buildComponent = async (component: Component, go: GoToolchain | und
     const { recipe } = component;
     if (recipe.kind === 'unpack') await unpackChromium(component, staging);
     else if (recipe.kind === 'pip') await installPackage(component, recipe, staging);
-    else if (go) await buildGo(component, recipe, go, staging);
+    else if (!go) throw new Error(`${component.name} needs Go.`);
+    else if (recipe.kind === 'schemas') await buildKubernetesSchemas(recipe, go, staging);
+    else await buildGo(component, recipe, go, staging);
     await rm(folder, { recursive: true, force: true });
     await rename(staging, folder);
   } finally {

@@ -10,6 +10,7 @@ export type ComponentName =
   | 'grpcurl'
   | 'helm'
   | 'kubeconform'
+  | 'kubernetes-schemas'
   | 'otelcol'
   | 'chromium'
   | 'python-websockets';
@@ -40,6 +41,14 @@ export interface PipRecipe {
   readonly about: string;
 }
 
+/** JSON schemas made of documents that Go modules carry. What is provided is the folder with them. */
+export interface SchemaRecipe {
+  readonly kind: 'schemas';
+  /** Modules with the path of an OpenAPI document, or of a folder with CustomResourceDefinitions, in each. */
+  readonly modules: readonly { readonly module: string; readonly version: string; readonly path: string }[];
+  readonly about: string;
+}
+
 /** One pinned program: where it may be found and how it is made. */
 export interface Component {
   readonly name: ComponentName;
@@ -53,7 +62,7 @@ export interface Component {
   readonly sameMajor: boolean;
   /** Environment variable with the path of a program to use whatever its version. */
   readonly variable: string;
-  readonly recipe: GoRecipe | UnpackRecipe | PipRecipe;
+  readonly recipe: GoRecipe | UnpackRecipe | PipRecipe | SchemaRecipe;
   /** How a person installs it without our help: the end of a sentence. */
   readonly byHand: string;
 }
@@ -162,6 +171,32 @@ const otelcol: Component = {
   byHand: 'install the OpenTelemetry collector 0.120 or newer from opentelemetry.io/docs/collector',
 };
 
+const kubernetesSchemas: Component = {
+  name: 'kubernetes-schemas',
+  // That of Kubernetes; the others are those that are tested together with it.
+  version: '1.34.3',
+  commands: [],
+  versionArgs: [],
+  oldest: '1.34.3',
+  sameMajor: true,
+  variable: 'SKEIN_KUBERNETES_SCHEMAS',
+  recipe: {
+    kind: 'schemas',
+    modules: [
+      { module: 'k8s.io/kubernetes', version: 'v1.34.3', path: 'api/openapi-spec/swagger.json' },
+      { module: 'istio.io/api', version: 'v1.27.3', path: 'kubernetes' },
+      { module: 'sigs.k8s.io/gateway-api', version: 'v1.4.1', path: 'config/crd/standard' },
+      {
+        module: 'github.com/prometheus-operator/prometheus-operator',
+        version: 'v0.85.0',
+        path: 'example/prometheus-operator-crd',
+      },
+    ],
+    about: 'about 15 s',
+  },
+  byHand: 'install Go 1.26 or newer',
+};
+
 const chromium: Component = {
   name: 'chromium',
   version: '153.0.0',
@@ -194,6 +229,7 @@ export const catalogue: readonly Component[] = [
   natsServer,
   grpcurl,
   kubeconform,
+  kubernetesSchemas,
   otelcol,
   helm,
   consul,
@@ -207,6 +243,7 @@ export const componentNamed = (name: ComponentName): Component =>
     grpcurl,
     helm,
     kubeconform,
+    'kubernetes-schemas': kubernetesSchemas,
     otelcol,
     chromium,
     'python-websockets': pythonWebsockets,

@@ -59,10 +59,17 @@ const runnable = async (path: string): Promise<boolean> => {
   }
 };
 
-/** What a component is started or imported by: the program itself, or the folder with a Python package. */
-const isUsable = async ({ recipe }: Component, path: string): Promise<boolean> => {
-  if (recipe.kind !== 'pip') return runnable(path);
-  return access(join(path, recipe.package, '__init__.py')).then(
+/** A file that a folder has when it is what it should be; nothing for a program. */
+const markOf = ({ recipe }: Component): string | undefined => {
+  if (recipe.kind === 'pip') return join(recipe.package, '__init__.py');
+  return recipe.kind === 'schemas' ? join('v1', 'pod_v1.json') : undefined;
+};
+
+/** Whether a path is what a component is used by: a program, or a folder with what its mark says. */
+const isUsable = async (component: Component, path: string): Promise<boolean> => {
+  const mark = markOf(component);
+  if (mark === undefined) return runnable(path);
+  return access(join(path, mark)).then(
     () => true,
     () => false,
   );
@@ -95,21 +102,24 @@ export const findComponent = async (
   const named = env[component.variable];
   if (named) {
     if (await isUsable(component, named)) return { path: named, origin: 'variable' };
-    const wanted =
-      component.recipe.kind === 'pip'
-        ? `a folder with the Python package ${component.recipe.package}`
-        : 'a program that can be run';
-    throw new Error(`${component.variable} is ${named}, which is not ${wanted}.`);
+    const { recipe } = component;
+    const what =
+      recipe.kind === 'pip'
+        ? `a folder with the Python package ${recipe.package}`
+        : markOf(component)
+          ? `a folder with ${markOf(component)}`
+          : 'a program that can be run';
+    throw new Error(`${component.variable} is ${named}, which is not ${what}.`);
   }
   const path = await onPath(component, env);
   if (path) return { path, origin: 'PATH' };
   const folder = cachedFolder(component, env);
-  const cached = component.recipe.kind === 'pip' ? folder : join(folder, component.name);
+  const cached = markOf(component) ? folder : join(folder, component.name);
   return (await isUsable(component, cached)) ? { path: cached, origin: 'cache' } : undefined;
 };
 
 /**
- * The absolute path of a component that is ready to run; of a Python package the folder for PYTHONPATH. Never builds: when it is missing, the error is a
+ * The absolute path of a component that is ready to run; of a Python package or of schemas the folder. Never builds: when it is missing, the error is a
  * sentence that says which command gets it.
  */
 export const componentPath = async (name: ComponentName, env: Environment = process.env): Promise<string> => {

@@ -24,17 +24,22 @@ const withoutGo = (missing: readonly Component[]): Error =>
   );
 
 const doing = ({ recipe }: Component, go: GoToolchain | undefined): string => {
-  const how = { go: `building with ${go?.version}`, unpack: 'unpacking', pip: 'fetching by pip' }[
-    recipe.kind
-  ];
+  const how = {
+    go: `building with ${go?.version}`,
+    unpack: 'unpacking',
+    pip: 'fetching by pip',
+    schemas: 'making from Go modules',
+  }[recipe.kind];
   return `${how}, ${recipe.about}`;
 };
 
+const usesGo = ({ recipe }: Component): boolean => recipe.kind === 'go' || recipe.kind === 'schemas';
+
 const build = async (missing: readonly Component[], line: Line): Promise<void> => {
-  const needsGo = missing.filter((component) => component.recipe.kind === 'go');
+  const needsGo = missing.filter((component) => usesGo(component));
   let go: GoToolchain | undefined;
   for (const component of missing) {
-    if (component.recipe.kind === 'go') {
+    if (usesGo(component)) {
       go ??= await goToolchain(line);
       if (!go) throw withoutGo(needsGo);
     }
