@@ -20,7 +20,8 @@ const says =
       nowMs: 1_000,
       ...more,
     });
-const starts = (turnId: string) => (state: SpaceState) => startTurn(state, { turnId, actor: agent });
+const starts = (turnId: string) => (state: SpaceState) =>
+  startTurn(state, { turnId, actor: agent, nowMs: 2_000 });
 const ends =
   (turnId: string, outcome: TurnOutcome = 'completed', meta = {}) =>
   (state: SpaceState) =>
@@ -80,6 +81,11 @@ describe('appending a message', () => {
   });
 });
 
+const asks = says('q', { userId: 'ed' });
+/** The person who asks is not in the space any more. */
+const leaves = (state: SpaceState) =>
+  removeMember(state, { by: 'ann', userId: 'ed', role: null, actor, nowMs: 0 });
+
 describe('a turn', () => {
   it('starts once', () => {
     given(says('q')).when(starts('t-q')).emits(['turn.started'], { messageId: 'a-q', offset: 3 });
@@ -105,6 +111,34 @@ describe('a turn', () => {
       .emits([], { outcome: 'cancelled', offset: 3, duplicate: true });
     given(says('q'), ends('t-q', 'cancelled')).when(starts('t-q')).emits([], { ended: 'cancelled' });
   });
+
+  it('fails instead of starting when its person has left, also when it had started', () => {
+    for (const before of [
+      [asks, leaves],
+      [asks, starts('t-q'), leaves],
+    ]) {
+      const { writes, events } = given(...before)
+        .when(starts('t-q'))
+        .emits(['turn.failed'], { ended: 'failed', messageId: 'a-q' });
+      expect(events[0]?.data).toMatchObject({ error: 'not_member', text: '' });
+      expect(writes.turnEnds).toMatchObject([{ turnId: 't-q', outcome: 'failed' }]);
+    }
+  });
+
+  it.each([
+    ['completed', 'failed', 'turn.failed', 'not_member'],
+    ['failed', 'failed', 'turn.failed', 'not_member'],
+    ['cancelled', 'cancelled', 'turn.cancelled', undefined],
+  ] as const)(
+    'that should end as %s says nothing when its person has left',
+    (asked, outcome, type, error) => {
+      const { writes, events } = given(asks, starts('t-q'), leaves)
+        .when(ends('t-q', asked, { sources: ['private'] }))
+        .emits([type], { outcome, duplicate: false });
+      expect(events[0]?.data).toMatchObject({ text: '', error });
+      expect(JSON.stringify([events, writes])).not.toMatch(/private|answer"/);
+    },
+  );
 
   it('does not let what comes with the answer replace what identifies it', () => {
     const { events } = given(says('q'))

@@ -2,7 +2,7 @@ import { type Actor, type CallContext, rootContext } from '@skein/rpc';
 import { type Mutation, stateHashOf, valueHash } from '@skein/sync-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { personalSpaceId } from '../src/app/personal-space.ts';
-import { actingFor, messageOf, openLive, type Running, startOnNewDatabase } from './harness.ts';
+import { actingFor, asService, messageOf, openLive, type Running, startOnNewDatabase } from './harness.ts';
 
 let sync: Running;
 beforeAll(async () => {
@@ -217,6 +217,7 @@ describe('comparing', () => {
           { collection: 'task', id: 'b', version: 1, hash: 'another' },
           { collection: 'task', id: 'c', version: 4, hash: 'x' },
         ],
+        cursor: '',
       },
       actingFor('comparer'),
     );
@@ -311,6 +312,37 @@ describe('team spaces', () => {
   });
 });
 
+describe('a member who is removed while an answer is made', () => {
+  it('gets none: the turn fails, whether it is being started or ended', async () => {
+    const owner = actingFor('chief');
+    const { space } = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: '' }, owner);
+    const id = space?.id ?? '';
+    const ask = async (text: string) => {
+      await sync.gateway.putMember({ space: id, userId: 'leaver', role: 'editor' }, owner);
+      const asked = await sync.gateway.appendMessage(messageOf(text, { space: id }), actingFor('leaver'));
+      return { space: id, turnId: asked.turnId };
+    };
+    const leave = () => sync.gateway.removeMember({ space: id, userId: 'leaver' }, owner);
+    const queued = await ask('one');
+    await leave();
+    expect(await sync.agent.startTurn(queued, asService())).toMatchObject({ ended: 'failed' });
+    const running = await ask('two');
+    expect(await sync.agent.startTurn(running, asService())).toMatchObject({ ended: '' });
+    await leave();
+    const end = {
+      ...running,
+      outcome: 'completed',
+      text: 'secret',
+      errorCode: '',
+      metaJson: '{"by":"secret"}',
+    };
+    expect(await sync.agent.endTurn(end, asService())).toMatchObject({ outcome: 'failed', duplicate: false });
+    const { types, events } = await logOf('chief', id);
+    expect(types.filter((type) => type === 'turn.failed')).toHaveLength(2);
+    expect(JSON.stringify(events)).not.toContain('secret');
+  });
+});
+
 describe('a change of membership', () => {
   it('is told to the own space of whom it concerns, when it opens or closes a space to the person', async () => {
     const owner = actingFor('host');
@@ -395,7 +427,13 @@ describe('devices', () => {
     for (const id of ['phone', 'laptop'])
       live.send({
         $case: 'attach',
-        value: { userId: 'present', device: { id, platform: 'web', name: '' }, spaces: [space] },
+        value: {
+          userId: 'present',
+          device: { id, platform: 'web', name: '' },
+          spaces: [space],
+          connection: '',
+          opened: false,
+        },
       });
     const present = () =>
       live.frames

@@ -84,6 +84,8 @@ select
   (select json_agg(r) from (
      select m.space, m.user_id as "userId", m.role from n_member n join member m using (space, user_id)
      union select m.space, m.user_id, m.role from member m where m.space = any($4::uuid[]) and m.role = 'owner'
+     union select m.space, m.user_id, m.role from known_turn t
+       join member m on m.space = t.space and m.user_id = t.user_id collate "C"
    ) r) as members,
   (select json_agg(r) from (select ${columns.message('m')} from known_message m) r) as messages,
   (select json_agg(r) from (select ${columns.turn('t')}, e.outcome, e."offset" as "endOffset"

@@ -41,11 +41,12 @@ const checkPlace = (space: string, turnId: string): void => {
 export const turnUseCases = ({ writer, hub, peers, clock }: AppParts) => ({
   start: async (call: TurnCall, space: string, turnId: string): Promise<TurnStarted> => {
     checkPlace(space, turnId);
+    const nowMs = clock.now();
     return writer.write(
       {
         space,
         needs: { turn: turnId },
-        decide: (state) => startTurn(state, { turnId, actor: agent }),
+        decide: (state) => startTurn(state, { turnId, actor: agent, nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       },

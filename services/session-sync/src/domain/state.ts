@@ -179,6 +179,7 @@ export interface Needs {
   readonly clientMessage?: { readonly userId: string; readonly id: string } | undefined;
   readonly conversation?: string | undefined;
   readonly newestConversation?: boolean | undefined;
+  /** The turn, its conversation, and the role of the person who asked. */
   readonly turn?: string | undefined;
   readonly documents?: readonly { readonly collection: string; readonly id: string }[] | undefined;
   /** Its last seq, and the kept results of these. */
