@@ -1,3 +1,4 @@
+import { AppError } from '@skein/contracts';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Harness, startLive } from './harness.ts';
@@ -78,6 +79,22 @@ describe('resume', () => {
     const ann = live.hello('ann', { streams: [{ space: 'space-ann' }] });
     await ann.first('snapshot', { part: 2 });
     expect(ann.of('snapshot').map(({ part }) => part)).toEqual([1, 1, 1, 2]);
+  });
+
+  it('stops following a space that is too large for a snapshot, and goes on with the others', async () => {
+    live.sync.personal('ann');
+    live.sync.space('huge', ['ann']);
+    const { readSnapshot } = live.mesh.sync;
+    live.mesh.sync.readSnapshot = async function* (request, ctx) {
+      if (request.space === 'huge') throw new AppError('too_large');
+      if (readSnapshot) yield* readSnapshot(request, ctx);
+    };
+    const ann = live.hello('ann', { streams: [{ space: 'huge' }, { space: 'space-ann' }] });
+    expect(await ann.first('unsubscribed')).toMatchObject({ space: 'huge', reason: 'too_large' });
+    await ann.first('snapshot', { space: 'space-ann', part: 2 });
+    live.sync.append('space-ann', 'message.created');
+    await caughtUp(ann, 1);
+    expect(ann.closed).toBeUndefined();
   });
 
   it('starts everybody over with a snapshot when the epoch changes', async () => {
