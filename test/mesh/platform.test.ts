@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { type KubeObject, objectsOfFiles } from './support/helm.ts';
 import { root } from './support/paths.ts';
 import { podOf, restrictions } from './support/pods.ts';
@@ -57,5 +58,33 @@ describe('the components for trying out', () => {
       'postgres 5432 tcp',
     ]);
     expect(ports.filter(({ port, targetPort }) => port !== targetPort)).toEqual([]);
+  });
+});
+
+describe('the mesh for trying out', () => {
+  const values = (path: string): unknown => parse(readFileSync(join(root, path), 'utf8'));
+
+  it('has the providers that the profile istio names, repeats nothing and refuses what it does not know', () => {
+    const { meshConfig, env } = values('istio/istiod-values.yaml') as {
+      meshConfig: { extensionProviders: { name: string }[] };
+      env: Record<string, string>;
+    };
+    const { istio } = values('helm/skein/ci/istio-values.yaml') as {
+      istio: { telemetry: { tracingProvider: string; accessLogProvider: string }; jwt: { keys: string } };
+    };
+    const names = meshConfig.extensionProviders.map(({ name }) => name);
+    expect(names).toContain(istio.telemetry.tracingProvider);
+    expect(names).toContain(istio.telemetry.accessLogProvider);
+    expect(env).toMatchObject({ PILOT_JWT_ENABLE_REMOTE_JWKS: istio.jwt.keys });
+    expect(meshConfig).toMatchObject({
+      outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' },
+      defaultHttpRetryPolicy: { attempts: 0 },
+    });
+  });
+
+  it('logs no query of a path: a ticket may be in it', () => {
+    const text = readFileSync(join(root, 'istio', 'istiod-values.yaml'), 'utf8');
+    expect(text).toContain('%REQ_WITHOUT_QUERY(');
+    expect(text).not.toMatch(/%REQ\([^)]*PATH/);
   });
 });
