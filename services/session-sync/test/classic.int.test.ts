@@ -36,9 +36,14 @@ const classicDevice = (user: string, id: string) => {
     head: async () =>
       (await sync.gateway.readEvents({ space: 'personal', epoch: '', after: 0, limit: 1 }, ctx)).head,
     compare: async (versions: { id: string; version: number }[]) =>
-      (await sync.gateway.readClassic({ afterOffset: 0, versions, compare: true, deviceId: '' }, ctx)).items,
+      (
+        await sync.gateway.readClassic(
+          { afterOffset: 0, versions, compare: true, deviceId: '', cursor: '' },
+          ctx,
+        )
+      ).items,
     since: (afterOffset: number, deviceId = '') =>
-      sync.gateway.readClassic({ afterOffset, versions: [], compare: false, deviceId }, ctx),
+      sync.gateway.readClassic({ afterOffset, versions: [], compare: false, deviceId, cursor: '' }, ctx),
     ack: (offset: number) => sync.gateway.ackDevice({ space: 'personal', deviceId: id, offset, seq: 0 }, ctx),
   };
 };

@@ -227,6 +227,48 @@ describe('comparing', () => {
   });
 });
 
+describe('a comparison larger than one answer', () => {
+  it('comes in pages, each document once, what is gone on the first', async () => {
+    const value = 'x'.repeat(240_000);
+    const ids = Array.from({ length: 16 }, (_, n) => `d${String(n).padStart(2, '0')}`);
+    for (const [at, id] of ids.entries()) await mutate('hoarder', 'phone', [set(at + 1, value, { id })]);
+    const versions = [{ collection: 'task', id: 'old', version: 1, hash: 'x' }];
+    const pages: string[][] = [];
+    const gone: string[][] = [];
+    let cursor = '';
+    do {
+      const page = await sync.gateway.compareDocuments(
+        { space: 'personal', versions, cursor },
+        actingFor('hoarder'),
+      );
+      pages.push(page.documents.map(({ id }) => id));
+      gone.push(page.gone.map(({ id }) => id));
+      cursor = page.next;
+    } while (cursor !== '');
+    expect(pages.length).toBeGreaterThan(1);
+    expect(pages.flat()).toEqual(ids);
+    expect(gone).toEqual([['old'], ...Array(pages.length - 1).fill([])]);
+  });
+
+  it('comes in pages for classic devices as well, unknown ids on the first', async () => {
+    const versions = [{ id: 'nobody-knows', version: 1 }];
+    const pages: string[][] = [];
+    let cursor = '';
+    do {
+      const page = await sync.gateway.readClassic(
+        { afterOffset: 0, versions, compare: true, deviceId: '', cursor },
+        actingFor('hoarder'),
+      );
+      pages.push(page.items.map(({ id }) => id));
+      cursor = page.next;
+    } while (cursor !== '');
+    expect(pages.length).toBeGreaterThan(1);
+    expect(pages.flat().filter((id) => id === 'nobody-knows')).toHaveLength(1);
+    expect(new Set(pages.flat()).size).toBe(17);
+    expect(pages.flat()).toHaveLength(17);
+  });
+});
+
 describe('the session', () => {
   const change = (user: string, more: object) =>
     sync.gateway.changeSession({ space: 'personal', origin: origin('phone'), ...more }, actingFor(user));

@@ -215,7 +215,13 @@ describe('two replicas', () => {
     const attach = (live: ReturnType<typeof openLive>, id: string) =>
       live.send({
         $case: 'attach',
-        value: { userId: 'both', device: { id, platform: 'web', name: '' }, spaces: [space] },
+        value: {
+          userId: 'both',
+          device: { id, platform: 'web', name: '' },
+          spaces: [space],
+          connection: '',
+          opened: false,
+        },
       });
     const [here, there] = [openLive(a.gateway), openLive(b.gateway)];
     here.follow(space);

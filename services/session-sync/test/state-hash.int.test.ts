@@ -104,11 +104,13 @@ describe('a version that a classic client raised without changing anything', () 
     expect((await sync.gateway.getDocument(place, ctx)).document).toMatchObject({ version: 1 });
     const hash = documents[0]?.hash ?? '';
     const versions = [{ collection: 'task', id: 'doc', version: 1, hash }];
-    expect(await sync.gateway.compareDocuments({ space: 'personal', versions }, ctx)).toMatchObject({
+    expect(
+      await sync.gateway.compareDocuments({ space: 'personal', versions, cursor: '' }, ctx),
+    ).toMatchObject({
       ...{ documents: [], gone: [] },
     });
     const { items } = await sync.gateway.readClassic(
-      { afterOffset: 0, versions: [], compare: false, deviceId: '' },
+      { afterOffset: 0, versions: [], compare: false, deviceId: '', cursor: '' },
       ctx,
     );
     expect(items).toMatchObject([{ id: 'doc', version: 9 }]);

@@ -102,6 +102,7 @@ export class Feeds {
 
   /** Gives a frame from upstream to its feed. */
   dispatch(frame: NonNullable<syncV1.LiveResponse['frame']>): void {
+    if (frame.$case === 'replaced') return;
     const feed = this.held.get(frame.value.space)?.feed;
     if (!feed) return;
     switch (frame.$case) {

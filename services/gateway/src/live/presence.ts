@@ -114,7 +114,10 @@ export class Presence {
   }
 
   private request({ userId, device, spaces }: Attached): Request {
-    return { $case: 'attach', value: { userId, device: { ...device }, spaces: [...spaces.keys()] } };
+    return {
+      $case: 'attach',
+      value: { userId, device: { ...device }, spaces: [...spaces.keys()], connection: '', opened: false },
+    };
   }
 
   private tell(one: Attached): void {

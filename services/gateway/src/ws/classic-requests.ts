@@ -4,8 +4,9 @@ import { rawMember } from '../http/raw-json.ts';
 import type { DeviceName } from '../live/actor.ts';
 import { type Frame, rawFrame } from '../live/frame.ts';
 import type { Clients, Principal, TokenVerifier } from '../ports.ts';
-import { dataUpdate, sessionType, syncDataJson } from './classic-frames.ts';
+import { dataUpdate, syncDataJson } from './classic-frames.ts';
 import { type ClassicFrame, type ClassicFrameType, classicClientFrames } from './classic-schemas.ts';
+import { classicDifferences, inPieces } from './differences.ts';
 import { decode, type Inbound } from './inbound.ts';
 
 /** What classic requests work on. */
@@ -23,6 +24,10 @@ export interface ClassicPort {
   /** The device has said which one it is. */
   rename(device: { readonly id: string | undefined; readonly platform: string }): void;
   send(frame: Frame): void;
+  /** As of a sink: a promise while the reader has no room. */
+  ready(what: 'snapshot'): Promise<void> | undefined;
+  /** Aborts when the socket is gone. */
+  readonly signal: AbortSignal;
   /** A call for the person; AppError `forbidden` when the token lacks the scope. */
   call(scope: string): CallContext;
   /** Resolves when this socket was given everything up to an offset. */
@@ -79,12 +84,10 @@ const requests: Requests = {
     if (answer.offset > 0) await port.reached(answer.offset);
   },
   sync_request: async ({ versions }, port) => {
-    const { items } = await port.clients.sync.readClassic(
-      { afterOffset: 0, versions, compare: true, deviceId: '' },
-      port.call('documents:read'),
-    );
-    const shown = items.filter(({ type }) => type !== sessionType);
-    port.send(rawFrame(`{"type":"sync_response","data":[${shown.map(syncDataJson).join(',')}]}`));
+    const call = () => port.call('documents:read');
+    const differing = classicDifferences(port.clients.sync, versions, call);
+    for await (const { documents, more } of inPieces(differing, port, port.signal))
+      port.send(rawFrame(`{"type":"sync_response","data":${documents}${more ? ',"more":true' : ''}}`));
   },
   message: async ({ content, persona }, port) => {
     await port.clients.sync.appendMessage(

@@ -32,7 +32,11 @@ export type ClassicFrame<T extends ClassicFrameType> = z.infer<(typeof classicCl
 export const classicServerFrames = {
   pong: z.object({ type: z.literal('pong') }),
   data_update: z.object({ type: z.literal('data_update'), data: syncData }),
-  sync_response: z.object({ type: z.literal('sync_response'), data: z.array(syncData) }),
+  sync_response: z.object({
+    type: z.literal('sync_response'),
+    data: z.array(syncData),
+    more: z.literal(true).optional(),
+  }),
   conflict: z.object({
     type: z.literal('conflict'),
     data: z.object({ clientData: syncData, serverData: syncData, conflictId: z.string() }),

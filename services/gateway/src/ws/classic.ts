@@ -115,6 +115,8 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
   }
 
   sweep(nowMs: number): void {
+    // Before that a pong would prove nothing.
+    if (this.state !== 'open') return;
     const position = this.stream?.position ?? 0;
     if (position > this.askedAt) {
       // What comes back was received after everything before it.
@@ -191,11 +193,12 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
     connection.checks = false;
     this.connection = connection;
     this.deps.people.add(this);
+    // A slow reader may take longer over what it missed than a stranger may over the first frame.
+    this.socket.greet();
     await this.catchUp(connection);
     if (this.ending.signal.aborted) return;
     this.state = 'open';
     this.checkAt = this.deps.clock.now() + this.deps.tuning.recheckMs;
-    this.socket.greet();
     for (const early of this.early.splice(0)) this.frame(early);
     this.socket.ws.resume();
   }
@@ -206,7 +209,7 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       const since =
         round === 0 ? { afterOffset: 0, deviceId: this.device.id } : { afterOffset: 0, deviceId: '' };
       const changed = await this.deps.clients.sync.readClassic(
-        { ...since, versions: [], compare: false },
+        { ...since, versions: [], compare: false, cursor: '' },
         connection.call(),
       );
       const { epoch, offset } = changed;
@@ -216,7 +219,11 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
         connection.unsubscribe(stream.space, 'restart');
         continue;
       }
-      for (const data of changed.items) if (data.type !== sessionType) this.send(dataUpdate(data));
+      for (const data of changed.items) {
+        for (let room = this.ready(); room && !this.ending.signal.aborted; room = this.ready()) await room;
+        if (this.ending.signal.aborted) return;
+        if (data.type !== sessionType) this.send(dataUpdate(data));
+      }
       connection.begin();
       return;
     }
@@ -271,6 +278,8 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
         this.connection?.rename(this.device);
       },
       send: (frame) => this.send(frame),
+      ready: () => this.ready(),
+      signal: this.ending.signal,
       call: (scope) => this.call(scope),
       reached: (offset) => this.reached(offset),
     };

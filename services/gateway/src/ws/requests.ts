@@ -4,6 +4,7 @@ import type { Connection } from '../live/connection.ts';
 import { controlFrame, type Frame, rawFrame } from '../live/frame.ts';
 import { expiryOf } from '../live/sign-in.ts';
 import type { Clients, Principal, TokenVerifier } from '../ports.ts';
+import { differences, inPieces } from './differences.ts';
 import { type ClientFrame, type ClientFrameType, clientFrames } from './schemas.ts';
 
 /** What requests work on. */
@@ -45,11 +46,6 @@ const sessionChange = async (
     port.call(),
   );
   return { ...(offset > 0 ? { offset } : {}), persona, memoryEnabled };
-};
-
-const documentJson = ({ collection, id, version, valueJson, hash }: syncV1.Document): string => {
-  const head = JSON.stringify({ collection, id, version, hash });
-  return `${head.slice(0, -1)},"value":${valueJson === '' ? 'null' : valueJson}}`;
 };
 
 /** Every request of a client that gets a `result`: what it needs, its order, what it does. */
@@ -150,17 +146,25 @@ export const requests: {
   },
   sync_request: {
     scope: 'documents:read',
+    // One at a time: its answer may be many frames.
+    order: () => 'sync_request',
     handle: async (frame, port) => {
-      const space = port.connection.resolve(frame.space);
-      const { versions } = frame;
-      const answer = await port.clients.sync.compareDocuments({ space, versions }, port.call());
-      const head = JSON.stringify({ type: 'sync_response', space, offset: answer.offset });
-      const documents = answer.documents.map(documentJson).join(',');
-      const gone = JSON.stringify(
-        answer.gone.map(({ collection, id, version }) => ({ collection, id, version })),
+      const { clients, connection } = port;
+      const space = connection.resolve(frame.space);
+      let offset = 0;
+      const differing = differences(
+        clients.sync,
+        { space, versions: frame.versions },
+        () => port.call(),
+        (head) => {
+          offset = head;
+        },
       );
-      port.send(rawFrame(`${head.slice(0, -1)},"documents":[${documents}],"gone":${gone}}`));
-      return { space, offset: answer.offset };
+      for await (const { documents, gone, more } of inPieces(differing, connection.sink, connection.signal)) {
+        const head = JSON.stringify({ type: 'sync_response', space, offset, ...(more ? { more } : {}) });
+        port.send(rawFrame(`${head.slice(0, -1)},"documents":${documents},"gone":${gone}}`));
+      }
+      return { space, offset };
     },
   },
 };

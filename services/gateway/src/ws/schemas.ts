@@ -134,6 +134,7 @@ export const serverFrames = {
   sync_response: frame('sync_response', {
     space: id,
     offset,
+    more: z.literal(true).optional(),
     documents: z.array(
       z.object({
         collection: z.string(),

@@ -193,7 +193,7 @@ describe('/ws/{user_id}', () => {
   it('answers sync_request with what session-sync compares, unknown ids included', async () => {
     const { socket } = await open('ann');
     const unknown = { id: 'x', type: 'unknown', dataJson: 'null', timestamp: 0, version: 0 };
-    live.mesh.sync.readClassic = async () => ({ items: [doc(), unknown], offset: 0, epoch: 'e1' });
+    live.mesh.sync.readClassic = async () => ({ items: [doc(), unknown], offset: 0, epoch: 'e1', next: '' });
     socket.send({ type: 'sync_request', versions: [{ id: 'x', version: 3 }] });
     expect((await socket.first('sync_response'))['data']).toEqual([
       { id: 'd1', type: 'task', data: { b: 1, a: 'é' }, timestamp: 5, version: 1 },
@@ -202,6 +202,36 @@ describe('/ws/{user_id}', () => {
     expect(live.mesh.calls('readClassic').at(-1)?.request).toMatchObject({
       ...{ compare: true, versions: [{ id: 'x', version: 3 }] },
     });
+  });
+
+  it('answers sync_request in frames below the limit, each but the last with `more`, to the last page', async () => {
+    const { socket } = await open('ann');
+    const dataJson = JSON.stringify('x'.repeat(200_000));
+    live.mesh.sync.readClassic = async ({ cursor }) => ({
+      items: Array.from({ length: 8 }, (_, n) => ({ ...doc(), id: `${cursor}d${n}`, dataJson })),
+      ...{ offset: 0, epoch: 'e1', next: cursor === '' ? 'more' : '' },
+    });
+    socket.send({ type: 'sync_request', versions: [] });
+    await vi.waitFor(() => expect(socket.of('sync_response').some(({ more }) => more !== true)).toBe(true));
+    const frames = socket.of('sync_response');
+    const ids = frames.flatMap(({ data }) => (data as { id: string }[]).map(({ id }) => id));
+    expect(ids).toEqual(['', 'more'].flatMap((page) => Array.from({ length: 8 }, (_, n) => `${page}d${n}`)));
+    expect(frames.map(({ more }) => more)).toEqual([...Array(frames.length - 1).fill(true), undefined]);
+    for (const frame of frames) expect(JSON.stringify(frame).length).toBeLessThan(1_000_000);
+  });
+
+  it('pushes what a device missed at the pace of its reader, however long that takes', async () => {
+    const tight = await startLive({ budgetBytes: 200_000, lowBytes: 100_000 });
+    try {
+      const dataJson = JSON.stringify('x'.repeat(100_000));
+      tight.sync.classic = Array.from({ length: 40 }, (_, n) => ({ ...doc(), id: `d${n}`, dataJson }));
+      const socket = tight.socket(`/ws/ann?token=${tokenOf('ann')}&device_id=phone`);
+      await socket.first('data_update', { type: 'data_update' });
+      await vi.waitFor(() => expect(socket.of('data_update')).toHaveLength(40), { timeout: 5_000 });
+      expect(socket.closed).toBeUndefined();
+    } finally {
+      await tight.stop();
+    }
   });
 
   it('takes a message, shows it to the other devices, and streams the answer to all without overlap', async () => {

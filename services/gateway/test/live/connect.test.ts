@@ -180,6 +180,7 @@ describe('/v1/connect', () => {
         },
       ],
       gone: [{ collection: 'task', id: 'old', version: 4, hash: '' }],
+      next: '',
     });
     const ann = live.hello('ann');
     await ann.first('welcome');
@@ -191,6 +192,33 @@ describe('/v1/connect', () => {
       gone: [{ collection: 'task', id: 'old', version: 4 }],
     });
     await ann.first('result', { id: 9 });
+  });
+
+  it('answers a sync_request with frames below the limit, to the last page, with the first page’s offset', async () => {
+    const document = (n: number) => ({
+      ...{ collection: 'task', id: `d${n}`, version: 1, valueJson: JSON.stringify('x'.repeat(200_000)) },
+      ...{ hash: 'h', offset: n, updatedAtMs: 0 },
+    });
+    live.mesh.sync.compareDocuments = async ({ cursor }) => ({
+      offset: cursor === '' ? 30 : 31,
+      documents: Array.from({ length: 8 }, (_, n) => document(cursor === '' ? n : n + 8)),
+      gone: cursor === '' ? [{ collection: 'task', id: 'old', version: 4, hash: '' }] : [],
+      next: cursor === '' ? 'more' : '',
+    });
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    ann.send({ type: 'sync_request', id: 1, space: 'personal', versions: [] });
+    expect(await ann.first('result', { id: 1 })).toMatchObject({ offset: 30 });
+    const frames = ann.of('sync_response') as unknown as {
+      readonly [key: string]: unknown;
+      readonly documents: readonly { readonly id: string }[];
+    }[];
+    const ids = frames.flatMap(({ documents }) => documents.map(({ id }) => id));
+    expect(ids).toEqual(Array.from({ length: 16 }, (_, n) => `d${n}`));
+    expect(frames.map(({ more }) => more)).toEqual([...Array(frames.length - 1).fill(true), undefined]);
+    expect(frames.map(({ offset }) => offset)).toEqual(Array(frames.length).fill(30));
+    expect(frames.flatMap(({ gone }) => gone)).toHaveLength(1);
+    for (const frame of frames) expect(JSON.stringify(frame).length).toBeLessThan(1_000_000);
   });
 
   it('stops with unsubscribe and starts again with subscribe from a position', async () => {

@@ -222,7 +222,7 @@ export class SpaceLog {
       },
       readClassic: async (_request, ctx) => {
         const space = this.personal(this.actor(ctx));
-        return { items: this.classic, offset: space.events.length, epoch: space.epoch };
+        return { items: this.classic, offset: space.events.length, epoch: space.epoch, next: '' };
       },
       live: (requests) => this.live(requests),
     };

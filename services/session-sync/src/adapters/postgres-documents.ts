@@ -2,7 +2,7 @@ import type { Database, Tx } from '@skein/postgres';
 import type { DocumentReads } from '../app/ports.ts';
 import type { DocumentRow } from '../domain/state.ts';
 import { columns } from './columns.ts';
-import { decodeCursor, encodeCursor } from './cursor.ts';
+import { type CursorKey, decodeCursor, encodeCursor } from './cursor.ts';
 
 /** An answer stays below the 4 MB of a gRPC message; the asker comes again for the rest. */
 const answerBytes = 3_000_000;
@@ -16,6 +16,17 @@ const fitting = (rows: readonly DocumentRow[]): readonly DocumentRow[] => {
     return at > 0 && bytes > answerBytes;
   });
   return tooMany < 0 ? rows : rows.slice(0, tooMany);
+};
+
+/** Before every document in the order of comparisons. */
+const first: CursorKey = ['', ''];
+
+/** A page of a comparison; `next` when there may be more. */
+const pageOf = (rows: readonly DocumentRow[]) => {
+  const documents = fitting(rows);
+  const last = documents.at(-1);
+  const more = documents.length < rows.length || rows.length === answerRows;
+  return { documents, next: more && last ? encodeCursor([last.collection, last.id]) : undefined };
 };
 
 const position = async (tx: Tx, space: string) => {
@@ -65,7 +76,7 @@ export const postgresDocuments = (database: Database): DocumentReads => {
       );
       return row;
     },
-    compare: (space, known) =>
+    compare: (space, known, cursor) =>
       atOnce(async (tx) => {
         const columnsOf = [
           known.map((one) => one.collection),
@@ -73,23 +84,25 @@ export const postgresDocuments = (database: Database): DocumentReads => {
           known.map((one) => one.version),
           known.map((one) => one.hash),
         ];
+        const after = decodeCursor(cursor, ['string', 'string']);
         const { head } = await position(tx, space);
         const theirs = `(select * from unnest($2::text[], $3::text[], $4::bigint[], $5::text[])) as k(collection, id, version, hash)`;
         const documents = await tx.query<Found>(
           limited(
-            `d.space = $1 and not d.deleted and not exists (select 1 from ${theirs} where k.collection = d.collection
+            `d.space = $1 and not d.deleted and (d.collection, d.id) > ($6, $7) and not exists (select 1 from ${theirs} where k.collection = d.collection
                and k.id = d.id and k.version = d.logged_version and k.hash = d.hash)`,
             'd.collection, d.id',
           ),
-          [space, ...columnsOf],
+          [space, ...columnsOf, ...(after ?? first)],
         );
+        if (after) return { offset: head, ...pageOf(documents), gone: [] };
         const gone = await tx.query<{ collection: string; id: string; version: number; hash: string }>(
           `select k.collection, k.id, coalesce(d.logged_version, 0) as version, '' as hash from ${theirs}
            left join document d on d.space = $1 and d.collection = k.collection and d.id = k.id
            where d.id is null or d.deleted`,
           [space, ...columnsOf],
         );
-        return { offset: head, documents: fitting(documents), gone };
+        return { offset: head, ...pageOf(documents), gone };
       }),
     changedAfter: (space, after) =>
       atOnce(async (tx) => {
@@ -105,27 +118,29 @@ export const postgresDocuments = (database: Database): DocumentReads => {
         const more = !whole || (await isMore(tx, space, last));
         return { offset: more && last ? last.offset : head, epoch, documents };
       }),
-    classicDifference: (space, known) =>
+    classicDifference: (space, known, cursor) =>
       atOnce(async (tx) => {
+        const after = decodeCursor(cursor, ['string', 'string']);
         const columnsOf = [known.map(({ id }) => id), known.map(({ version }) => version)];
         const { head, epoch } = await position(tx, space);
         const theirs = `(select * from unnest($2::text[], $3::bigint[])) as k(id, version)`;
         const documents = await tx.query<Found>(
           limited(
             // What is deleted is news only for who has it.
-            `d.space = $1 and d.collection <> 'session'
+            `d.space = $1 and d.collection <> 'session' and (d.collection, d.id) > ($4, $5)
                and (not d.deleted or exists (select 1 from ${theirs} where k.id = d.id))
                and not exists (select 1 from ${theirs} where k.id = d.id and k.version = d.version)`,
             'd.collection, d.id',
           ),
-          [space, ...columnsOf],
+          [space, ...columnsOf, ...(after ?? first)],
         );
+        if (after) return { offset: head, epoch, ...pageOf(documents), unknown: [] };
         const unknown = await tx.query<{ id: string }>(
           `select distinct k.id from ${theirs} where not exists
              (select 1 from document d where d.space = $1 and d.id = k.id and d.collection <> 'session')`,
           [space, ...columnsOf],
         );
-        return { offset: head, epoch, documents: fitting(documents), unknown: unknown.map(({ id }) => id) };
+        return { offset: head, epoch, ...pageOf(documents), unknown: unknown.map(({ id }) => id) };
       }),
   };
 };

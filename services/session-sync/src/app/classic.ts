@@ -17,6 +17,8 @@ export interface ClassicItems {
   readonly items: readonly SyncData[];
   readonly offset: number;
   readonly epoch: string;
+  /** Of a comparison: the cursor of the page after, undefined on the last one. */
+  readonly next?: string | undefined;
 }
 
 const checked = (data: SyncData): SyncData => {
@@ -87,13 +89,14 @@ export const classicUseCases = (parts: AppParts) => {
     compare: async (
       call: Call,
       known: readonly { readonly id: string; readonly version: number }[],
+      cursor?: string,
     ): Promise<ClassicItems> => {
       if (known.length > maxKnown)
         throw new AppError('invalid_request', `versions must be at most ${maxKnown}`);
       for (const [at, { id }] of known.entries())
         checkedText(`versions[${at}].id`, id, { max: 4 * nameBytes });
       const space = await names.resolve(call.userId, personalAlias);
-      const { documents: rows, unknown, ...at } = await documents.classicDifference(space, known);
+      const { documents: rows, unknown, ...at } = await documents.classicDifference(space, known, cursor);
       const nobodys = unknown.map((id) => ({ id, type: 'unknown', data: 'null', timestamp: 0, version: 0 }));
       return { ...at, items: [...rows.map(toSyncData), ...nobodys] };
     },

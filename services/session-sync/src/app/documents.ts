@@ -140,14 +140,14 @@ export const documentUseCases = (parts: AppParts) => {
       if (!row) throw new AppError('not_found', 'There is no such document');
       return row;
     },
-    compare: async (call: Call, name: string, known: readonly KnownDocument[]) => {
+    compare: async (call: Call, name: string, known: readonly KnownDocument[], cursor?: string) => {
       if (known.length > maxKnown) throw malformed('versions', `must be at most ${maxKnown}`);
       for (const [at, one] of known.entries()) {
         checkedNames(`versions[${at}].`, one);
         checkedText(`versions[${at}].hash`, one.hash, { min: 0, max: nameBytes });
       }
       const { id } = await visibleSpace(parts, call, name);
-      return documents.compare(id, known);
+      return documents.compare(id, known, cursor);
     },
   };
 };

@@ -275,14 +275,19 @@ export interface DocumentReads {
   list(space: string, collection: string, page: PageRequest): Promise<Page<DocumentRow>>;
   /** Undefined when there is none, also when it was deleted. */
   get(space: string, collection: string, id: string): Promise<DocumentRow | undefined>;
-  /** What differs from what the client has, as much as one answer holds; calling again gives the rest. */
+  /**
+   * What differs from what the client has, page by page: `next` is the cursor of the page after, undefined on the last
+   * one. `gone` is all on the first. `offset` is that of the moment the page was read.
+   */
   compare(
     space: string,
     known: readonly KnownDocument[],
+    cursor?: string,
   ): Promise<{
     readonly offset: number;
     readonly documents: readonly DocumentRow[];
     readonly gone: readonly KnownDocument[];
+    readonly next: string | undefined;
   }>;
   /**
    * Documents changed after an offset in its order, deleted ones as well, without the session's; `offset` is how far
@@ -294,17 +299,19 @@ export interface DocumentReads {
   ): Promise<{ readonly offset: number; readonly epoch: string; readonly documents: readonly DocumentRow[] }>;
   /**
    * All documents but the session's that a classic client does not have at exactly this version, deleted ones as
-   * far as it names them.
+   * far as it names them; page by page as `compare`.
    */
   classicDifference(
     space: string,
     known: readonly { readonly id: string; readonly version: number }[],
+    cursor?: string,
   ): Promise<{
     readonly offset: number;
     readonly epoch: string;
     readonly documents: readonly DocumentRow[];
-    /** Ids there is no document for. */
+    /** Ids there is no document for; all on the first page. */
     readonly unknown: readonly string[];
+    readonly next: string | undefined;
   }>;
 }
 

@@ -139,8 +139,9 @@ const documentHandlers = ({ documents }: SessionApp) =>
       document: toDocument(await documents.get(callOf(ctx), req.space, req.collection, req.id)),
     }),
     compareDocuments: async (req, ctx) => {
-      const { offset, documents: rows, gone } = await documents.compare(callOf(ctx), req.space, req.versions);
-      return { offset, documents: rows.map(toDocument), gone: [...gone] };
+      const page = await documents.compare(callOf(ctx), req.space, req.versions, req.cursor);
+      const { offset, documents: rows, gone, next } = page;
+      return { offset, documents: rows.map(toDocument), gone: [...gone], next: next ?? '' };
     },
     changeSession: (req, ctx) => documents.changeSession(callOf(ctx, req.origin), req.space, req),
   }) satisfies Partial<SyncHandlers>;
@@ -176,10 +177,10 @@ const classicHandlers = ({ classic }: SessionApp) =>
     },
     readClassic: async (req, ctx) => {
       const call = callOf(ctx);
-      const { items, ...at } = req.compare
-        ? await classic.compare(call, req.versions)
+      const { items, next, ...at } = req.compare
+        ? await classic.compare(call, req.versions, req.cursor)
         : await classic.changed(call, req.afterOffset, req.deviceId);
-      return { ...at, items: items.map(toSyncData) };
+      return { ...at, items: items.map(toSyncData), next: next ?? '' };
     },
   }) satisfies Partial<SyncHandlers>;
 

@@ -383,16 +383,21 @@ export interface DocumentVersion {
 
 export interface CompareDocumentsRequest {
   space: string;
-  /** At most 5000. */
+  /** At most 5000; the same on every page. */
   versions: DocumentVersion[];
+  /** `next` of the page before. */
+  cursor: string;
 }
 
 export interface CompareDocumentsResponse {
+  /** Where the log was when this page was read. All pages together hold everything up to that of the first. */
   offset: number;
   /** What the client lacks or has otherwise. */
   documents: Document[];
-  /** What the client has and is no more. */
+  /** What the client has and is no more; all on the first page. */
   gone: DocumentVersion[];
+  /** Empty on the last page. */
+  next: string;
 }
 
 export interface ChangeSessionRequest {
@@ -497,12 +502,17 @@ export interface ReadClassicRequest {
   compare: boolean;
   /** Instead of `after_offset`: from where this device has acknowledged. */
   deviceId: string;
+  /** With `compare`: `next` of the page before. */
+  cursor: string;
 }
 
 export interface ReadClassicResponse {
   items: SyncData[];
+  /** How far `items` reach; of a comparison, where the log was when this page was read. */
   offset: number;
   epoch: string;
+  /** With `compare`: empty on the last page. Otherwise what is left is read from `offset` on. */
+  next: string;
 }
 
 export interface LiveRequest {
@@ -532,6 +542,13 @@ export interface LiveRequest_Attach {
   userId: string;
   device?: Device | undefined;
   spaces: string[];
+  /**
+   * Id of the device's WebSocket, of which there is one at a time; ids of later ones sort higher. Empty when it has
+   * none.
+   */
+  connection: string;
+  /** The WebSocket has just been opened: it wins over any other of the device. */
+  opened: boolean;
 }
 
 export interface LiveRequest_Detach {
@@ -554,6 +571,7 @@ export interface LiveResponse {
     | { $case: "presence"; value: LiveResponse_Presence }
     | { $case: "ephemeral"; value: LiveResponse_Ephemeral }
     | { $case: "lost"; value: LiveResponse_Lost }
+    | { $case: "replaced"; value: LiveResponse_Replaced }
     | undefined;
 }
 
@@ -611,6 +629,13 @@ export interface LiveResponse_Lost {
   space: string;
   epoch: string;
   head: number;
+}
+
+/** The device has a newer WebSocket at another gateway: this one is to be closed. */
+export interface LiveResponse_Replaced {
+  userId: string;
+  deviceId: string;
+  connection: string;
 }
 
 function createBaseSpace(): Space {
@@ -4841,7 +4866,7 @@ export const DocumentVersion: MessageFns<DocumentVersion> = {
 };
 
 function createBaseCompareDocumentsRequest(): CompareDocumentsRequest {
-  return { space: "", versions: [] };
+  return { space: "", versions: [], cursor: "" };
 }
 
 export const CompareDocumentsRequest: MessageFns<CompareDocumentsRequest> = {
@@ -4851,6 +4876,9 @@ export const CompareDocumentsRequest: MessageFns<CompareDocumentsRequest> = {
     }
     for (const v of message.versions) {
       DocumentVersion.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.cursor !== "") {
+      writer.uint32(26).string(message.cursor);
     }
     return writer;
   },
@@ -4884,6 +4912,14 @@ export const CompareDocumentsRequest: MessageFns<CompareDocumentsRequest> = {
             message.versions.push(DocumentVersion.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4903,12 +4939,13 @@ export const CompareDocumentsRequest: MessageFns<CompareDocumentsRequest> = {
     const message = createBaseCompareDocumentsRequest();
     message.space = object.space ?? "";
     message.versions = object.versions?.map((e) => DocumentVersion.fromPartial(e)) || [];
+    message.cursor = object.cursor ?? "";
     return message;
   },
 };
 
 function createBaseCompareDocumentsResponse(): CompareDocumentsResponse {
-  return { offset: 0, documents: [], gone: [] };
+  return { offset: 0, documents: [], gone: [], next: "" };
 }
 
 export const CompareDocumentsResponse: MessageFns<CompareDocumentsResponse> = {
@@ -4921,6 +4958,9 @@ export const CompareDocumentsResponse: MessageFns<CompareDocumentsResponse> = {
     }
     for (const v of message.gone) {
       DocumentVersion.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(34).string(message.next);
     }
     return writer;
   },
@@ -4962,6 +5002,14 @@ export const CompareDocumentsResponse: MessageFns<CompareDocumentsResponse> = {
             message.gone.push(DocumentVersion.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4982,6 +5030,7 @@ export const CompareDocumentsResponse: MessageFns<CompareDocumentsResponse> = {
     message.offset = object.offset ?? 0;
     message.documents = object.documents?.map((e) => Document.fromPartial(e)) || [];
     message.gone = object.gone?.map((e) => DocumentVersion.fromPartial(e)) || [];
+    message.next = object.next ?? "";
     return message;
   },
 };
@@ -6098,7 +6147,7 @@ export const ClassicVersion: MessageFns<ClassicVersion> = {
 };
 
 function createBaseReadClassicRequest(): ReadClassicRequest {
-  return { afterOffset: 0, versions: [], compare: false, deviceId: "" };
+  return { afterOffset: 0, versions: [], compare: false, deviceId: "", cursor: "" };
 }
 
 export const ReadClassicRequest: MessageFns<ReadClassicRequest> = {
@@ -6114,6 +6163,9 @@ export const ReadClassicRequest: MessageFns<ReadClassicRequest> = {
     }
     if (message.deviceId !== "") {
       writer.uint32(34).string(message.deviceId);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(42).string(message.cursor);
     }
     return writer;
   },
@@ -6163,6 +6215,14 @@ export const ReadClassicRequest: MessageFns<ReadClassicRequest> = {
             message.deviceId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6184,12 +6244,13 @@ export const ReadClassicRequest: MessageFns<ReadClassicRequest> = {
     message.versions = object.versions?.map((e) => ClassicVersion.fromPartial(e)) || [];
     message.compare = object.compare ?? false;
     message.deviceId = object.deviceId ?? "";
+    message.cursor = object.cursor ?? "";
     return message;
   },
 };
 
 function createBaseReadClassicResponse(): ReadClassicResponse {
-  return { items: [], offset: 0, epoch: "" };
+  return { items: [], offset: 0, epoch: "", next: "" };
 }
 
 export const ReadClassicResponse: MessageFns<ReadClassicResponse> = {
@@ -6202,6 +6263,9 @@ export const ReadClassicResponse: MessageFns<ReadClassicResponse> = {
     }
     if (message.epoch !== "") {
       writer.uint32(26).string(message.epoch);
+    }
+    if (message.next !== "") {
+      writer.uint32(34).string(message.next);
     }
     return writer;
   },
@@ -6243,6 +6307,14 @@ export const ReadClassicResponse: MessageFns<ReadClassicResponse> = {
             message.epoch = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6263,6 +6335,7 @@ export const ReadClassicResponse: MessageFns<ReadClassicResponse> = {
     message.items = object.items?.map((e) => SyncData.fromPartial(e)) || [];
     message.offset = object.offset ?? 0;
     message.epoch = object.epoch ?? "";
+    message.next = object.next ?? "";
     return message;
   },
 };
@@ -6534,7 +6607,7 @@ export const LiveRequest_Unfollow: MessageFns<LiveRequest_Unfollow> = {
 };
 
 function createBaseLiveRequest_Attach(): LiveRequest_Attach {
-  return { userId: "", device: undefined, spaces: [] };
+  return { userId: "", device: undefined, spaces: [], connection: "", opened: false };
 }
 
 export const LiveRequest_Attach: MessageFns<LiveRequest_Attach> = {
@@ -6547,6 +6620,12 @@ export const LiveRequest_Attach: MessageFns<LiveRequest_Attach> = {
     }
     for (const v of message.spaces) {
       writer.uint32(26).string(v!);
+    }
+    if (message.connection !== "") {
+      writer.uint32(34).string(message.connection);
+    }
+    if (message.opened !== false) {
+      writer.uint32(40).bool(message.opened);
     }
     return writer;
   },
@@ -6588,6 +6667,22 @@ export const LiveRequest_Attach: MessageFns<LiveRequest_Attach> = {
             message.spaces.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.opened = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6610,6 +6705,8 @@ export const LiveRequest_Attach: MessageFns<LiveRequest_Attach> = {
       ? Device.fromPartial(object.device)
       : undefined;
     message.spaces = object.spaces?.map((e) => e) || [];
+    message.connection = object.connection ?? "";
+    message.opened = object.opened ?? false;
     return message;
   },
 };
@@ -6797,6 +6894,9 @@ export const LiveResponse: MessageFns<LiveResponse> = {
       case "lost":
         LiveResponse_Lost.encode(message.frame.value, writer.uint32(50).fork()).join();
         break;
+      case "replaced":
+        LiveResponse_Replaced.encode(message.frame.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -6862,6 +6962,14 @@ export const LiveResponse: MessageFns<LiveResponse> = {
             message.frame = { $case: "lost", value: LiveResponse_Lost.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.frame = { $case: "replaced", value: LiveResponse_Replaced.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6913,6 +7021,12 @@ export const LiveResponse: MessageFns<LiveResponse> = {
       case "lost": {
         if (object.frame?.value !== undefined && object.frame?.value !== null) {
           message.frame = { $case: "lost", value: LiveResponse_Lost.fromPartial(object.frame.value) };
+        }
+        break;
+      }
+      case "replaced": {
+        if (object.frame?.value !== undefined && object.frame?.value !== null) {
+          message.frame = { $case: "replaced", value: LiveResponse_Replaced.fromPartial(object.frame.value) };
         }
         break;
       }
@@ -7587,6 +7701,85 @@ export const LiveResponse_Lost: MessageFns<LiveResponse_Lost> = {
     message.space = object.space ?? "";
     message.epoch = object.epoch ?? "";
     message.head = object.head ?? 0;
+    return message;
+  },
+};
+
+function createBaseLiveResponse_Replaced(): LiveResponse_Replaced {
+  return { userId: "", deviceId: "", connection: "" };
+}
+
+export const LiveResponse_Replaced: MessageFns<LiveResponse_Replaced> = {
+  encode(message: LiveResponse_Replaced, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.userId !== "") {
+      writer.uint32(10).string(message.userId);
+    }
+    if (message.deviceId !== "") {
+      writer.uint32(18).string(message.deviceId);
+    }
+    if (message.connection !== "") {
+      writer.uint32(26).string(message.connection);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiveResponse_Replaced {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiveResponse_Replaced();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.deviceId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LiveResponse_Replaced>): LiveResponse_Replaced {
+    return LiveResponse_Replaced.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LiveResponse_Replaced>): LiveResponse_Replaced {
+    const message = createBaseLiveResponse_Replaced();
+    message.userId = object.userId ?? "";
+    message.deviceId = object.deviceId ?? "";
+    message.connection = object.connection ?? "";
     return message;
   },
 };
