@@ -80,7 +80,7 @@ describe('conversations', () => {
       await sync.gateway.appendMessage(messageOf(text, { reply: false }), ctx);
     await sync.gateway.appendMessage(messageOf('血压', { reply: false }), actingFor('somebody else'));
     const find = async (query: string) => {
-      const { items } = await sync.gateway.searchMessages({ space: 'personal', query, limit: 0 }, ctx);
+      const { items } = await sync.agent.searchMessages({ space: 'personal', query, limit: 0 }, ctx);
       return items.map(({ text }) => text);
     };
     expect(await find('血压高吗')).toEqual(['我的血压最近有点高']);

@@ -138,6 +138,17 @@ describe('a turn', () => {
   });
 });
 
+describe('a call', () => {
+  it('is for the services that make it, and for no other', async () => {
+    const ctx = actingFor('reader');
+    const query = { space: 'personal', query: 'keys', limit: 0 };
+    await expect(sync.gateway.searchMessages(query, ctx)).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(sync.as('user').getSpace({ space: 'personal' }, ctx)).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+  });
+});
+
 describe('reading the log', () => {
   it('refuses a position that is not in it and says where it is', async () => {
     const ctx = actingFor('reader');
