@@ -21,9 +21,9 @@ const has = (source: string, title: string): boolean =>
       .some((before) => /\(\s*$/.test(before)),
   );
 
-/** The list under a heading of the README, each item on one line. */
-const bullets = (heading: string): string[] => {
-  const [, section = ''] = read('README.md').split(`\n## ${heading}\n`);
+/** The list under a heading of a page, each item on one line. */
+const bullets = (file: string, heading: string): string[] => {
+  const [, section = ''] = read(file).split(`\n## ${heading}\n`);
   const [list = ''] = section.split(/\n## /);
   return list
     .split(/^- /m)
@@ -47,10 +47,22 @@ describe('the page of promises', () => {
   });
 
   it('has every promise of the README, with tests under it', () => {
-    const promised = bullets('What it promises');
+    const promised = bullets('README.md', 'What it promises');
     expect(promised.length).toBeGreaterThan(0);
     for (const promise of promised) {
       const [, under = ''] = page.split(`\n### ${promise}\n`);
+      expect(under.split('\n#')[0], promise).toContain('| `');
+    }
+  });
+
+  it('has every promise of SECURITY.md by its first words, with tests under it', () => {
+    const promised = bullets('SECURITY.md', 'What you may rely on').map(
+      (promise) => /^\*\*(.+?)\*\*/.exec(promise)?.[1] ?? promise,
+    );
+    expect(promised).toContain('Logs, spans and events');
+    const [, chapter = ''] = page.split('\n## Of SECURITY.md\n');
+    for (const promise of promised) {
+      const [, under = ''] = (chapter.split('\n## ')[0] ?? '').split(`\n### ${promise}\n`);
       expect(under.split('\n#')[0], promise).toContain('| `');
     }
   });

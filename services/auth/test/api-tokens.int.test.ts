@@ -125,6 +125,10 @@ describe('an API token', () => {
       cursor = page.next;
     } while (cursor !== '');
     expect(listed.map(({ name }) => name)).toEqual(names.toReversed());
+    for (const foreign of [listed[0]?.id ?? '', Buffer.from('["a","b"]').toString('base64url')])
+      await expect(
+        client.listApiTokens({ limit: 2, cursor: foreign }, call({ actor: ada.actor })),
+      ).rejects.toMatchObject({ code: 'invalid_request' });
     expect((await client.listApiTokens({ limit: 0, cursor: '' }, call({ actor: eve.actor }))).items).toEqual(
       [],
     );

@@ -101,16 +101,25 @@ export const createApiToken =
     return { token, text: await signer.sign('api+jwt', claims, token.kid) };
   };
 
-/** The caller's API tokens that work, newest first. The cursor is the id of the last one seen. */
+// Named, so that a cursor of another list is not taken for an id.
+const toCursor = (id: string): string => Buffer.from(`token.${id}`).toString('base64url');
+
+const fromCursor = (cursor: string): string => {
+  const id = /^token\.([\w-]{1,64})$/.exec(Buffer.from(cursor, 'base64url').toString())?.[1];
+  if (id === undefined) throw new AppError('invalid_request', 'This cursor is not one of ours');
+  return id;
+};
+
+/** The caller's API tokens that work, newest first; `invalid_request` for a cursor of another list. */
 export const listApiTokens =
   ({ store, clock }: Deps) =>
   async (by: Principal, page: { limit: number; cursor: string | undefined }) => {
-    if (page.cursor !== undefined && !isId(page.cursor))
-      throw new AppError('invalid_request', 'This cursor is not one of ours');
+    const before = page.cursor === undefined ? undefined : fromCursor(page.cursor);
     const limit = Math.min(Math.max(page.limit || maxPage, 1), maxPage);
-    const found = await store.apiTokens.list(by.userId, page.cursor, limit + 1, clock.now());
+    const found = await store.apiTokens.list(by.userId, before, limit + 1, clock.now());
     const items = found.slice(0, limit);
-    return { items, next: found.length > limit ? items.at(-1)?.id : undefined };
+    const last = items.at(-1);
+    return { items, next: last && found.length > limit ? toCursor(last.id) : undefined };
   };
 
 /** Ends an API token of the caller; `not_found` for any other. Ending it twice is fine. */
