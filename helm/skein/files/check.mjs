@@ -25,7 +25,13 @@ const firstBytes = (host, port, hello) =>
 /** What a TLS handshake with the host proves is enough: who speaks NATS over TLS from the start says nothing first. */
 const handshake = (host, port) =>
   new Promise((resolve, reject) => {
-    const socket = connectTls({ host, port, servername: host, rejectUnauthorized: false, timeout: attemptMs });
+    const socket = connectTls({
+      host,
+      port,
+      servername: host,
+      rejectUnauthorized: false,
+      timeout: attemptMs,
+    });
     socket.once('timeout', () => socket.destroy(new Error('no answer')));
     socket.once('error', reject);
     socket.once('secureConnect', () => resolve(socket.end()));

@@ -22,7 +22,11 @@ const post = (path, body, headers = {}) =>
 
 /** A new person's access token. */
 const register = async () => {
-  const login = { email: `helm-test-${randomUUID()}@example.invalid`, password: randomUUID(), displayName: 'helm test' };
+  const login = {
+    email: `helm-test-${randomUUID()}@example.invalid`,
+    password: randomUUID(),
+    displayName: 'helm test',
+  };
   const response = await post('/v1/auth/register', login);
   const text = await response.text();
   wanted(response.status === 201, `register was answered ${response.status}: ${text.slice(0, 300)}`);
@@ -39,7 +43,8 @@ const converse = (token) =>
       settle(value);
       socket.close();
     };
-    socket.onopen = () => send({ type: 'hello', id: '1', v: 1, token, device: { id: 'helm-test', platform: 'cli' } });
+    socket.onopen = () =>
+      send({ type: 'hello', id: '1', v: 1, token, device: { id: 'helm-test', platform: 'cli' } });
     socket.onerror = () => reject(new Error('the socket failed'));
     socket.onclose = ({ code }) => reject(new Error(`the socket was closed with ${code}`));
     socket.onmessage = ({ data }) => {
@@ -48,7 +53,13 @@ const converse = (token) =>
       if (frame.type === 'welcome') {
         say(`connected as ${frame.connection}`);
         const { space } = frame.streams[0];
-        send({ type: 'message', id: '2', space, clientMessageId: randomUUID(), text: 'Hello, is anybody there?' });
+        send({
+          type: 'message',
+          id: '2',
+          space,
+          clientMessageId: randomUUID(),
+          text: 'Hello, is anybody there?',
+        });
       }
       if (frame.type !== 'event') return;
       const { type, data: told } = frame.event;
@@ -71,7 +82,12 @@ const callAsNobody = () =>
     const timer = setTimeout(() => end(resolve, 'the network (nothing came back)'), 5_000);
     session.once('error', (error) => end(resolve, `the network (${error.code})`));
     session.once('connect', () => {
-      const call = session.request({ ':method': 'POST', ':path': method, 'content-type': 'application/grpc', te: 'trailers' });
+      const call = session.request({
+        ':method': 'POST',
+        ':path': method,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
       let headers = {};
       const refused = (found) => {
         const status = found['grpc-status'];
@@ -107,7 +123,9 @@ try {
 
   say(`a call that nobody may make was refused by ${await callAsNobody()}`);
 } catch (error) {
-  console.error(`FAILED: ${error.message}${error.cause ? ` (${error.cause.code ?? error.cause.message})` : ''}`);
+  console.error(
+    `FAILED: ${error.message}${error.cause ? ` (${error.cause.code ?? error.cause.message})` : ''}`,
+  );
   process.exitCode = 1;
 } finally {
   clearTimeout(limit);

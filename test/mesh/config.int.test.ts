@@ -1,0 +1,73 @@
+import { readConfig } from '@skein/service-kit';
+import { describe, expect, it } from 'vitest';
+import { services } from './support/code-edges.ts';
+import { type KubeObject, objectsOf, renderProfile } from './support/helm.ts';
+import { type Profile, profiles } from './support/paths.ts';
+import { type Container, podOf } from './support/pods.ts';
+
+/** What Kubernetes and Secrets would fill in. */
+const filledIn: Readonly<Record<string, string>> = {
+  INSTANCE_ID: 'skein-pod-1',
+  DISCOVERY_ADDRESS: '10.0.0.7',
+  HOST_IP: '10.0.0.1',
+  DATABASE_URL: 'postgres://somebody@db:5432/skein',
+  EVENTS_URL: 'nats://nats:4222',
+  INTERNAL_SECRET: 'i'.repeat(32),
+  AUTH_MASTER_KEY: 'm'.repeat(32),
+  AGENT_MODEL_KEY: 'k'.repeat(32),
+};
+
+const environment = (objects: readonly KubeObject[], name: string): Record<string, string> => {
+  const named = (kind: string) =>
+    objects.find((one) => one.kind === kind && one.metadata.name === `skein-${name}`);
+  const { data = {} } = (named('ConfigMap') ?? {}) as { data?: Record<string, string> };
+  const deployment = named('Deployment');
+  const containers: readonly Container[] = (deployment && podOf(deployment)?.containers) ?? [];
+  const own = (containers[0]?.env ?? []).map(({ name: variable, value }) => {
+    const text = value ?? filledIn[variable] ?? `nothing fills in ${variable}`;
+    return [variable, text.replace('$(HOST_IP)', filledIn['HOST_IP'] ?? '')];
+  });
+  return { ...data, ...Object.fromEntries(own) };
+};
+
+/** Not a setting of ours: it is there to be used in another. */
+const helping = ['HOST_IP', 'UV_THREADPOOL_SIZE'];
+
+describe.each(profiles)('what the chart tells services: %s', (profile: Profile) => {
+  it.each(Object.entries(services))('%s accepts it, and knows all of it', async (name, { schema }) => {
+    const env = environment(objectsOf(await renderProfile(profile)), name);
+    expect(Object.keys(env).length).toBeGreaterThan(8);
+    expect(Object.keys(env).filter((one) => !(one in schema) && !helping.includes(one))).toEqual([]);
+    const config = readConfig(schema, env);
+    expect(config).toMatchObject({ GRPC_HOST: '0.0.0.0', GRPC_PORT: 50051, MANAGEMENT_PORT: 9464 });
+  });
+});
+
+describe('what a profile is about', () => {
+  const told = async (profile: Profile, name: string) =>
+    environment(objectsOf(await renderProfile(profile)), name);
+
+  it('static discovery lists every service that is called, by the name of its Service', async () => {
+    expect((await told('minimal', 'gateway'))['DISCOVERY_URL']).toBe(
+      `static:${['agent', 'auth', 'session-sync', 'user'].map((one) => `${one}=skein-${one}.skein.svc.cluster.local:50051`).join(',')}`,
+    );
+  });
+
+  it('agents of Consul on every node are found by the address of the node', async () => {
+    expect((await told('external', 'user'))['DISCOVERY_URL']).toBe('consul://10.0.0.1:8500');
+  });
+
+  it('metrics are served to the outside of the pod only where somebody reads them', async () => {
+    expect((await told('default', 'user'))['MANAGEMENT_HOST']).toBe('127.0.0.1');
+    expect((await told('ha', 'user'))['MANAGEMENT_HOST']).toBe('0.0.0.0');
+  });
+
+  it('a public gateway knows its address, its proxies and that clients come by https', async () => {
+    expect(await told('external', 'gateway')).toMatchObject({
+      PUBLIC_URL: 'https://skein.example.org',
+      TRUST_PROXY: '1',
+      BEHIND_TLS: 'true',
+    });
+    expect(await told('default', 'gateway')).toMatchObject({ TRUST_PROXY: '0', BEHIND_TLS: 'false' });
+  });
+});
