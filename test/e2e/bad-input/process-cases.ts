@@ -67,6 +67,22 @@ export const configurationCases: readonly ConfigurationCase[] = [
     ),
   })),
   {
+    what: 'an address for Consul that nobody can reach',
+    service: 'user',
+    env: { ...good, DISCOVERY_URL: 'consul://127.0.0.1:1', GRPC_HOST: '0.0.0.0' },
+    exitCode: 78,
+    says: faults(
+      'DISCOVERY_ADDRESS must be an address other services reach this one at: Consul would be told "0.0.0.0"',
+    ),
+  },
+  {
+    what: 'a list of NATS servers that is none',
+    service: 'agent',
+    env: { ...good, EVENTS_URL: 'nats://user:password@one:4222,tls://two:4222' },
+    exitCode: 78,
+    says: faults('EVENTS_URL: the servers must all be nats: or all be tls:'),
+  },
+  {
     what: 'a list of services that is none',
     service: 'gateway',
     env: { ...good, DISCOVERY_URL: 'static:auth' },
