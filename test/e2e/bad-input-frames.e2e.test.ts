@@ -55,10 +55,13 @@ const hello = (token: string) =>
 
 const errors = ({ frames }: OpenSocket) => frames.filter(({ type }) => type === 'error');
 
-/** The socket is closed with this code, and reasons name no time to come back. */
+/** When to come back, for codes that invite it. */
+const reasons: Readonly<Record<number, string>> = { 4009: '{"retryAfterMs":[0,1000]}' };
+
+/** The socket is closed with this code and its reason. */
 const isClosed = async (one: OpenSocket, code: number) => {
   await vi.waitFor(() => expect(one.closed).toBeDefined(), { timeout: 10_000 });
-  expect(one.closed).toEqual({ code, reason: '' });
+  expect(one.closed).toEqual({ code, reason: reasons[code] ?? '' });
 };
 
 /** The socket answers a ping; its one error came before, or comes from a service behind. */

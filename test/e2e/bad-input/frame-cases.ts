@@ -249,7 +249,7 @@ export const classicFrames: readonly FrameCase[] = [
     what: 'a document whose id is no id',
     when: 'open',
     frame: '{"type":"data_update","data":{"id":"\\u0000","type":"task","data":1,"timestamp":1,"version":1}}',
-    error: classicError('invalid_request', 'data.id is not an id'),
+    error: classicError('invalid_request', 'data.id: must be 1 to 256 printable characters'),
   },
   {
     what: 'a timestamp beyond every clock',

@@ -251,9 +251,7 @@ export const misshapenRequests: readonly RequestCase[] = [
   ...onStreams({
     what: 'no device',
     path: '',
-    answer: problem(400, 'invalid_request', 'device: Invalid input: expected string, received undefined', {
-      errors: [{ path: 'device', message: 'Invalid input: expected string, received undefined' }],
-    }),
+    answer: wrong({ path: 'query.device', message: 'Invalid input: expected string, received undefined' }),
   }),
   ...onStreams({
     what: 'a cursor that is none',
