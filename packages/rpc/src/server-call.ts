@@ -1,4 +1,4 @@
-import type { Metadata } from '@grpc/grpc-js';
+import type { Metadata, ServerInterceptingCall, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { AppError, toAppError } from '@skein/contracts';
 import { type Logger, type OpenSpan, openSpan, SpanKind } from '@skein/telemetry';
 import { isRemote } from './fault.ts';
@@ -16,6 +16,9 @@ export interface ServedMethod {
   readonly allow: ReadonlySet<string> | 'any';
   readonly attributes: Readonly<Record<string, string>>;
 }
+
+/** Steps between grpc-js and the handler of one method. */
+export type CallTaker = (next: ServerInterceptingCallInterface) => ServerInterceptingCall;
 
 /** Who calls; throws when it may not. Asked before anything else of a call is read, its request least of all. */
 export const admit = (method: ServedMethod, metadata: Metadata): Verified => {

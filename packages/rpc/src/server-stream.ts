@@ -2,14 +2,13 @@ import {
   type ServerDuplexStream,
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
-  type ServerInterceptor,
   type ServerWritableStream,
 } from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
 import type { UntypedHandler } from './definition.ts';
 import { drained } from './drained.ts';
 import { statusOf } from './fault.ts';
-import { admit, Observation, type ServedMethod } from './server-call.ts';
+import { admit, type CallTaker, Observation, type ServedMethod } from './server-call.ts';
 import { deadlineOf, ServerContext } from './server-context.ts';
 
 /** How long streams live and how they are told to end. */
@@ -155,14 +154,11 @@ class EarlyAdmission extends ServerInterceptingCall {
   }
 }
 
-/** Looks at the callers of the given methods (by path) before their requests are read. */
-export const admissionInterceptor =
-  (methods: ReadonlyMap<string, ServedMethod>): ServerInterceptor =>
-  ({ path }, next) => {
-    const method = methods.get(path);
-    // Passing on unchanged is allowed; only the type asks for the class.
-    return method ? new EarlyAdmission(next, method) : (next as ServerInterceptingCall);
-  };
+/** Looks at the callers of a method before their requests are read. */
+export const admitEarly =
+  (method: ServedMethod): CallTaker =>
+  (next) =>
+    new EarlyAdmission(next, method);
 
 /**
  * The requests of a bidirectional call; ends when the caller has sent its last one or is gone. HTTP/2 closes the

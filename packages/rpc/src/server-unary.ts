@@ -2,13 +2,12 @@ import {
   type Metadata,
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
-  type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
 import type { UntypedHandler } from './definition.ts';
 import { statusOf } from './fault.ts';
-import { admit, Observation, type ServedMethod } from './server-call.ts';
+import { admit, type CallTaker, Observation, type ServedMethod } from './server-call.ts';
 import { deadlineOf, ServerContext } from './server-context.ts';
 import type { SurfaceCall } from './surface-call.ts';
 
@@ -117,11 +116,8 @@ class UnaryServerCall extends ServerInterceptingCall implements SurfaceCall {
   }
 }
 
-/** Takes the calls of the given methods (by path) and lets all others pass. */
-export const unaryInterceptor =
-  (methods: ReadonlyMap<string, ServedUnary>): ServerInterceptor =>
-  ({ path }, next) => {
-    const served = methods.get(path);
-    // Passing on unchanged is allowed; only the type asks for the class.
-    return served ? new UnaryServerCall(next, served) : (next as ServerInterceptingCall);
-  };
+/** Takes the calls of a unary method, all the way to their answer. */
+export const takeUnary =
+  (served: ServedUnary): CallTaker =>
+  (next) =>
+    new UnaryServerCall(next, served);

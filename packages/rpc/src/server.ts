@@ -1,4 +1,9 @@
-import { type MethodDefinition as GrpcMethod, Server, ServerCredentials } from '@grpc/grpc-js';
+import {
+  type MethodDefinition as GrpcMethod,
+  Server,
+  ServerCredentials,
+  type ServerInterceptingCall,
+} from '@grpc/grpc-js';
 import type { Service } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
 import { type Implementation, type ImplementationPolicy, namesOf } from './definition.ts';
@@ -6,9 +11,9 @@ import { addHealth } from './health.ts';
 import type { Identity } from './identity.ts';
 import { methodMetrics } from './method-metrics.ts';
 import { addReflection } from './reflection.ts';
-import type { ServedMethod } from './server-call.ts';
-import { admissionInterceptor, type StreamLimits, serveStream, streamRegistry } from './server-stream.ts';
-import { type ServedUnary, unaryInterceptor } from './server-unary.ts';
+import type { CallTaker, ServedMethod } from './server-call.ts';
+import { admitEarly, type StreamLimits, serveStream, streamRegistry } from './server-stream.ts';
+import { takeUnary } from './server-unary.ts';
 
 /** What a server is made of. */
 export interface RpcServerOptions {
@@ -61,10 +66,10 @@ const callersOf = (allow: ImplementationPolicy['allow'], method: string): Served
  */
 export const rpcServer = (options: RpcServerOptions): RpcServer => {
   const { maxAgeMs = 5 * 60_000, streamGraceMs = 1_000, random = Math.random } = options;
-  const unary = new Map<string, ServedUnary>();
-  const serverStreams = new Map<string, ServedMethod>();
+  const takers = new Map<string, CallTaker>();
   const server = new Server({
-    interceptors: [unaryInterceptor(unary), admissionInterceptor(serverStreams)],
+    // Passing on unchanged is allowed; only the type asks for the class.
+    interceptors: [({ path }, next) => takers.get(path)?.(next) ?? (next as ServerInterceptingCall)],
     // Channelz stays on: without it grpc-js 1.14 forgets its sessions, and shutting down leaves them open.
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 1_000,
@@ -104,8 +109,9 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
         grpcMethod.requestDeserialize,
         kind,
       );
-      if (kind === 'unary') unary.set(method.path, { method: served, handler });
-      if (kind === 'serverStream') serverStreams.set(method.path, served);
+      if (kind === 'unary') takers.set(method.path, takeUnary({ method: served, handler }));
+      // A bidirectional one reaches its handler with nothing read, and is looked at there.
+      if (kind === 'serverStream') takers.set(method.path, admitEarly(served));
       if (!registered) throw new Error(`bug: ${method.path} is implemented twice`);
     }
   }
