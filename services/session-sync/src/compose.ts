@@ -71,6 +71,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     offer: (batch) => hub.feeds.offer(batch),
     pass: (passing) => hub.pass(passing),
     presence: (space, from, present) => hub.presence.peer(space, from, present),
+    openedElsewhere: (socket) => hub.presence.openedElsewhere(socket),
     presenceAsked: (space) => peers.presence(space, hub.presence.own(space)),
   }));
   const hub: LiveHub = createHub(

@@ -205,6 +205,34 @@ describe('two replicas', () => {
     await live.ended;
   });
 
+  it('tell each other of the newer WebSocket of a device, as one replica tells two gateways', async () => {
+    const { url } = await testDatabase();
+    const bus = wire(() => true);
+    await using a = await startSync(url, {}, { live: bus() });
+    await using b = await startSync(url, {}, { live: bus() });
+    const space = personalSpaceId('mover');
+    await a.gateway.getSpace({ space: 'personal' }, actingFor('mover'));
+    const gateways = [openLive(a.gateway), openLive(a.gateway), openLive(b.gateway)];
+    for (const one of gateways) one.follow(space);
+    const following = () => gateways.every(({ frames }) => frames.some(({ $case }) => $case === 'following'));
+    await vi.waitFor(() => expect(following()).toBe(true), { timeout: 5_000 });
+    const replaced = (at: number) =>
+      gateways[at]?.frames.flatMap((frame) => (frame.$case === 'replaced' ? [frame.value] : []));
+    for (const [at, one] of gateways.entries()) {
+      const device = { id: 'phone', platform: 'web', name: '' };
+      const value = { userId: 'mover', device, spaces: [space], connection: `c${at}`, opened: true };
+      one.send({ $case: 'attach', value });
+      if (at === 0) continue;
+      const before = { userId: 'mover', deviceId: 'phone', connection: `c${at - 1}` };
+      await vi.waitFor(() => expect(replaced(at - 1)).toEqual([before]), { timeout: 5_000 });
+    }
+    expect(replaced(2)).toEqual([]);
+    for (const one of gateways) {
+      one.close();
+      await one.ended;
+    }
+  });
+
   it('know who is connected through the other', async () => {
     const { url } = await testDatabase();
     const bus = wire(() => true);

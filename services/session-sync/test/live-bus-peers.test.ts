@@ -34,6 +34,7 @@ const replicas = () => {
       pass: vi.fn<PeerInbox['pass']>(),
       presence: vi.fn<PeerInbox['presence']>(),
       presenceAsked: vi.fn<PeerInbox['presenceAsked']>(),
+      openedElsewhere: vi.fn<PeerInbox['openedElsewhere']>(),
     };
     return { inbox, peers: liveBusPeers(bus, instance, () => inbox) };
   };
@@ -50,6 +51,10 @@ describe('replicas on a live bus', () => {
     a.peers.events(space, 'e', [eventAt(1)]);
     a.peers.ephemeral(space, 'k', '{}');
     a.peers.presence(space, []);
+    const socket = { userId: 'ann', deviceId: 'phone', connection: 'c' };
+    a.peers.opened(space, socket);
+    expect(b.inbox.openedElsewhere).toHaveBeenCalledWith(socket);
+    expect(a.inbox.openedElsewhere).not.toHaveBeenCalled();
     expect(b.inbox.offer).toHaveBeenCalledWith({ space, epoch: 'e', events: [eventAt(1)] });
     expect(b.inbox.pass).toHaveBeenCalledWith({ kind: 'ephemeral', space, key: 'k', json: '{}' });
     expect(b.inbox.presence).toHaveBeenCalledWith(space, 'a', []);

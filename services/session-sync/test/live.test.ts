@@ -3,7 +3,7 @@ import { createFeeds, type Watcher } from '../src/app/live/feeds.ts';
 import { createHub } from '../src/app/live/live-hub.ts';
 import { type LiveCommand, liveStream } from '../src/app/live/live-stream.ts';
 import { passingQueue } from '../src/app/live/passing-queue.ts';
-import { createPresence } from '../src/app/live/presence.ts';
+import { createPresence, type PresenceStream } from '../src/app/live/presence.ts';
 import type { LoggedEvent } from '../src/domain/event.ts';
 
 const space = '00000000-0000-4000-8000-000000000001';
@@ -165,6 +165,7 @@ describe('a live stream whose reader is slow', () => {
         tokens: nothing,
         ephemeral: nothing,
         presence: nothing,
+        opened: nothing,
         events: nothing,
         follow: nothing,
         leave: nothing,
@@ -225,13 +226,15 @@ describe('what passes and is not stored', () => {
   });
 });
 
+const gateway = () => ({ replaced: vi.fn<PresenceStream['replaced']>() });
+
 describe('presence', () => {
   const start = () => {
     let now = 0;
     const timers = fakeTimers();
     const changed = vi.fn();
     const presence = createPresence({ clock: { now: () => now }, timers, changed });
-    const attach = (stream: object, id: string) =>
+    const attach = (stream: PresenceStream, id: string) =>
       presence.attach(stream, 'ann', { id, platform: 'web', name: '' }, [space]);
     const ids = () => presence.of(space).map(({ device }) => device.id);
     return {
@@ -249,15 +252,44 @@ describe('presence', () => {
 
   it('tells of a burst of changes once', () => {
     const { attach, timers, changed } = start();
-    const stream = {};
+    const stream = gateway();
     for (const id of ['a', 'b', 'c']) attach(stream, id);
     timers.run();
     expect(changed.mock.calls).toEqual([[space, true]]);
   });
 
+  it('gathers changes longer the more are there, up to two seconds', () => {
+    const delays: number[] = [];
+    const waiting: (() => void)[] = [];
+    const timers = {
+      after: (ms: number, work: () => void) => {
+        delays.push(ms);
+        waiting.push(work);
+        return () => {};
+      },
+    };
+    const told: number[] = [];
+    const presence = createPresence({
+      clock: { now: () => 0 },
+      timers,
+      changed: () => told.push(presence.of(space).length),
+    });
+    const attach = (n: number) =>
+      presence.attach(gateway(), 'ann', { id: `d${n}`, platform: 'web', name: '' }, [space]);
+    for (let n = 0; n < 3_000; n += 1) {
+      attach(n);
+      // One opens each millisecond.
+      if (n >= told.reduce((_, one) => one, 0) + (delays.at(-1) ?? 0)) waiting.shift()?.();
+    }
+    expect(delays[0]).toBe(50);
+    expect(Math.max(...delays)).toBe(2_000);
+    // At 50 ms it would have been told sixty times, with 45 devices at first and 3,000 at last.
+    expect(told.length).toBeLessThan(10);
+  });
+
   it('keeps the devices of a broken stream for ten seconds, and those that came back', () => {
     const { presence, attach, ids, pass } = start();
-    const [broken, reopened] = [{}, {}];
+    const [broken, reopened] = [gateway(), gateway()];
     attach(broken, 'a');
     attach(broken, 'b');
     presence.streamEnded(broken);
@@ -273,7 +305,7 @@ describe('presence', () => {
 
   it('keeps a device that has moved to another stream when the one it left says goodbye', () => {
     const { presence, attach, ids } = start();
-    const [left, entered] = [{}, {}];
+    const [left, entered] = [gateway(), gateway()];
     attach(left, 'phone');
     attach(entered, 'phone');
     expect(presence.detach(left, 'ann', 'phone')).toBe(false);
@@ -282,9 +314,67 @@ describe('presence', () => {
     expect(ids()).toEqual([]);
   });
 
+  describe('of a device with a WebSocket at two gateways', () => {
+    const device = { id: 'phone', platform: 'web', name: '' };
+    const say = (
+      { presence }: ReturnType<typeof start>,
+      stream: PresenceStream,
+      connection: string,
+      opened: boolean,
+    ) => presence.attach(stream, 'ann', device, [space], { connection, opened });
+    const replaced = (connection: string) => [[{ userId: 'ann', deviceId: 'phone', connection }]];
+
+    it('replaces the older one, whatever the clocks of the gateways say', () => {
+      const world = start();
+      const [old, young] = [gateway(), gateway()];
+      say(world, old, 'c2', true);
+      say(world, young, 'c1', true);
+      expect(old.replaced.mock.calls).toEqual(replaced('c2'));
+      expect(young.replaced).not.toHaveBeenCalled();
+      // The old one changes its spaces before it hears of it.
+      say(world, old, 'c0', false);
+      expect(young.replaced).not.toHaveBeenCalled();
+      world.presence.detach(old, 'ann', 'phone');
+      expect(world.ids()).toEqual(['phone']);
+    });
+
+    it('goes by the ids when both are only said again', () => {
+      const world = start();
+      const [one, other] = [gateway(), gateway()];
+      say(world, one, 'c2', false);
+      say(world, other, 'c1', false);
+      expect(other.replaced.mock.calls).toEqual(replaced('c1'));
+      expect(one.replaced).not.toHaveBeenCalled();
+      say(world, other, 'c3', false);
+      expect(one.replaced.mock.calls).toEqual(replaced('c2'));
+    });
+
+    it('lets streams without a WebSocket be, and WebSockets of one gateway, which knows by itself', () => {
+      const world = start();
+      const [one, other] = [gateway(), gateway()];
+      say(world, one, 'c1', true);
+      say(world, other, '', false);
+      say(world, one, 'c2', true);
+      for (const { replaced: told } of [one, other]) expect(told).not.toHaveBeenCalled();
+      world.presence.openedElsewhere({ userId: 'ann', deviceId: 'phone', connection: 'c2' });
+      expect(one.replaced).not.toHaveBeenCalled();
+      world.presence.openedElsewhere({ userId: 'ann', deviceId: 'phone', connection: 'c3' });
+      expect(one.replaced.mock.calls).toEqual(replaced('c2'));
+    });
+
+    it('does not call after one that has ended', () => {
+      const world = start();
+      const [one, other] = [gateway(), gateway()];
+      say(world, one, 'c1', true);
+      say(world, one, '', false);
+      say(world, other, 'c2', true);
+      expect(one.replaced).not.toHaveBeenCalled();
+    });
+  });
+
   it('counts the others of a space, and forgets a peer that falls silent', () => {
     const { presence, attach, pass } = start();
-    attach({}, 'a');
+    attach(gateway(), 'a');
     presence.peer(space, 'replica', [
       { userId: 'ann', device: { id: 'b', platform: 'web', name: '' }, sinceMs: 0 },
     ]);

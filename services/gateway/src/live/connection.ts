@@ -15,6 +15,7 @@ export interface ConnectionDeps {
   readonly presence: Presence;
   readonly sync: RpcClient<syncV1.SyncServiceService>;
   readonly random: () => number;
+  readonly newId: () => string;
   readonly callTimeoutMs: number;
 }
 
@@ -58,6 +59,8 @@ const inTurns = async <T, R>(
  * `welcome` between `open` and `begin`, and calls `end` once. Membership is checked at every subscribe.
  */
 export class Connection implements FollowerHost {
+  /** As in `welcome`. */
+  readonly id: string;
   principal: Principal;
   device: DeviceName;
   readonly sink: Sink;
@@ -69,6 +72,8 @@ export class Connection implements FollowerHost {
   readonly sync: RpcClient<syncV1.SyncServiceService>;
   /** Told when following a space failed for a reason that is not the person's membership. */
   onFault: (fault: AppError) => void = () => {};
+  /** Of these a device has one at a time, over all gateways: a WebSocket that is not a classic one. */
+  isSocket = false;
   /** Follows what it began with or asks for, and no space that the person enters meanwhile. */
   fixed = false;
   checks = true;
@@ -89,6 +94,7 @@ export class Connection implements FollowerHost {
 
   constructor(deps: ConnectionDeps, principal: Principal, device: DeviceName, sink: Sink) {
     this.deps = deps;
+    this.id = deps.newId();
     this.principal = principal;
     this.device = device;
     this.sink = sink;
@@ -139,8 +145,8 @@ export class Connection implements FollowerHost {
     this.device = device;
     this.actor = actorOf(this.principal, device);
     if (!moved) return;
-    this.deps.presence.attach(this.userId, device, spaces);
-    this.deps.presence.detach(this.userId, before, spaces);
+    this.deps.presence.attach(this.userId, device, spaces, this.socket);
+    this.deps.presence.detach(this.userId, before, spaces, 0, this.socket);
   }
 
   /** A space's id, with the alias `personal` resolved. */
@@ -272,7 +278,7 @@ export class Connection implements FollowerHost {
     const spaces = [...this.followers.keys()];
     for (const space of spaces) this.drop(space);
     if (this.door) this.deps.feeds.release(this.door);
-    if (this.attached) this.deps.presence.detach(this.userId, this.device.id, spaces, lingerMs);
+    if (this.attached) this.deps.presence.detach(this.userId, this.device.id, spaces, lingerMs, this.socket);
   }
 
   /** Says that a stream is followed and starts it, and no other: that one's `subscribed` is still to come. */
@@ -287,10 +293,14 @@ export class Connection implements FollowerHost {
     for (const [follower, plan] of plans) follower.start(plan);
   }
 
+  private get socket(): string {
+    return this.isSocket ? this.id : '';
+  }
+
   private attach(): void {
     const { presence } = this.deps;
     const followed = this.streams.map((one) => one.space);
-    if (!this.attached) presence.attach(this.userId, this.device, followed);
+    if (!this.attached) presence.attach(this.userId, this.device, followed, this.socket);
     else for (const add of followed) presence.change(this.userId, this.device.id, { add });
     this.attached = true;
   }

@@ -22,6 +22,9 @@ interface Held {
 
 type Send = (request: NonNullable<syncV1.LiveRequest['frame']>) => void;
 
+/** What upstream says about a space. */
+export type SpaceFrame = Exclude<NonNullable<syncV1.LiveResponse['frame']>, { $case: 'replaced' }>;
+
 const followOf = (feed: SpaceFeed, after: number): NonNullable<syncV1.LiveRequest['frame']> => ({
   $case: 'follow',
   value: { space: feed.space, epoch: feed.epoch, after },
@@ -101,8 +104,7 @@ export class Feeds {
   }
 
   /** Gives a frame from upstream to its feed. */
-  dispatch(frame: NonNullable<syncV1.LiveResponse['frame']>): void {
-    if (frame.$case === 'replaced') return;
+  dispatch(frame: SpaceFrame): void {
     const feed = this.held.get(frame.value.space)?.feed;
     if (!feed) return;
     switch (frame.$case) {

@@ -131,7 +131,10 @@ export const liveSide = (options: LiveSideOptions): Live => {
       yield* presence.attaches();
       yield* feeds.follows();
     },
-    onFrame: (frame) => feeds.dispatch(frame),
+    onFrame: (frame) => {
+      if (frame.$case === 'replaced') people.replaced(frame.value);
+      else feeds.dispatch(frame);
+    },
     retry: { baseMs: tuning.retryBaseMs, capMs: tuning.retryCapMs },
   });
   const sweeper = new Sweeper(clock, tuning.sweepMs);
@@ -151,7 +154,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
     people,
     feeds,
     sweeper,
-    connection: { feeds, presence, sync: clients.sync, random, callTimeoutMs: tuning.callTimeoutMs },
+    connection: { feeds, presence, sync: clients.sync, random, newId, callTimeoutMs: tuning.callTimeoutMs },
     typing: (value) => send({ $case: 'typing', value }),
   };
   const sockets = webSocketSide(deps, originCheck(config.CORS_ORIGINS));

@@ -48,6 +48,18 @@ export class People {
     for (const one of older) this.end(one, closing(closeCodes.replaced));
   }
 
+  /** The device has a newer WebSocket at another gateway: closes this one with 4010, if it is still the device's. */
+  replaced(socket: {
+    readonly userId: string;
+    readonly deviceId: string;
+    readonly connection: string;
+  }): void {
+    for (const guest of this.of(socket.userId)) {
+      const same = guest.deviceId === socket.deviceId && guest.connection?.id === socket.connection;
+      if (guest.fences && same) this.end(guest, closing(closeCodes.replaced));
+    }
+  }
+
   /** The connection is gone. Harmless when it never came in. */
   remove(guest: Guest): void {
     const { userId } = guest.principal;

@@ -9,6 +9,8 @@ interface Attached {
   /** Followed spaces, counted once for each connection of the device that follows them. */
   readonly spaces: Map<string, number>;
   connections: number;
+  /** Id of its WebSocket; empty when it has none. */
+  socket: string;
   /** Lets go of the spaces of a connection that ended a moment ago. */
   lingering: { readonly timer: NodeJS.Timeout; readonly end: () => void } | undefined;
 }
@@ -27,14 +29,18 @@ export class Presence {
     this.send = send;
   }
 
-  /** A connection of a device follows these spaces. Every `attach` needs one `detach` with the same spaces. */
-  attach(userId: string, device: DeviceName, spaces: readonly string[]): void {
+  /**
+   * A connection of a device follows these spaces; `socket` is its id when it is a WebSocket, which replaces any other
+   * of the device. Every `attach` needs one `detach` with the same spaces and socket.
+   */
+  attach(userId: string, device: DeviceName, spaces: readonly string[], socket = ''): void {
     const key = `${userId}\0${device.id}`;
     const one: Attached = this.attached.get(key) ?? {
       userId,
       device,
       spaces: new Map(),
       connections: 0,
+      socket: '',
       lingering: undefined,
     };
     const known = this.attached.has(key) && one.device.platform === device.platform;
@@ -45,7 +51,8 @@ export class Presence {
     const { lingering } = one;
     one.lingering = undefined;
     clearTimeout(lingering?.timer);
-    if (news || !known) this.tell(one);
+    if (socket !== '') one.socket = socket;
+    if (news || !known || socket !== '') this.tell(one, socket !== '');
     lingering?.end();
   }
 
@@ -63,13 +70,15 @@ export class Presence {
   }
 
   /** One connection ended; the device counts as connected for `lingerMs` more (polls come again). */
-  detach(userId: string, deviceId: string, spaces: readonly string[], lingerMs = 0): void {
+  detach(userId: string, deviceId: string, spaces: readonly string[], lingerMs = 0, socket = ''): void {
     const key = `${userId}\0${deviceId}`;
     const one = this.attached.get(key);
     if (!one) return;
     one.connections -= 1;
     const end = () => {
-      const changed = this.count(one, spaces, -1);
+      const isSocket = socket !== '' && one.socket === socket;
+      if (isSocket) one.socket = '';
+      const changed = this.count(one, spaces, -1) || isSocket;
       if (one.connections <= 0) {
         this.attached.delete(key);
         this.send({ $case: 'detach', value: { userId, deviceId } });
@@ -113,14 +122,12 @@ export class Presence {
     return changed;
   }
 
-  private request({ userId, device, spaces }: Attached): Request {
-    return {
-      $case: 'attach',
-      value: { userId, device: { ...device }, spaces: [...spaces.keys()], connection: '', opened: false },
-    };
+  private request({ userId, device, spaces, socket }: Attached, opened = false): Request {
+    const where = { userId, device: { ...device }, spaces: [...spaces.keys()] };
+    return { $case: 'attach', value: { ...where, connection: socket, opened } };
   }
 
-  private tell(one: Attached): void {
-    this.send(this.request(one));
+  private tell(one: Attached, opened = false): void {
+    this.send(this.request(one, opened));
   }
 }

@@ -216,7 +216,7 @@ class Poll implements Guest, Sink {
 const welcome = (deps: LiveDeps, poll: Poll, streams: readonly WelcomeStream[]): Frame =>
   controlFrame({
     type: 'welcome',
-    connection: deps.newId(),
+    connection: poll.connection.id,
     user: poll.connection.userId,
     device: poll.deviceId,
     streams,

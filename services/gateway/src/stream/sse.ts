@@ -151,10 +151,10 @@ class SseStream implements Guest, Sink, Swept {
   }
 
   private welcome(streams: readonly unknown[], ticket: string | undefined): Frame {
-    const { tuning, clock, newId } = this.deps;
+    const { tuning, clock } = this.deps;
     return controlFrame({
       type: 'welcome',
-      connection: newId(),
+      connection: this.connection.id,
       user: this.connection.userId,
       device: this.deviceId,
       streams,

@@ -123,6 +123,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     this.settle();
     const device: DeviceName = { ...hello.device, name: hello.device.name ?? '' };
     const connection = new Connection(this.deps.connection, principal, device, this.socket.outbox);
+    connection.isSocket = true;
     connection.onFault = (fault) => this.close(closingFor(fault));
     this.deviceId = device.id;
     this.connection = connection;
@@ -145,10 +146,10 @@ export class ConnectSocket implements SocketHandler, Guest {
   }
 
   private welcome(connection: Connection, streams: readonly unknown[]): Frame {
-    const { tuning, clock, newId } = this.deps;
+    const { tuning, clock } = this.deps;
     return controlFrame({
       type: 'welcome',
-      connection: newId(),
+      connection: connection.id,
       user: connection.userId,
       device: connection.device.id,
       streams,

@@ -78,7 +78,14 @@ const bench = (names: readonly string[]) => {
   );
   const reader = new Reader();
   const deps: ConnectionDeps = {
-    ...{ feeds, presence: new Presence(() => {}), sync, random: () => 0, callTimeoutMs: 1_000 },
+    ...{
+      feeds,
+      presence: new Presence(() => {}),
+      sync,
+      random: () => 0,
+      newId: () => 'c',
+      callTimeoutMs: 1_000,
+    },
   };
   const principal = {
     ...{ userId: 'bob', scopes: [], expiresAtMs: Infinity, issuedAtMs: 0, kind: 'login' as const },

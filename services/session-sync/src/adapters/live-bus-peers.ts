@@ -2,7 +2,7 @@ import { syncV1 } from '@skein/contracts';
 import type { LiveBus } from '@skein/events';
 import type { LivePeers } from '../app/live/live-hub.ts';
 import type { Passing } from '../app/live/passing-queue.ts';
-import type { PresentDevice } from '../app/live/presence.ts';
+import type { DeviceSocket, PresentDevice } from '../app/live/presence.ts';
 import type { CommittedEvents } from '../app/ports.ts';
 import type { LoggedEvent } from '../domain/event.ts';
 
@@ -11,6 +11,8 @@ export interface PeerInbox {
   offer(batch: CommittedEvents): void;
   pass(passing: Passing): void;
   presence(space: string, instance: string, devices: readonly PresentDevice[]): void;
+  /** A device has opened a WebSocket through another replica. */
+  openedElsewhere(socket: DeviceSocket): void;
   /** Somebody has begun to watch a space: tell who is connected to it here. */
   presenceAsked(space: string): void;
 }
@@ -20,9 +22,10 @@ const subjectOf = (space: string): string => `skein.live.${space}`;
 /** A message says who sent it: a replica hears itself on some buses and must not repeat what it said. */
 interface Head {
   readonly from: string;
-  readonly what: 'frame' | 'presence' | 'presence?' | 'ephemeral';
+  readonly what: 'frame' | 'presence' | 'presence?' | 'ephemeral' | 'opened';
   readonly key?: string;
   readonly devices?: readonly PresentDevice[];
+  readonly socket?: DeviceSocket;
 }
 
 const separator = 0x0a;
@@ -50,12 +53,16 @@ const encode = (head: Head, frame?: syncV1.LiveResponse): Uint8Array => {
   return frame ? Buffer.concat([start, syncV1.LiveResponse.encode(frame).finish()]) : start;
 };
 
+const nobody: LivePeers = {
+  ...{ tokens() {}, ephemeral() {}, presence() {}, opened() {}, events() {}, follow() {}, leave() {} },
+};
+
 /**
  * Replicas of this service talking over the live bus: at most once, one subject a space, heard only while somebody
  * here watches it. What is malformed or from ourselves is dropped; the log makes up for anything lost.
  */
 export const liveBusPeers = (bus: LiveBus, instance: string, inbox: () => PeerInbox): LivePeers => {
-  if (!bus.peers) return { tokens() {}, ephemeral() {}, presence() {}, events() {}, follow() {}, leave() {} };
+  if (!bus.peers) return nobody;
   const subscriptions = new Map<string, () => void>();
   const send = (space: string, head: Omit<Head, 'from'>, frame?: syncV1.LiveResponse['frame']) =>
     bus.publish(subjectOf(space), encode({ from: instance, ...head }, frame && { frame }));
@@ -67,7 +74,8 @@ export const liveBusPeers = (bus: LiveBus, instance: string, inbox: () => PeerIn
     if (head.from === instance) return;
     if (head.what === 'presence') inbox().presence(space, head.from, head.devices ?? []);
     if (head.what === 'presence?') inbox().presenceAsked(space);
-    if (head.what.startsWith('presence')) return;
+    if (head.what === 'opened' && head.socket) inbox().openedElsewhere(head.socket);
+    if (head.what === 'opened' || head.what.startsWith('presence')) return;
     const { frame } = syncV1.LiveResponse.decode(payload.subarray(end + 1));
     if (frame?.$case === 'events') inbox().offer(frame.value);
     else if (frame?.$case === 'tokens') inbox().pass({ kind: 'tokens', tokens: frame.value });
@@ -84,6 +92,7 @@ export const liveBusPeers = (bus: LiveBus, instance: string, inbox: () => PeerIn
         send(space, { what: 'frame' }, { $case: 'events', value: { space, epoch, events: some } });
     },
     presence: (space, devices) => send(space, { what: 'presence', devices }),
+    opened: (space, socket) => send(space, { what: 'opened', socket }),
     follow: (space) => {
       subscriptions.set(
         space,

@@ -108,6 +108,10 @@ export const toLiveResponse = (frame: LiveFrame): syncV1.LiveResponse => {
       };
     case 'ephemeral':
       return { frame: { $case: 'ephemeral', value: { space: frame.space, json: frame.json } } };
+    case 'replaced': {
+      const { kind: _, ...value } = frame;
+      return { frame: { $case: 'replaced', value } };
+    }
     case 'lost':
       return {
         frame: { $case: 'lost', value: { space: frame.space, epoch: frame.epoch, head: frame.head } },
@@ -128,10 +132,13 @@ export async function* fromLiveRequests(
         yield { kind: frame.$case, ...frame.value } as LiveCommand;
         break;
       case 'attach': {
-        const { userId, device, spaces } = frame.value;
+        const { userId, device, spaces, connection, opened } = frame.value;
         // One odd device must not end the stream that all the others of its gateway share.
         if (device && device.id !== '' && device.id.length <= nameBytes)
-          yield { kind: 'attach', userId, device, spaces: spaces.slice(0, maxAttached) };
+          yield {
+            ...{ kind: 'attach', userId, device, spaces: spaces.slice(0, maxAttached) },
+            ...{ connection: connection.slice(0, nameBytes), opened: opened && connection !== '' },
+          };
         break;
       }
       case undefined:

@@ -1,9 +1,9 @@
 import type { Feeds, Watcher } from './feeds.ts';
 import type { Passing, Tokens } from './passing-queue.ts';
-import type { Presence, PresentDevice } from './presence.ts';
+import type { DeviceSocket, Presence, PresenceStream, PresentDevice } from './presence.ts';
 
 /** A stream as the hub sees it. */
-export interface Listener extends Watcher {
+export interface Listener extends Watcher, PresenceStream {
   pass(passing: Passing): void;
 }
 
@@ -21,6 +21,8 @@ export interface LivePeers {
   tokens(tokens: Tokens): void;
   ephemeral(space: string, key: string, json: string): void;
   presence(space: string, devices: readonly PresentDevice[]): void;
+  /** A device has opened a WebSocket here; heard by who watches `space`, the person's own. */
+  opened(space: string, socket: DeviceSocket): void;
   events(space: string, epoch: string, events: Parameters<Feeds['offer']>[0]['events']): void;
   /** Follows and leaves the spaces somebody watches here. */
   follow(space: string): void;

@@ -1,11 +1,11 @@
 import { AppError } from '@skein/contracts';
 import type { LoggedEvent } from '../../domain/event.ts';
-import { isId } from '../personal-space.ts';
+import { isId, personalSpaceId } from '../personal-space.ts';
 import type { DeviceInfo, RunningTurn, SpacePosition, SpaceReads } from '../ports.ts';
 import type { Feed } from './feeds.ts';
 import type { Listener, LiveHub, LivePeers } from './live-hub.ts';
 import { passingQueue, type Tokens } from './passing-queue.ts';
-import type { PresentDevice } from './presence.ts';
+import type { DeviceSocket, PresentDevice } from './presence.ts';
 
 /** What a gateway asks on its stream. */
 export type LiveCommand =
@@ -16,6 +16,8 @@ export type LiveCommand =
       readonly userId: string;
       readonly device: DeviceInfo;
       readonly spaces: readonly string[];
+      readonly connection: string;
+      readonly opened: boolean;
     }
   | { readonly kind: 'detach'; readonly userId: string; readonly deviceId: string }
   | {
@@ -45,6 +47,7 @@ export type LiveFrame =
   | { readonly kind: 'tokens'; readonly tokens: Tokens }
   | { readonly kind: 'presence'; readonly space: string; readonly devices: readonly PresentDevice[] }
   | { readonly kind: 'ephemeral'; readonly space: string; readonly json: string }
+  | ({ readonly kind: 'replaced' } & DeviceSocket)
   | { readonly kind: 'lost'; readonly space: string; readonly epoch: string; readonly head: number };
 
 /** What a live stream is made of. */
@@ -108,6 +111,10 @@ export const liveStream = (
       }
       wake();
     },
+    replaced: (socket) => {
+      starts.push({ kind: 'replaced', ...socket });
+      wake();
+    },
   };
 
   const unfollow = (space: string) => {
@@ -165,8 +172,12 @@ export const liveStream = (
         return;
       case 'unfollow':
         return unfollow(command.space);
-      case 'attach':
-        return hub.presence.attach(listener, command.userId, command.device, command.spaces.filter(isId));
+      case 'attach': {
+        const { userId, device, connection, opened } = command;
+        hub.presence.attach(listener, userId, device, command.spaces.filter(isId), { connection, opened });
+        if (opened) peers.opened(personalSpaceId(userId), { userId, deviceId: device.id, connection });
+        return;
+      }
       case 'detach':
         if (hub.presence.detach(listener, command.userId, command.deviceId))
           options.departed(command.userId, command.deviceId);

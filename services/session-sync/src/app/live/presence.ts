@@ -9,14 +9,44 @@ export interface PresentDevice {
   readonly sinceMs: number;
 }
 
+/** The WebSocket of a device: it has one at a time, and ids of later ones sort higher. */
+export interface DeviceSocket {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly connection: string;
+}
+
+/** A gateway's stream as presence sees it. */
+export interface PresenceStream {
+  /** The device has a newer WebSocket elsewhere: this one of the gateway's is to be closed. Called at once. */
+  replaced(socket: DeviceSocket): void;
+}
+
+/** Which WebSocket an attach is about; `opened` when it has just been, and so wins over any other. */
+export interface AttachedSocket {
+  readonly connection: string;
+  readonly opened: boolean;
+}
+
 /** Who is connected to which space, here and at peers. Held in memory only. */
 export interface Presence {
-  /** A device is connected through this gateway stream, in exactly these spaces. */
-  attach(stream: object, userId: string, device: DeviceInfo, spaces: readonly string[]): void;
+  /**
+   * A device is connected through this gateway stream, in exactly these spaces. Of two WebSockets of a device the one
+   * opened last stays; when both are only said again after an interruption, the one whose id sorts higher.
+   */
+  attach(
+    stream: PresenceStream,
+    userId: string,
+    device: DeviceInfo,
+    spaces: readonly string[],
+    socket?: AttachedSocket,
+  ): void;
+  /** A WebSocket was opened through another process: any other of the device that is here is replaced. */
+  openedElsewhere(socket: DeviceSocket): void;
   /** False when the device is not connected through this stream: it has moved to another one meanwhile, and stays. */
-  detach(stream: object, userId: string, deviceId: string): boolean;
+  detach(stream: PresenceStream, userId: string, deviceId: string): boolean;
   /** The stream broke: its devices stay for the grace, in which another stream may take them over. */
-  streamEnded(stream: object): void;
+  streamEnded(stream: PresenceStream): void;
   /** Everybody in a space, oldest connection first. */
   of(space: string): readonly PresentDevice[];
   /** Devices in the space beside this one. */
@@ -39,12 +69,16 @@ export interface PresenceOptions {
   /** Told once per burst of changes of a space; `own` says whether this process's part changed. */
   readonly changed: (space: string, own: boolean) => void;
   readonly graceMs?: number;
-  readonly burstMs?: number;
 }
+
+/** How long changes of a space gather, in ms: everybody is told everybody, so what it costs grows with both. */
+const burstOf = (devices: number): number => Math.min(2_000, Math.max(50, 2 * devices));
 
 interface Entry extends PresentDevice {
   spaces: ReadonlySet<string>;
-  stream: object | undefined;
+  stream: PresenceStream | undefined;
+  /** Its WebSocket, and through which stream, unless that has ended. */
+  socket: { readonly connection: string; stream: PresenceStream | undefined } | undefined;
   expiresAtMs: number;
 }
 
@@ -53,23 +87,32 @@ interface PeerPart {
   readonly expiresAtMs: number;
 }
 
+const noSocket: AttachedSocket = { connection: '', opened: false };
+
 /** Makes the presence of a process. Devices are bounded by the gateways' socket limits. */
 export const createPresence = (options: PresenceOptions): Presence => {
-  const { clock, timers, graceMs = 10_000, burstMs = 50 } = options;
+  const { clock, timers, graceMs = 10_000 } = options;
   const entries = new Map<string, Entry>();
   const bySpace = new Map<string, Map<string, Entry>>();
   const peers = new Map<string, Map<string, PeerPart>>();
-  // Space → whether our own part changed; told together after a short while, whole.
-  let changes = new Map<string, boolean>();
+  // Space → whether our own part changed; told together after a while, whole.
+  const changes = new Map<string, boolean>();
+
+  const sizeOf = (space: string): number => {
+    let size = bySpace.get(space)?.size ?? 0;
+    for (const part of peers.get(space)?.values() ?? []) size += part.devices.length;
+    return size;
+  };
 
   const change = (space: string, own: boolean) => {
-    if (changes.size === 0)
-      timers.after(burstMs, () => {
-        const told = changes;
-        changes = new Map();
-        for (const [one, ours] of told) options.changed(one, ours);
-      });
-    changes.set(space, own || (changes.get(space) ?? false));
+    const waiting = changes.get(space);
+    changes.set(space, own || (waiting ?? false));
+    if (waiting !== undefined) return;
+    timers.after(burstOf(sizeOf(space)), () => {
+      const ours = changes.get(space) ?? false;
+      changes.delete(space);
+      options.changed(space, ours);
+    });
   };
 
   const enter = (key: string, entry: Entry, space: string) => {
@@ -106,9 +149,19 @@ export const createPresence = (options: PresenceOptions): Presence => {
   };
 
   return {
-    attach: (stream, userId, device, spaces) => {
+    attach: (stream, userId, device, spaces, { connection, opened } = noSocket) => {
       const key = keyOf(userId, device.id);
       const known = entries.get(key);
+      const held = known?.socket;
+      if (connection !== '' && held && held.connection !== connection) {
+        const deviceId = device.id;
+        if (!opened && connection < held.connection) {
+          stream.replaced({ userId, deviceId, connection });
+          return;
+        }
+        // A gateway closes the older of its own by itself.
+        if (held.stream !== stream) held.stream?.replaced({ userId, deviceId, connection: held.connection });
+      }
       const same = known && known.device.platform === device.platform && known.device.name === device.name;
       const entry: Entry = {
         userId,
@@ -116,6 +169,7 @@ export const createPresence = (options: PresenceOptions): Presence => {
         sinceMs: known?.sinceMs ?? clock.now(),
         spaces: new Set(spaces),
         stream,
+        socket: connection !== '' ? { connection, stream } : held?.stream === stream ? undefined : held,
         expiresAtMs: Number.POSITIVE_INFINITY,
       };
       entries.set(key, entry);
@@ -127,16 +181,24 @@ export const createPresence = (options: PresenceOptions): Presence => {
     },
     detach: (stream, userId, deviceId) => {
       const key = keyOf(userId, deviceId);
-      if (entries.get(key)?.stream !== stream) return false;
+      const entry = entries.get(key);
+      if (entry?.socket?.stream === stream) entry.socket = undefined;
+      if (entry?.stream !== stream) return false;
       remove(key);
       return true;
     },
     streamEnded: (stream) => {
-      for (const entry of entries.values())
-        if (entry.stream === stream) {
-          entry.stream = undefined;
-          entry.expiresAtMs = clock.now() + graceMs;
-        }
+      for (const entry of entries.values()) {
+        if (entry.socket?.stream === stream) entry.socket.stream = undefined;
+        if (entry.stream !== stream) continue;
+        entry.stream = undefined;
+        entry.expiresAtMs = clock.now() + graceMs;
+      }
+    },
+    openedElsewhere: ({ userId, deviceId, connection }) => {
+      const socket = entries.get(keyOf(userId, deviceId))?.socket;
+      if (!socket || socket.connection === connection) return;
+      socket.stream?.replaced({ userId, deviceId, connection: socket.connection });
     },
     of,
     others: (space, userId, deviceId) =>
