@@ -22,7 +22,8 @@ let laptop: Device;
 
 beforeAll(async () => {
   // With two replicas of each service: the change is made at one and has to be heard at the other.
-  on = await testMesh({ mesh: true, env: { AGENT_OFFLINE_PACE_MS: '5' } });
+  // The same person makes a team for every test, faster than people do.
+  on = await testMesh({ mesh: true, env: { AGENT_OFFLINE_PACE_MS: '5', MESSAGES_BURST: '1000' } });
   ann = await newPerson(on.url);
   bob = await newPerson(on.url);
   host = await newPerson(on.url);

@@ -205,6 +205,7 @@ describe('/ws/{user_id}', () => {
   });
 
   it('answers sync_request in frames below the limit, each but the last with `more`, to the last page', async () => {
+    live.slowLines();
     const { socket } = await open('ann');
     const dataJson = JSON.stringify('x'.repeat(200_000));
     live.mesh.sync.readClassic = async ({ cursor }) => ({
@@ -222,6 +223,7 @@ describe('/ws/{user_id}', () => {
 
   it('pushes what a device missed at the pace of its reader, however long that takes', async () => {
     const tight = await startLive({ budgetBytes: 200_000, lowBytes: 100_000 });
+    tight.slowLines();
     try {
       const dataJson = JSON.stringify('x'.repeat(100_000));
       tight.sync.classic = Array.from({ length: 40 }, (_, n) => ({ ...doc(), id: `d${n}`, dataJson }));

@@ -205,6 +205,7 @@ describe('/v1/connect', () => {
       gone: cursor === '' ? [{ collection: 'task', id: 'old', version: 4, hash: '' }] : [],
       next: cursor === '' ? 'more' : '',
     });
+    live.slowLines();
     const ann = live.hello('ann');
     await ann.first('welcome');
     ann.send({ type: 'sync_request', id: 1, space: 'personal', versions: [] });

@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { AppError, agentV1, authV1, syncV1, toAppError, userV1 } from '@skein/contracts';
 import { type Definition, identity, rpcClient } from '@skein/rpc';
@@ -65,6 +66,8 @@ export interface Harness {
   readonly url: string;
   /** TCP connections that are open. */
   connections(): Promise<number>;
+  /** New connections take one write in a turn of the event loop: the kernel takes megabytes at once. */
+  slowLines(): void;
   /** Moves the clock of the socket side. */
   pass(ms: number): void;
   /** Opens a WebSocket and says nothing. */
@@ -150,6 +153,15 @@ export const startLive = async (
   return {
     ...{ sync, mesh, verifier, live, port, socket },
     connections: promisify(http.getConnections.bind(http)),
+    slowLines: () => {
+      http.on('connection', (line: Socket) => {
+        const write = line._write.bind(line);
+        line._write = (chunk: Buffer, encoding, done) => {
+          setImmediate(() => write(chunk, encoding, done));
+        };
+        Object.assign(line, { _writev: null });
+      });
+    },
     pass: (ms) => {
       time.passedMs += ms;
     },
