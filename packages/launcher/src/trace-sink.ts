@@ -71,6 +71,13 @@ const readBody = async (request: IncomingMessage): Promise<Buffer> => {
     : body;
 };
 
+/** The span a trace began with: its parts arrive in any order. */
+const beginning = (spans: readonly SinkSpan[]): SinkSpan | undefined =>
+  spans.reduce<SinkSpan | undefined>(
+    (first, span) => (first && first.startNs <= span.startNs ? first : span),
+    undefined,
+  );
+
 /**
  * Starts the endpoint on loopback; port 0 lets the system choose. `GET /` lists the newest traces, `GET
  * /trace/<id>` shows one as a tree. What it cannot read it answers with 400.
@@ -86,7 +93,7 @@ export const traceSink = (port: number): TraceSink => {
       .reverse()
       .map(([id, spans]) => {
         const services = new Set(spans.map((span) => span.service)).size;
-        return `/trace/${id}  ${spans.length} spans, ${services} services, ${spans[0]?.name ?? ''}\n`;
+        return `/trace/${id}  ${spans.length} spans, ${services} services, ${beginning(spans)?.name ?? ''}\n`;
       })
       .join('');
 
