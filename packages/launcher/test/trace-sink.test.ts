@@ -60,6 +60,13 @@ describe('the trace endpoint', () => {
     expect(sink.trace(traceId).map((one) => one.service)).toEqual(['skein-gateway', 'skein-auth']);
   });
 
+  it('names a trace by the span it began with, whichever part arrives first', async () => {
+    const later = span('2'.repeat(16), { startTimeUnixNano: '1700000000001000000', name: 'later' });
+    await post(JSON.stringify(exported([later])));
+    await post(JSON.stringify(exported([span('1'.repeat(16), { name: 'beginning' })], 'skein-gateway')));
+    expect(await page('/')).toBe(`/trace/${traceId}  2 spans, 2 services, beginning\n`);
+  });
+
   it('keeps the newest spans only', async () => {
     for (let batch = 0; batch < 3; batch += 1) {
       const spans = Array.from({ length: 8_000 }, (_, at) => span(`${batch}-${at}`));
