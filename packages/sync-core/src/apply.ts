@@ -1,4 +1,4 @@
-import { jsonEqual } from './canonical.ts';
+import { jsonEqual } from './equal.ts';
 import { isForbiddenKey, isJsonObject, type Json, type JsonObject } from './json.ts';
 import type { Op, Path } from './mutation.ts';
 
@@ -6,7 +6,13 @@ import type { Op, Path } from './mutation.ts';
 export type ApplyFault = 'not_an_object' | 'not_a_set' | 'not_a_number' | 'out_of_range';
 
 /** The changed value, or why not. */
-export type Applied = { readonly value: Json | undefined } | { readonly fault: ApplyFault };
+export type Applied = { value: Json | undefined } | { readonly fault: ApplyFault };
+
+/**
+ * Objects made by one run of operations: these alone it may change in place, so that a hundred operations on a large
+ * object copy it once.
+ */
+export type Owned = WeakSet<object>;
 
 /** The value at a path; undefined when there is none. */
 export const valueAt = (value: Json | undefined, path: Path): Json | undefined => {
@@ -18,70 +24,88 @@ export const valueAt = (value: Json | undefined, path: Path): Json | undefined =
   return here;
 };
 
-const withKey = (object: JsonObject, key: string, value: Json | undefined): JsonObject => {
-  if (isForbiddenKey(key)) throw new TypeError(`the key ${key} is refused`);
-  if (value === undefined) {
-    const { [key]: _, ...rest } = object;
-    return rest;
+/** Whether everything on the way to the end of a path is an object, or not there yet. */
+const isReachable = (value: Json | undefined, path: Path): boolean => {
+  let here = value;
+  for (const key of path) {
+    if (here === undefined) return true;
+    if (!isJsonObject(here)) return false;
+    here = Object.hasOwn(here, key) ? here[key] : undefined;
   }
-  return { ...object, [key]: value };
+  return true;
 };
 
-/** Changes what is at the end of a path by `change`; nothing else is touched, nothing is changed in place. */
-const changeAt = (
+const writable = (object: JsonObject, owned: Owned): Record<string, Json> => {
+  if (owned.has(object)) return object as Record<string, Json>;
+  const copy = { ...object };
+  owned.add(copy);
+  return copy;
+};
+
+/** Puts a value at the end of a reachable path; missing objects on the way are made. */
+export const putAt = (
   value: Json | undefined,
   path: Path,
-  change: (old: Json | undefined) => Applied,
-): Applied => {
+  leaf: Json | undefined,
+  owned: Owned = new WeakSet(),
+): Json | undefined => {
   const [key, ...rest] = path;
-  if (key === undefined) return change(value);
-  if (value !== undefined && !isJsonObject(value)) return { fault: 'not_an_object' };
-  const object = value ?? {};
-  const inner = changeAt(Object.hasOwn(object, key) ? object[key] : undefined, rest, change);
-  if ('fault' in inner) return inner;
-  return { value: withKey(object, key, inner.value) };
+  if (key === undefined) return leaf;
+  if (isForbiddenKey(key)) throw new TypeError(`the key ${key} is refused`);
+  const object = writable(isJsonObject(value) ? value : {}, owned);
+  const inner = putAt(Object.hasOwn(object, key) ? object[key] : undefined, rest, leaf, owned);
+  if (inner === undefined) delete object[key];
+  else object[key] = inner;
+  return object;
 };
 
 const addTo = (set: readonly Json[], item: Json): readonly Json[] =>
   set.some((known) => jsonEqual(known, item)) ? set : [...set, item];
 
+/** What one operation makes of what is at its path; the value around it is not touched. */
+export const leafAfter = (value: Json | undefined, op: Op): Applied => {
+  if (!isReachable(value, op.path)) {
+    // There is nothing to take away where nothing can be.
+    return op.op === 'unset' || op.op === 'remove' ? { value: undefined } : { fault: 'not_an_object' };
+  }
+  const old = valueAt(value, op.path);
+  switch (op.op) {
+    case 'delete':
+    case 'unset':
+      return { value: undefined };
+    case 'set':
+      return { value: op.value };
+    case 'add':
+    case 'remove':
+      if (old === undefined && op.op === 'remove') return { value: undefined };
+      if (old !== undefined && !Array.isArray(old)) return { fault: 'not_a_set' };
+      if (op.op === 'add') return { value: addTo(old ?? [], op.value) };
+      return { value: old?.filter((item: Json) => !jsonEqual(item, op.value)) };
+    case 'increment': {
+      if (old !== undefined && typeof old !== 'number') return { fault: 'not_a_number' };
+      const sum = (old ?? 0) + op.value;
+      return Math.abs(sum) <= Number.MAX_SAFE_INTEGER ? { value: sum } : { fault: 'out_of_range' };
+    }
+  }
+};
+
 /**
  * One operation on a value. Missing objects on the way are made; taking away what is not there changes nothing.
  * `undefined` stands for a document that is not there.
  */
-export const applyOp = (value: Json | undefined, op: Op): Applied => {
-  switch (op.op) {
-    case 'delete':
-      return { value: undefined };
-    case 'set':
-      return changeAt(value, op.path, () => ({ value: op.value }));
-    case 'unset':
-      if (valueAt(value, op.path) === undefined) return { value };
-      return changeAt(value, op.path, () => ({ value: undefined }));
-    case 'add':
-    case 'remove': {
-      const old = valueAt(value, op.path);
-      if (op.op === 'remove' && old === undefined) return { value };
-      return changeAt(value, op.path, (set = []) => {
-        if (!Array.isArray(set)) return { fault: 'not_a_set' };
-        if (op.op === 'add') return { value: addTo(set, op.value) };
-        return { value: set.filter((item: Json) => !jsonEqual(item, op.value)) };
-      });
-    }
-    case 'increment':
-      return changeAt(value, op.path, (old = 0) => {
-        if (typeof old !== 'number') return { fault: 'not_a_number' };
-        const sum = old + op.value;
-        return Math.abs(sum) <= Number.MAX_SAFE_INTEGER ? { value: sum } : { fault: 'out_of_range' };
-      });
-  }
+export const applyOp = (value: Json | undefined, op: Op, owned?: Owned): Applied => {
+  const leaf = leafAfter(value, op);
+  if ('fault' in leaf) return leaf;
+  if (leaf.value === undefined && valueAt(value, op.path) === undefined) return { value };
+  return { value: putAt(value, op.path, leaf.value, owned) };
 };
 
 /** Operations one after the other; the first that cannot be applied refuses them all. */
 export const applyOps = (value: Json | undefined, ops: readonly Op[]): Applied => {
+  const owned: Owned = new WeakSet();
   let here = value;
   for (const op of ops) {
-    const applied = applyOp(here, op);
+    const applied = applyOp(here, op, owned);
     if ('fault' in applied) return applied;
     here = applied.value;
   }

@@ -19,7 +19,3 @@ const write = (value: Json, depth: number): string => {
 
 /** A value in the form of RFC 8785 (JSON Canonicalization Scheme): equal values give equal texts. */
 export const canonicalJson = (value: Json): string => write(value, 0);
-
-/** Deep equality: key order does not matter. */
-export const jsonEqual = (a: Json | undefined, b: Json | undefined): boolean =>
-  a === b || (a !== undefined && b !== undefined && canonicalJson(a) === canonicalJson(b));

@@ -1,6 +1,7 @@
 export { type Applied, type ApplyFault, applyOp, applyOps, valueAt } from './apply.ts';
-export { canonicalJson, jsonEqual } from './canonical.ts';
-export { type FieldStamp, type Fields, fieldKey, stampAt, stampFields } from './fields.ts';
+export { canonicalJson } from './canonical.ts';
+export { jsonEqual } from './equal.ts';
+export { type FieldStamp, type Fields, fieldKey, fieldPath, stampFields, unseenAt } from './fields.ts';
 export {
   clampHlc,
   compareHlc,
@@ -23,12 +24,14 @@ export {
   namePatterns,
   type Op,
   type Path,
+  valueFault,
 } from './mutation.ts';
 export {
   defaultPolicy,
   type Policy,
   policyOf,
   type Resolver,
+  resolverOf,
   type Strategy,
   shippedPolicies,
 } from './policy.ts';

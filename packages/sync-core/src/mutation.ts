@@ -35,6 +35,8 @@ export interface MutationResult {
   readonly conflictId?: string;
   /** Why it was rejected. */
   readonly code?: string;
+  /** Where, when one place of it is at fault. */
+  readonly path?: string;
   /** The first answer, for a repetition. */
   readonly original?: MutationResult;
 }
@@ -100,6 +102,17 @@ const checkValue = (at: string, value: unknown, depth = 0): Json => {
   else if (typeof value === 'number' && !Number.isFinite(value)) fail(at, 'must be finite');
   else if (value === undefined) fail(at, 'is required');
   return value as Json;
+};
+
+/** What no document may hold, and where; undefined for a value that may be stored. */
+export const valueFault = (value: unknown): { readonly path: string; readonly message: string } | undefined => {
+  try {
+    checkValue('', value);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return { path: error.path, message: error.message };
+  }
 };
 
 const checkPath = (at: string, path: unknown): Path => {

@@ -141,7 +141,10 @@ describe('settling a mutation', () => {
     const gone: DocumentState = { ...document, version: 3, deleted: true };
     it('is refused when deletes win, and brings it back when edits win', () => {
       const edit = mutation(2, [set('title', 'mine')]);
-      expect(settle(gone, edit, policy('merge'), now)).toEqual({ outcome: 'rejected', code: 'deleted' });
+      expect(settle(gone, edit, policy('merge'), now)).toMatchObject({
+        ...{ outcome: 'rejected', code: 'deleted' },
+        clashes: [{ field: '', winner: 'server', clientValue: { title: 'mine', note: 'old' } }],
+      });
       expect(settle(gone, edit, policy('server_wins', { deletes: 'edit_wins' }), now)).toMatchObject({
         outcome: 'merged',
         document: { version: 4, deleted: false, value: { title: 'mine', note: 'old' } },
@@ -153,6 +156,7 @@ describe('settling a mutation', () => {
       ).toEqual({
         outcome: 'rejected',
         code: 'deleted',
+        clashes: [],
       });
     });
     it('makes a new one, with a higher version, for whoever knows nothing of the old', () => {
@@ -169,6 +173,7 @@ describe('settling a mutation', () => {
       expect(settle(document, remove, policy('merge', { deletes: 'edit_wins' }), now)).toEqual({
         outcome: 'rejected',
         code: 'edited',
+        clashes: [],
       });
     });
   });
