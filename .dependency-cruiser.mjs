@@ -14,6 +14,7 @@ const mayImport = {
   'discovery-consul': ['contracts', 'telemetry', 'service-kit', 'resilience', 'discovery'],
   rpc: ['contracts', 'telemetry', 'service-kit', 'resilience'],
   events: ['contracts', 'telemetry', 'service-kit', 'postgres'],
+  saga: ['contracts', 'telemetry', 'service-kit', 'resilience', 'postgres', 'rpc'],
   'events-nats': ['contracts', 'telemetry', 'service-kit', 'events'],
   platform: [
     'contracts',

@@ -37,6 +37,8 @@ export interface SpanOptions {
   readonly kind?: SpanKind;
   /** The parent from another process; without one the active span is the parent. */
   readonly traceparent?: string | undefined;
+  /** Makes it the beginning of a trace of its own that points to this `traceparent`: for work long after its cause. */
+  readonly link?: string | undefined;
   readonly attributes?: Attributes;
 }
 
@@ -96,9 +98,14 @@ export const withSpan = async <T>(
   work: (span: Span) => Promise<T> | T,
 ): Promise<T> => {
   const parent = options.traceparent === undefined ? context.active() : contextFrom(options.traceparent);
+  const linked = options.link === undefined ? undefined : trace.getSpanContext(contextFrom(options.link));
   const span = tracer.startSpan(
     name,
-    { kind: options.kind ?? SpanKind.INTERNAL, attributes: options.attributes ?? {} },
+    {
+      kind: options.kind ?? SpanKind.INTERNAL,
+      attributes: options.attributes ?? {},
+      ...(linked && { root: true, links: [{ context: linked }] }),
+    },
     parent,
   );
   return context.with(trace.setSpan(parent, span), async () => {
