@@ -1,18 +1,24 @@
 import { z } from 'zod';
+import { upcastData, type Versioned } from './event-versions.ts';
 
 /**
  * The catalogue of domain events: what leaves a service for the bus. An event carries ids and the fields
- * listed here, never text or profile data; consumers read what they may from the owner.
+ * listed here, never text or profile data; consumers read what they may from the owner. A change of `data` that an
+ * older consumer could misread is a new `version`, with an entry of `upcast` for events written before.
  */
 export const domainEvents = {
   'user.registered': {
     source: 'auth',
     subject: 'user',
+    version: 1,
+    upcast: {},
     data: z.strictObject({ userId: z.string(), registeredAt: z.number() }),
   },
   'user.login': {
     source: 'auth',
     subject: 'user',
+    version: 1,
+    upcast: {},
     data: z.strictObject({
       userId: z.string(),
       sessionId: z.string(),
@@ -25,6 +31,8 @@ export const domainEvents = {
   'message.created': {
     source: 'session-sync',
     subject: 'space',
+    version: 1,
+    upcast: {},
     data: z.strictObject({
       space: z.string(),
       offset: z.number(),
@@ -38,6 +46,8 @@ export const domainEvents = {
   'message.completed': {
     source: 'session-sync',
     subject: 'space',
+    version: 1,
+    upcast: {},
     data: z.strictObject({
       space: z.string(),
       offset: z.number(),
@@ -46,7 +56,13 @@ export const domainEvents = {
       turnId: z.string(),
     }),
   },
-} as const satisfies Record<string, { source: string; subject: 'user' | 'space'; data: z.ZodType }>;
+} as const satisfies Record<string, CatalogueEntry>;
+
+interface CatalogueEntry extends Versioned {
+  readonly source: string;
+  readonly subject: 'user' | 'space';
+  readonly data: z.ZodType;
+}
 
 /** A type of the catalogue. */
 export type DomainEventType = keyof typeof domainEvents;
@@ -70,15 +86,38 @@ export interface DomainEvent<T extends DomainEventType = DomainEventType> {
   readonly causationId?: string;
   /** W3C trace context of the write that caused it. */
   readonly traceparent?: string;
-  readonly schemaVersion: 1;
+  /** The version of `data`. Publishers write the catalogue's; consumers see it after `upcastDomainEvent`. */
+  readonly schemaVersion: number;
 }
 
-/** Throws when the data of an event is not what the catalogue says, or has fields that may not leave. */
+const entryOf = (type: string): CatalogueEntry => {
+  const entry = Object.hasOwn(domainEvents, type) ? domainEvents[type as DomainEventType] : undefined;
+  if (!entry) throw new TypeError(`domain event type ${type} is not in the catalogue`);
+  return entry;
+};
+
+/**
+ * Throws when an event is not what the catalogue says today (source, version, data), or has fields that may not
+ * leave. Publishers check before an event leaves, consumers after `upcastDomainEvent`.
+ */
 export const checkDomainEvent = (event: DomainEvent): DomainEvent => {
-  const entry = Object.hasOwn(domainEvents, event.type) ? domainEvents[event.type] : undefined;
-  if (!entry) throw new TypeError(`domain event type ${String(event.type)} is not in the catalogue`);
-  entry.data.parse(event.data);
+  const { source, version, data } = entryOf(String(event.type));
+  if (event.source !== source)
+    throw new TypeError(`${event.type} is published by ${source}, not by ${event.source}`);
+  if (event.schemaVersion !== version)
+    throw new TypeError(`${event.type} has version ${version}, not ${event.schemaVersion}`);
+  data.parse(event.data);
   return event;
+};
+
+/**
+ * An event of any release as this one knows it, checked. A version that is not known yet is `unavailable`: a newer
+ * release published it, and a newer consumer will read it.
+ */
+export const upcastDomainEvent = (event: DomainEvent): DomainEvent => {
+  const entry = entryOf(String(event.type));
+  const data = upcastData(event.type, entry, event.data, event.schemaVersion) as DomainEvent['data'];
+  return checkDomainEvent({ ...event, data, schemaVersion: entry.version });
 };
 
 /** The bus subject of an event: `skein.events.<type>.<user or space id>`. */

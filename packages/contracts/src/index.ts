@@ -1,3 +1,4 @@
+export { type CloudEvent, domainEventJsonSchema, fromCloudEvent, toCloudEvent } from './cloud-event.ts';
 export {
   checkDomainEvent,
   type DomainEvent,
@@ -5,6 +6,7 @@ export {
   type DomainEventType,
   domainEvents,
   subjectOf,
+  upcastDomainEvent,
 } from './domain-events.ts';
 export {
   AppError,

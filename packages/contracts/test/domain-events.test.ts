@@ -33,4 +33,9 @@ describe('the catalogue of domain events', () => {
       /not in the catalogue/,
     );
   });
+
+  it('refuses an event in the name of another service, and a version it does not write', () => {
+    expect(() => checkDomainEvent({ ...event, source: 'agent' })).toThrow(/published by auth, not by agent/);
+    expect(() => checkDomainEvent({ ...event, schemaVersion: 2 })).toThrow(/version 1, not 2/);
+  });
 });

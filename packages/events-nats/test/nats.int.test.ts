@@ -45,7 +45,7 @@ describe('JetStream', () => {
     await part.run();
     onTestFinished(() => part.stop());
     const before = loginEvent('u1');
-    const store = await bus.storeId();
+    const { id: store } = await bus.store();
     await bus.publish([before]);
     await expect.poll(() => got, { timeout: waitMs }).toEqual([before.id]);
 
@@ -53,10 +53,76 @@ describe('JetStream', () => {
     await rm(nats.storeDir, { recursive: true });
     const again = await startNats({ ports: nats.ports });
     onTestFinished(() => again.stop());
-    await expect.poll(() => bus.storeId().catch(() => store), { timeout: waitMs }).not.toBe(store);
+    await expect
+      .poll(
+        () =>
+          bus
+            .store()
+            .then(({ id }) => id)
+            .catch(() => store),
+        { timeout: waitMs },
+      )
+      .not.toBe(store);
     const after = loginEvent('u1', 2);
     await bus.publish([after]);
     await expect.poll(() => got, { timeout: waitMs }).toEqual([before.id, after.id]);
+  });
+
+  it('says that the server was started anew, and keeps what it has stored', async () => {
+    const nats = await server();
+    const bus = jetStreamBus({ link: await connected(nats.url), log });
+    const event = loginEvent('u1');
+    await bus.publish([event]);
+    const before = await bus.store();
+    await nats.kill();
+    const again = await startNats({ ports: nats.ports, storeDir: nats.storeDir });
+    onTestFinished(() => again.stop());
+    const now = () => bus.store().catch(() => before);
+    await expect.poll(async () => (await now()).boot, { timeout: waitMs }).not.toBe(before.boot);
+    expect((await now()).id).toBe(before.id);
+    expect((await bus.newest(['user.login']))?.event.id).toBe(event.id);
+  });
+
+  it('puts away what is no domain event, and goes on with those behind it', async () => {
+    const nats = await server();
+    const link = await connected(nats.url);
+    const bus = jetStreamBus({ link, log });
+    await bus.store();
+    link.get().publish('skein.events.user.login.u1', 'no JSON');
+    link.get().publish('skein.events.user.login.u1', '{"specversion":"1.0"}');
+    await link.get().flush();
+    const got: string[] = [];
+    const part = bus.subscribe({
+      consumer: randomUUID(),
+      types: ['user.login'],
+      handle: async (event) => void got.push(event.id),
+    });
+    await part.run();
+    onTestFinished(() => part.stop());
+    const event = loginEvent('u1');
+    const { mark } = await bus.publish([event]);
+    await expect.poll(() => got, { timeout: waitMs }).toEqual([event.id]);
+    // Both are done with: they will not come again.
+    await expect.poll(() => bus.handled(['user.login']), { timeout: waitMs }).toBe(mark);
+  });
+
+  it('tells how far all consumers of a type are', async () => {
+    const nats = await server();
+    const bus = jetStreamBus({ link: await connected(nats.url), log });
+    await bus.store();
+    expect(await bus.handled(['user.login'])).toBeUndefined();
+    const held = Promise.withResolvers<void>();
+    for (const handle of [async () => {}, () => held.promise]) {
+      const part = bus.subscribe({ consumer: randomUUID(), types: ['user.login'], handle });
+      await part.run();
+      onTestFinished(() => part.stop());
+    }
+    await expect.poll(() => bus.handled(['user.login']), { timeout: waitMs }).toBe(0);
+    const { mark } = await bus.publish([loginEvent('u1')]);
+    expect(await bus.handled(['user.login'])).toBeLessThan(mark);
+    expect(await bus.handled(['message.created'])).toBeUndefined();
+    held.resolve();
+    await expect.poll(() => bus.handled(['user.login']), { timeout: waitMs }).toBe(mark);
   });
 
   it('starts without a server, says so at once when asked to publish, and works when the server comes', async () => {
@@ -66,7 +132,16 @@ describe('JetStream', () => {
     await expect(bus.publish([loginEvent('u1')])).rejects.toMatchObject({ code: 'unavailable' });
     const again = await startNats({ ports: nats.ports });
     onTestFinished(() => again.stop());
-    await expect.poll(() => bus.storeId().catch(() => ''), { timeout: waitMs }).not.toBe('');
+    await expect
+      .poll(
+        () =>
+          bus
+            .store()
+            .then(({ id }) => id)
+            .catch(() => ''),
+        { timeout: waitMs },
+      )
+      .not.toBe('');
     await bus.publish([loginEvent('u1')]);
   });
 });

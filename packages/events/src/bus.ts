@@ -36,12 +36,48 @@ export interface Subscription {
  */
 export interface EventBus extends Service {
   /** Resolves when all of them are stored. The same event id within the bus's memory is stored once. */
-  publish(events: readonly DomainEvent[]): Promise<void>;
+  publish(events: readonly DomainEvent[], options?: PublishOptions): Promise<Published>;
   /** The subscription as a part. A new consumer starts with the oldest event the bus still keeps: nothing is missed
    * because a publisher was quicker. */
   subscribe(subscription: Subscription): Service;
-  /** Changes when the bus has lost what it stored; the relay then publishes again. */
-  storeId(): Promise<string>;
+  /** What a relay watches to know that the bus has forgotten. */
+  store(): Promise<BusStore>;
+  /** The newest stored event of these types. */
+  newest(types: readonly DomainEventType[]): Promise<StoredEvent | undefined>;
+  /**
+   * Every consumer of these types has handled everything up to this mark. Undefined when there is no consumer of
+   * them yet, or when the bus shares the fate of the publisher's log and never loses its store alone.
+   */
+  handled(types: readonly DomainEventType[]): Promise<number | undefined>;
+}
+
+/** How events are published. */
+export interface PublishOptions {
+  /**
+   * Events older than this (epoch milliseconds) are stored although the bus may remember them: they are delivered
+   * again. Used by a replay; the same moment twice still stores them once.
+   */
+  readonly againBeforeMs?: number | undefined;
+}
+
+/** What publishing tells. */
+export interface Published {
+  /** A number that grows with everything stored: the place of the newest of these events. */
+  readonly mark: number;
+}
+
+/** The identity of what the bus has stored. */
+export interface BusStore {
+  /** Changes when everything was lost. */
+  readonly id: string;
+  /** Changes when the server began anew, which may have lost what was stored last. Empty where it cannot. */
+  readonly boot: string;
+}
+
+/** An event in the store. */
+export interface StoredEvent {
+  readonly event: DomainEvent;
+  readonly mark: number;
 }
 
 /** Ephemeral fan-out between the replicas of a service: at most once, unordered across publishers, never stored. */
@@ -62,6 +98,12 @@ export const subscriptionDefaults = {
   /** Events kept by the bus: what a new consumer or a long outage can count on. */
   maxAgeMs: 7 * 24 * 3_600_000,
 } as const;
+
+/** The key under which the bus remembers an event: its id, unless it is to be delivered again. */
+export const rememberedAs = (
+  { id, time }: DomainEvent,
+  { againBeforeMs = 0 }: PublishOptions = {},
+): string => (time < againBeforeMs ? `${id}/${againBeforeMs}` : id);
 
 /** The wait before the delivery after `attempt`. */
 export const backoffAfter = (attempt: number, backoffMs: readonly number[]): number =>

@@ -1,10 +1,10 @@
-import { AppError, checkDomainEvent, type DomainEvent, type DomainEventType } from '@skein/contracts';
+import { AppError, type DomainEvent, type DomainEventType, upcastDomainEvent } from '@skein/contracts';
 import type { Database, Tx } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
 import { type Logger, type MetricRegistry, SpanKind, withSpan } from '@skein/telemetry';
 import type { EventBus, Subscription } from './bus.ts';
 import { subscriptionDefaults } from './bus.ts';
-import { inbox, inboxPruneBatch } from './inbox.ts';
+import { bury, inbox, inboxPruneBatch, noteHandled } from './inbox.ts';
 
 /** A consumer whose effects are rows of its own database. */
 export interface ConsumeOptions extends Omit<Subscription, 'handle'> {
@@ -18,6 +18,16 @@ export interface ConsumeOptions extends Omit<Subscription, 'handle'> {
   readonly committed?: (event: DomainEvent) => void;
 }
 
+/** A consumer as a part, which can be told to handle a dead letter again. */
+export interface Consumer extends Service {
+  readonly consumer: string;
+  /**
+   * Handles an event in the caller's transaction, unless the inbox knows it. Throws what the handler throws; the
+   * transaction must then be rolled back.
+   */
+  redo(event: DomainEvent, tx: Tx, signal: AbortSignal): Promise<'done' | 'duplicate'>;
+}
+
 /** Longer than the bus keeps events, so that nothing that can still come is forgotten. */
 const inboxMs = subscriptionDefaults.maxAgeMs + 24 * 3_600_000;
 const pruneEvery = 3_600_000;
@@ -28,7 +38,7 @@ const narrow = (event: DomainEvent, types: readonly DomainEventType[]): boolean 
  * Consumes events with effects made once: an inbox row in the effect's transaction. An event that fails on its
  * last delivery becomes a row of `dead_letter` and is acknowledged, so that it blocks nobody.
  */
-export const consume = (options: ConsumeOptions): Service => {
+export const consume = (options: ConsumeOptions): Consumer => {
   const { bus, database, log, consumer } = options;
   const seen = inbox(database, consumer);
   const handled = options.metrics.counter(
@@ -37,32 +47,25 @@ export const consume = (options: ConsumeOptions): Service => {
   );
   let nextPrune = performance.now() + pruneEvery;
 
-  const bury = (event: DomainEvent, error: unknown, attempts: number) =>
-    database.query(
-      `insert into dead_letter (consumer, event_id, event, error, attempts) values ($1, $2, $3, $4, $5)
-       on conflict (consumer, event_id) do update set error = excluded.error, attempts = excluded.attempts, died_at = now()`,
-      [consumer, event.id, JSON.stringify(event), String(error).slice(0, 2_000), attempts],
-    );
-
   const subscription = bus.subscribe({
     ...options,
     handle: async (event, { attempt, last, signal }) => {
       if (!narrow(event, options.types)) return;
       try {
-        const outcome = await withSpan(
+        const { known, outcome } = await withSpan(
           `consume ${event.type}`,
           {
             kind: SpanKind.CONSUMER,
             traceparent: event.traceparent,
             attributes: { 'messaging.consumer.group.name': consumer, 'messaging.message.id': event.id },
           },
-          () => {
-            checkDomainEvent(event);
-            return seen.once(event, (tx) => options.handle(event, tx, signal));
+          async () => {
+            const known = upcastDomainEvent(event);
+            return { known, outcome: await seen.once(known, (tx) => options.handle(known, tx, signal)) };
           },
         );
         handled.add(1, { consumer, outcome });
-        if (outcome === 'done') options.committed?.(event);
+        if (outcome === 'done') options.committed?.(known);
       } catch (error) {
         // What a later delivery can mend (a database that is away) is never buried, however often it failed.
         if (!last || (error instanceof AppError && error.row.retryable)) {
@@ -72,7 +75,7 @@ export const consume = (options: ConsumeOptions): Service => {
           );
           throw error;
         }
-        await bury(event, error, attempt);
+        await bury(database, consumer, event, { error, attempts: attempt });
         handled.add(1, { consumer, outcome: 'dead' });
         log.error(
           { consumer, event: event.id, type: event.type, attempt, err: error },
@@ -85,5 +88,14 @@ export const consume = (options: ConsumeOptions): Service => {
       }
     },
   });
-  return subscription;
+  return {
+    ...subscription,
+    consumer,
+    redo: async (event, tx, signal) => {
+      const known = upcastDomainEvent(event);
+      if (!(await noteHandled(tx, consumer, known.id))) return 'duplicate';
+      await options.handle(known, tx, signal);
+      return 'done';
+    },
+  };
 };

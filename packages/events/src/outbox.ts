@@ -15,19 +15,33 @@ export interface Position {
 /** Before everything. */
 export const originPosition: Position = { era: 0, xid: '0', seq: 0 };
 
+/** Whether a reader at `one` has `other` still ahead. */
+export const isBefore = (one: Position, other: Position): boolean => {
+  if (one.era !== other.era) return one.era < other.era;
+  const [xid, otherXid] = [BigInt(one.xid), BigInt(other.xid)];
+  return xid === otherXid ? one.seq < other.seq : xid < otherXid;
+};
+
+/** A row of a log. Without an event it has nothing to publish but moves the position. */
+export interface OutboxRow {
+  readonly position: Position;
+  readonly event: DomainEvent | null;
+  /** Where the row has a place in a stream without gaps. */
+  readonly place?: { readonly stream: string; readonly offset: number };
+}
+
 /** A log that a relay publishes from. */
 export interface OutboxSource {
-  /**
-   * Rows after a position in (era, xid, seq) order, none that an open transaction could still precede. A row
-   * without an event has nothing to publish but moves the position.
-   */
-  read(
-    database: Queryable,
-    after: Position,
-    limit: number,
-  ): Promise<readonly { readonly position: Position; readonly event: DomainEvent | null }[]>;
+  /** Rows after a position in (era, xid, seq) order, none that an open transaction could still precede. */
+  read(database: Queryable, after: Position, limit: number): Promise<readonly OutboxRow[]>;
   /** The place just before the first row written at or after a time (epoch milliseconds). */
   before(database: Queryable, timeMs: number): Promise<Position>;
+  /** The last row in the order of positions, and when it was written. */
+  newest(database: Queryable): Promise<{ readonly position: Position; readonly timeMs: number } | undefined>;
+  /** Whether an event that was published is in the log. */
+  has(database: Queryable, event: DomainEvent): Promise<boolean>;
+  /** Of a log with streams: the rows of one with offsets between the two, in order. */
+  between?(database: Queryable, stream: string, after: number, before: number): Promise<readonly OutboxRow[]>;
 }
 
 /**
@@ -73,8 +87,55 @@ create table dead_letter (
 );
 `;
 
+/**
+ * What operators need: signs of a restore, replays, re-anchoring and a journal of who did what and why. A migration
+ * after `eventTablesSql`. `log` is the table relays read (with the columns era and xid); `reanchored` are statements
+ * of the service's own that belong to a re-anchoring.
+ */
+export const eventAdminSql = ({ log = 'outbox', reanchored = '' } = {}): string => `
+alter table relay
+  add column boot text not null default '',
+  add column bus_mark bigint not null default 0,
+  add column system_id text,
+  add column handled text,
+  add column newest_at timestamptz,
+  add column replay_from timestamptz,
+  add column replayed_at timestamptz;
+create index dead_letter_page on dead_letter (died_at, consumer, event_id);
+create table event_admin (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default now(),
+  verb text not null check (verb in ('retry', 'drop', 'replay', 'reanchor')),
+  target text not null,
+  outcome text not null,
+  actor text not null,
+  reason text not null
+);
+-- One row. New rows of the log belong to this era; all that was written in an earlier one is committed.
+create table log_era (era int not null);
+insert into log_era select coalesce(max(era), 1) from ${log};
+create function reanchor(by_whom text, why text) returns int language plpgsql set search_path from current as $$
+declare
+  next_era int;
+  held text;
+begin
+  select name into held from relay where lease_until > now() limit 1;
+  if found then
+    raise exception 'the relay % is running: stop all services first', held using errcode = 'object_in_use';
+  end if;
+  update log_era set era = era + 1 returning era into next_era;
+  execute format('alter table ${log} alter column era set default %s', next_era);
+  update relay set store_id = null, boot = '', bus_mark = 0, system_id = null, handled = null,
+    replay_from = '-infinity', replayed_at = now(), fence = fence + 1;
+  ${reanchored}
+  insert into event_admin (verb, target, outcome, actor, reason)
+    values ('reanchor', '${log}', format('era %s', next_era), by_whom, why);
+  return next_era;
+end $$;
+`;
+
 /** Rows that no open transaction can still precede; the fragment every gap-safe reader shares. */
-export const gapSafe = `xid < pg_snapshot_xmin(pg_current_snapshot())`;
+export const gapSafe = `(era < (select e.era from log_era e) or xid < pg_snapshot_xmin(pg_current_snapshot()))`;
 
 /** The outbox table of a service: writes happen in the effect's own transaction. */
 export const outbox = {
@@ -98,7 +159,7 @@ export const outbox = {
           name: 'outbox-read',
           text: `select era, xid::text as xid, seq, event from outbox
                  where (era, xid, seq) > ($1, $2::xid8, $3)
-                   and (era < (select max(era) from outbox) or ${gapSafe})
+                   and ${gapSafe}
                  order by outbox.era, outbox.xid, outbox.seq limit $4`,
         },
         [after.era, after.xid, after.seq, limit],
@@ -116,6 +177,15 @@ export const outbox = {
       );
       return row ?? originPosition;
     },
+    newest: async (database) => {
+      const [row] = await database.query<{ era: number; xid: string; seq: number; timeMs: number }>(
+        `select era, xid::text as xid, seq, extract(epoch from written_at)::float8 * 1000 as "timeMs" from outbox
+         order by outbox.era desc, outbox.xid desc, outbox.seq desc limit 1`,
+      );
+      return row && { position: { era: row.era, xid: row.xid, seq: row.seq }, timeMs: row.timeMs };
+    },
+    has: async (database, event) =>
+      (await database.query('select 1 from outbox where event_id = $1', [event.id])).length > 0,
   } satisfies OutboxSource as OutboxSource,
   /** Removes at most 1,000 rows that every bus has forgotten as well; returns how many. */
   prune: async (database: Database, olderThanMs: number): Promise<number> => {

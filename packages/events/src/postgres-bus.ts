@@ -1,8 +1,8 @@
 import type { DomainEvent } from '@skein/contracts';
-import type { Database } from '@skein/postgres';
+import type { Database, Queryable } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
-import { backoffAfter, type EventBus, type Subscription, subscriptionDefaults } from './bus.ts';
+import { backoffAfter, type EventBus, rememberedAs, type Subscription, subscriptionDefaults } from './bus.ts';
 
 /** The bus of a mesh that has one database and no broker. */
 export interface PostgresBusOptions {
@@ -45,6 +45,22 @@ create table if not exists skein_bus.consumer (
 create table if not exists skein_bus.store (id text not null);
 insert into skein_bus.store (id) select gen_random_uuid()::text where not exists (select 1 from skein_bus.store);
 `;
+
+/**
+ * Empties the bus in a database that was restored: the positions of its consumers are transaction ids of the server
+ * that was. Its relays see a lost store and fill it again.
+ */
+export const emptyPostgresBus = async (db: Queryable): Promise<void> => {
+  const [there] = await db.query<{ store: string | null }>(
+    `select to_regclass('skein_bus.store')::text as store`,
+  );
+  if (!there?.store) return;
+  await db.query('delete from skein_bus.event');
+  await db.query(
+    `update skein_bus.consumer set xid = '0', seq = 0, holder = null, lease_until = '-infinity'`,
+  );
+  await db.query('update skein_bus.store set id = gen_random_uuid()::text');
+};
 
 interface Row {
   readonly seq: number;
@@ -202,26 +218,37 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
           await tx.query(statement);
       }),
     stop: async () => {},
-    publish: async (events) => {
-      await database.query(
+    publish: async (events, options) => {
+      const rows = await database.query<{ seq: number }>(
         {
           name: 'bus-publish',
           text: `insert into skein_bus.event (event_id, type, event)
-                 select * from unnest($1::text[], $2::text[], $3::text[]) on conflict (event_id) do nothing`,
+                 select * from unnest($1::text[], $2::text[], $3::text[]) on conflict (event_id) do nothing
+                 returning seq`,
         },
         [
-          events.map((event) => event.id),
+          events.map((event) => rememberedAs(event, options)),
           events.map((event) => event.type),
           events.map((event) => JSON.stringify(event)),
         ],
       );
       for (const wake of wakers) wake();
       await prune();
+      return { mark: Math.max(0, ...rows.map(({ seq }) => seq)) };
     },
     subscribe,
-    storeId: async () => {
+    store: async () => {
       const [row] = await database.query<{ id: string }>('select id from skein_bus.store');
-      return row?.id ?? '';
+      return { id: row?.id ?? '', boot: '' };
     },
+    newest: async (types) => {
+      const [row] = await database.query<{ seq: number; event: string }>(
+        'select seq, event from skein_bus.event where type = any($1::text[]) order by seq desc limit 1',
+        [types],
+      );
+      return row && { mark: row.seq, event: JSON.parse(row.event) as DomainEvent };
+    },
+    // The store and the publishers' logs are one database: they are lost together or not at all.
+    handled: async () => undefined,
   };
 };

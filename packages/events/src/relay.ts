@@ -1,9 +1,13 @@
-import { AppError } from '@skein/contracts';
+import { checkDomainEvent, type DomainEvent, type DomainEventType, domainEvents } from '@skein/contracts';
 import type { Database } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
 import { type Logger, type MetricRegistry, SpanKind, withSpan } from '@skein/telemetry';
-import { type EventBus, subscriptionDefaults } from './bus.ts';
-import { type OutboxSource, outbox, type Position } from './outbox.ts';
+import type { EventBus } from './bus.ts';
+import { handledMark } from './handled-mark.ts';
+import { type OutboxRow, type OutboxSource, outbox } from './outbox.ts';
+import { anchor, RestoredDatabase } from './relay-anchor.ts';
+import { type RelayChange, relayRow } from './relay-row.ts';
+import { streamOrder } from './stream-order.ts';
 
 /** What a relay is made of. */
 export interface RelayOptions {
@@ -11,7 +15,7 @@ export interface RelayOptions {
   /** Default: the service's outbox table. */
   readonly source?: OutboxSource;
   readonly bus: EventBus;
-  /** Names the log; one relay per name is active over all replicas. */
+  /** Names the log, and is the source of its events; one relay per name is active over all replicas. */
   readonly name: string;
   /** Tells replicas apart. */
   readonly instance: string;
@@ -28,25 +32,32 @@ export interface Relay extends Service {
 }
 
 const batch = 500;
-/** A replica that dies leaves the log alone for this long. */
-const leaseMs = 10_000;
 const renewMs = 3_000;
 /** While the bus or the database is away. */
 const retryMs = { first: 100, most: 5_000 };
-/** A look at whether the bus has lost its store. */
+/** A look at whether the bus has lost its store, and at how far its consumers are. */
 const storeCheckMs = 2_000;
 
 /**
  * Publishes a log to the bus, in order, by one active replica. A crash between publishing and noting the
- * position publishes again with the same ids. When the bus has lost its store, everything the bus would still
- * keep is published again; inboxes make the effects happen once.
+ * position publishes again with the same ids. When the bus has lost its store, what not every consumer has handled is
+ * published again; inboxes make the effects happen once. On a database that was restored it publishes nothing until a
+ * person has re-anchored it: see `anchor`.
  */
 export const relay = (options: RelayOptions): Relay => {
   const { database, bus, name, instance, log, source = outbox.source, idleMs = 500 } = options;
-  const published = options.metrics.counter(
-    'skein_relay_events_total',
-    'Domain events published from the log',
+  const types = (Object.keys(domainEvents) as DomainEventType[]).filter(
+    (type) => domainEvents[type].source === name,
   );
+  const events = options.metrics.counter(
+    'skein_relay_events_total',
+    'Domain events of the log by what became of them: published, or kept back as not in the catalogue',
+  );
+  const refused = options.metrics.gauge(
+    'skein_relay_refused',
+    '1 while a relay publishes nothing because its database looks restored',
+  );
+  const row = relayRow(database, name, instance);
   let stopping = false;
   let wakeUp = () => {};
   let loop: Promise<void> = Promise.resolve();
@@ -60,87 +71,62 @@ export const relay = (options: RelayOptions): Relay => {
       };
     });
 
-  /** Takes or renews the lease; the fence names this holding of it. */
-  const hold = async (): Promise<
-    { fence: number; position: Position; storeId: string | null } | undefined
-  > => {
-    const [row] = await database.query<{
-      fence: number;
-      era: number;
-      xid: string;
-      seq: number;
-      store_id: string | null;
-    }>(
-      `insert into relay as r (name, holder, fence, lease_until)
-       values ($1, $2, 1, now() + make_interval(secs => $3 / 1000.0))
-       on conflict (name) do update set
-         fence = case when r.holder = $2 then r.fence else r.fence + 1 end,
-         holder = $2, lease_until = excluded.lease_until
-       where r.holder = $2 or r.lease_until < now()
-       returning fence, era, xid::text as xid, seq, store_id`,
-      [name, instance, leaseMs],
-    );
-    if (!row) return undefined;
-    return {
-      fence: row.fence,
-      position: { era: row.era, xid: row.xid, seq: row.seq },
-      storeId: row.store_id,
-    };
-  };
+  /** The events that may leave. One that may not is a fault of the writer; it must not hold up the others. */
+  const lawful = (rows: readonly OutboxRow[]): DomainEvent[] =>
+    rows.flatMap(({ event }) => {
+      if (!event) return [];
+      try {
+        return [checkDomainEvent(event)];
+      } catch (error) {
+        events.add(1, { relay: name, outcome: 'kept back' });
+        log.error({ relay: name, event: event.id, type: event.type, err: error }, 'this event may not leave');
+        return [];
+      }
+    });
 
-  const note = async (fence: number, position: Position, storeId: string): Promise<void> => {
-    const rows = await database.query(
+  const publish = (leaving: readonly DomainEvent[], againBeforeMs: number) =>
+    withSpan(
+      `relay ${name}`,
       {
-        name: 'relay-note',
-        text: `update relay set era = $3, xid = $4::xid8, seq = $5, store_id = $6
-               where name = $1 and fence = $2 returning 1`,
+        kind: SpanKind.PRODUCER,
+        traceparent: leaving[0]?.traceparent,
+        attributes: { 'messaging.batch.message_count': leaving.length },
       },
-      [name, fence, position.era, position.xid, position.seq, storeId],
+      () => bus.publish(leaving, { againBeforeMs }),
     );
-    if (rows.length === 0) throw new AppError('conflict', 'another replica took the relay over');
-  };
-
-  /** Transaction ids restart after a logical restore: a position from before it would hide new rows for ever. */
-  const refuseRestored = async (position: Position): Promise<void> => {
-    const [row] = await database.query<{ ahead: boolean }>(
-      'select $1::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) as ahead',
-      [position.xid],
-    );
-    if (row?.ahead) {
-      throw new Error(
-        `the relay ${name} is ahead of its log: this database was restored from a copy. See docs/how-to/restore-the-database.md`,
-      );
-    }
-  };
 
   const pump = async (): Promise<void> => {
-    const held = await hold();
+    const held = await row.hold();
     if (!held) {
       await wait(renewMs);
       return;
     }
-    let { position } = held;
-    await refuseRestored(position);
-    const storeId = await bus.storeId();
-    if (held.storeId !== null && held.storeId !== storeId) {
-      position = await source.before(database, Date.now() - subscriptionDefaults.maxAgeMs);
-      log.warn({ relay: name }, 'the bus has lost its store: publishing again what it would still keep');
-    }
-    if (held.storeId !== storeId) await note(held.fence, position, storeId);
+    const store = await bus.store();
+    let state: RelayChange = await anchor(held, store, { name, types, database, source, bus, log });
+    refused.set(0, { relay: name });
+    await row.note(held.fence, state);
+    const order = streamOrder(source);
+    const marks = handledMark();
     let renewAt = performance.now() + renewMs;
     let checkAt = performance.now() + storeCheckMs;
     let pauseMs = 20;
     while (!stopping) {
       if (performance.now() >= renewAt) {
-        const again = await hold();
-        if (again?.fence !== held.fence) return;
+        if ((await row.hold())?.fence !== held.fence) return;
         renewAt = performance.now() + renewMs;
       }
       if (performance.now() >= checkAt) {
-        if ((await bus.storeId()) !== storeId) return;
+        const now = await bus.store();
+        if (now.id !== store.id || now.boot !== store.boot) return;
+        const reached = await bus.handled(types);
+        const handled = reached === undefined ? undefined : marks.at(reached);
+        if (handled) {
+          state = { ...state, handled };
+          await row.note(held.fence, state);
+        }
         checkAt = performance.now() + storeCheckMs;
       }
-      const rows = await source.read(database, position, batch);
+      const rows = await order(database, await source.read(database, state.position, batch));
       const last = rows.at(-1);
       if (!last) {
         await wait(pauseMs);
@@ -148,21 +134,15 @@ export const relay = (options: RelayOptions): Relay => {
         continue;
       }
       pauseMs = 20;
-      const events = rows.flatMap(({ event }) => (event ? [event] : []));
-      if (events.length > 0) {
-        await withSpan(
-          `relay ${name}`,
-          {
-            kind: SpanKind.PRODUCER,
-            traceparent: events[0]?.traceparent,
-            attributes: { 'messaging.batch.message_count': events.length },
-          },
-          () => bus.publish(events),
-        );
-        published.add(events.length, { relay: name });
+      const leaving = lawful(rows);
+      const newest = leaving.at(-1);
+      if (newest) {
+        const { mark } = await publish(leaving, held.replayedAtMs);
+        marks.published(mark, last.position);
+        events.add(leaving.length, { relay: name, outcome: 'published' });
       }
-      position = last.position;
-      await note(held.fence, position, storeId);
+      state = { ...state, position: last.position, newestMs: newest?.time ?? state.newestMs };
+      await row.note(held.fence, state);
     }
   };
 
@@ -174,7 +154,10 @@ export const relay = (options: RelayOptions): Relay => {
         delayMs = retryMs.first;
       } catch (error) {
         if (stopping) return;
-        log.warn({ relay: name, err: error }, 'the relay waits');
+        if (error instanceof RestoredDatabase) {
+          refused.set(1, { relay: name });
+          log.error({ relay: name }, error.message);
+        } else log.warn({ relay: name, err: error }, 'the relay waits');
         await wait(delayMs);
         delayMs = Math.min(delayMs * 2, retryMs.most);
       }
@@ -191,9 +174,8 @@ export const relay = (options: RelayOptions): Relay => {
       stopping = true;
       wakeUp();
       await loop;
-      // The next holder need not wait for the lease to run out.
-      await database
-        .query(`update relay set lease_until = '-infinity' where name = $1 and holder = $2`, [name, instance])
+      await row
+        .release()
         .catch((error: unknown) => log.debug({ err: error }, 'the lease runs out by itself'));
     },
   };

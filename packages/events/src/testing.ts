@@ -165,9 +165,34 @@ export const testEventBus = (name: string, make: () => Promise<BusUnderTest>): v
 
     it('has one store id as long as the store lives', async () => {
       const { bus, replica } = await make();
-      const id = await bus.storeId();
-      expect(id).not.toBe('');
-      expect(await (await replica()).storeId()).toBe(id);
+      const store = await bus.store();
+      expect(store.id).not.toBe('');
+      expect(await (await replica()).store()).toEqual(store);
+    });
+
+    it('stores an event again when it is to be delivered again, once for each time that is said', async () => {
+      const { bus } = await make();
+      const got: string[] = [];
+      await listening(bus, async (event) => void got.push(event.id));
+      const event = loginEvent('u1');
+      const newer = { ...loginEvent('u1', 2), time: event.time + 10 };
+      const againBeforeMs = event.time + 5;
+      await bus.publish([event, newer]);
+      for (let times = 0; times < 2; times += 1) await bus.publish([event, newer], { againBeforeMs });
+      const end = loginEvent('u1', 3);
+      await bus.publish([end]);
+      await expect.poll(() => got.includes(end.id), { timeout: waitMs }).toBe(true);
+      expect(got).toEqual([event.id, newer.id, event.id, end.id]);
+    });
+
+    it('knows the newest event of some types', async () => {
+      const { bus } = await make();
+      await bus.store();
+      expect(await bus.newest(['user.login', 'user.registered'])).toBeUndefined();
+      const events = [loginEvent('u1'), loginEvent('u2')];
+      const { mark } = await bus.publish(events);
+      expect(await bus.newest(['user.login'])).toEqual({ event: events[1], mark });
+      expect(await bus.newest(['message.created'])).toBeUndefined();
     });
   });
 };

@@ -1,50 +1,9 @@
 import { AppError } from '@skein/contracts';
-import { type Database, openDatabase } from '@skein/postgres';
-import { testDatabase } from '@skein/postgres/testing';
-import { createLogger, createMetrics } from '@skein/telemetry';
+import type { Database } from '@skein/postgres';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  consume,
-  type EventBus,
-  eventTablesSql,
-  inbox,
-  originPosition,
-  outbox,
-  postgresBus,
-  relay,
-} from '../src/index.ts';
+import { consume, inbox, originPosition, outbox } from '../src/index.ts';
 import { loginEvent, testEventBus } from '../src/testing.ts';
-
-const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
-const metrics = createMetrics();
-const waitMs = 20_000;
-
-const open = async (url: string, schema = 'events_test'): Promise<Database> => {
-  const database = openDatabase(
-    {
-      url,
-      schema,
-      applicationName: 'test',
-      migrations: [{ version: 1, name: 'events', sql: eventTablesSql }],
-    },
-    { log },
-  );
-  await database.run();
-  onTestFinished(() => database.stop());
-  return database;
-};
-
-const fresh = async (): Promise<{ database: Database; url: string }> => {
-  const { url, drop } = await testDatabase();
-  onTestFinished(drop);
-  return { database: await open(url), url };
-};
-
-const busOn = async (database: Database, instance: string): Promise<EventBus> => {
-  const bus = postgresBus({ database, instance, log, idleMs: 20 });
-  await bus.run();
-  return bus;
-};
+import { busOn, effects, fresh, log, metrics, spyBus, startRelay as start, waitMs } from './fixture.ts';
 
 testEventBus('Postgres', async () => {
   const { database } = await fresh();
@@ -72,38 +31,7 @@ it('the Postgres bus delivers in the order of transaction ids as numbers', async
   await expect.poll(() => got, { timeout: waitMs }).toEqual(events.map((event) => event.id));
 });
 
-/** A bus that remembers, and loses everything when told. */
-const spyBus = () => {
-  const published: string[] = [];
-  let store = 'first';
-  const bus: EventBus = {
-    id: 'spy',
-    run: async () => {},
-    stop: async () => {},
-    publish: async (events) => void published.push(...events.map((event) => event.id)),
-    subscribe: () => {
-      throw new Error('nobody subscribes here');
-    },
-    storeId: async () => store,
-  };
-  return {
-    bus,
-    published,
-    lose: () => {
-      published.length = 0;
-      store = 'second';
-    },
-  };
-};
-
 describe('relay', () => {
-  const start = async (database: Database, bus: EventBus, instance = 'one') => {
-    const part = relay({ database, bus, name: 'test', instance, log, metrics, idleMs: 20 });
-    await part.run();
-    onTestFinished(() => part.stop());
-    return part;
-  };
-
   it('publishes what was committed, in order, and nothing of a transaction that was rolled back', async () => {
     const { database } = await fresh();
     const { bus, published } = spyBus();
@@ -162,8 +90,8 @@ describe('relay', () => {
   it('has one active replica, and the next one goes on where the first stopped', async () => {
     const { database } = await fresh();
     const { bus, published } = spyBus();
-    const first = await start(database, bus, 'one');
-    await start(database, bus, 'two');
+    const first = await start(database, bus);
+    await start(database, bus, { instance: 'two' });
     const before = loginEvent('u1');
     await database.transaction((tx) => outbox.append(tx, [before]));
     await expect.poll(() => published, { timeout: waitMs }).toEqual([before.id]);
@@ -199,9 +127,6 @@ describe('relay', () => {
 
 describe('consume', () => {
   const table = 'create table effect (event_id text)';
-  const effects = async (database: Database) =>
-    (await database.query<{ event_id: string }>('select event_id from effect')).map((row) => row.event_id);
-
   it('makes the effect once although the event is delivered twice', async () => {
     const { database } = await fresh();
     await database.query(table);

@@ -1,4 +1,4 @@
-import { eventTablesSql } from '@skein/events';
+import { eventAdminSql, eventTablesSql } from '@skein/events';
 import type { Migration } from '@skein/postgres';
 
 /** The history of the agent's schema. */
@@ -30,4 +30,5 @@ create table turn (
 create index turn_open on turn (created_at) where state in ('queued', 'streaming');
 ${eventTablesSql}`,
   },
+  { version: 2, name: 'care of dead letters', sql: eventAdminSql() },
 ];

@@ -1,4 +1,4 @@
-import { eventTablesSql } from '@skein/events';
+import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 
 /** The schema `auth`. Times are of the service's clock, except `rate_limits`, which only the database's touches. */
@@ -110,4 +110,5 @@ create index rate_limits_arrival on rate_limits (arrives_at);
     name: 'the login that made an API token',
     sql: 'alter table api_tokens add column made_by text;',
   },
+  { version: 5, name: 'care of the outbox', sql: eventAdminSql() },
 ];

@@ -1,4 +1,4 @@
-import type { DomainEvent } from '@skein/contracts';
+import { type DomainEvent, domainEvents } from '@skein/contracts';
 import { outbox } from '@skein/events';
 import type { Tx } from '@skein/postgres';
 import { currentTraceparent } from '@skein/telemetry';
@@ -17,7 +17,7 @@ export const postgresOutbox = (tx: Tx, newId: () => string): Outbox => ({
         subject: fact.data.userId,
         correlationId,
         ...(traceparent === undefined ? {} : { traceparent }),
-        schemaVersion: 1,
+        schemaVersion: domainEvents[fact.type].version,
       }),
     );
     return outbox.append(tx, events);

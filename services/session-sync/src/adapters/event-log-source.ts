@@ -1,5 +1,6 @@
-import type { DomainEvent } from '@skein/contracts';
-import { gapSafe, type OutboxSource, originPosition } from '@skein/events';
+import { type DomainEvent, domainEvents } from '@skein/contracts';
+import { gapSafe, type OutboxRow, type OutboxSource } from '@skein/events';
+import { must } from '@skein/service-kit';
 
 interface LogRow extends Record<string, unknown> {
   readonly era: number;
@@ -9,7 +10,7 @@ interface LogRow extends Record<string, unknown> {
   readonly offset: number;
   readonly id: string;
   readonly timeMs: number;
-  readonly type: string;
+  readonly type: Published;
   /** Only of types that leave the service. */
   readonly json: string | null;
   readonly correlationId: string;
@@ -17,7 +18,7 @@ interface LogRow extends Record<string, unknown> {
 }
 
 /** The parts of a public event that may leave: ids, never text. */
-interface Published {
+interface Leaving {
   readonly actor: { readonly user?: string };
   readonly data: {
     readonly messageId: string;
@@ -28,12 +29,13 @@ interface Published {
 }
 
 const published = ['message.created', 'message.completed'] as const;
+type Published = (typeof published)[number];
 /** Clocks of two replicas may differ: looking up a time starts this much earlier. */
 const clockSkewMs = 60_000;
 
 const domainEventOf = (row: LogRow): DomainEvent | null => {
   if (row.json === null) return null;
-  const { actor, data } = JSON.parse(row.json) as Published;
+  const { actor, data } = JSON.parse(row.json) as Leaving;
   const common = {
     id: row.id,
     source: 'session-sync',
@@ -41,7 +43,7 @@ const domainEventOf = (row: LogRow): DomainEvent | null => {
     subject: row.space,
     correlationId: row.correlationId,
     ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
-    schemaVersion: 1,
+    schemaVersion: domainEvents[row.type].version,
   } as const;
   const place = {
     space: row.space,
@@ -63,6 +65,22 @@ const domainEventOf = (row: LogRow): DomainEvent | null => {
   };
 };
 
+const columns = `era, xid::text as xid, global_seq as seq, stream as space, "offset", id, time_ms as "timeMs", type,
+  case when type = any($1::text[]) then json end as json, correlation_id as "correlationId", traceparent`;
+
+const outboxRow = (row: LogRow): OutboxRow => ({
+  position: { era: row.era, xid: row.xid, seq: row.seq },
+  event: domainEventOf(row),
+  place: { stream: row.space, offset: row.offset },
+});
+
+/** A place in the log, as the queries below select it. */
+interface PlaceRow extends Record<string, unknown> {
+  readonly era: number;
+  readonly xid: string;
+  readonly seq: number;
+}
+
 /**
  * The log as the source of domain events: the event table is the outbox. Ordered by (era, xid, global_seq) and read
  * only up to where no open transaction can still write, so nothing is skipped.
@@ -72,33 +90,49 @@ export const eventLogSource: OutboxSource = {
     const rows = await database.query<LogRow>(
       {
         name: 'session_sync_outbox',
-        text: `select era, xid::text as xid, global_seq as seq, stream as space, "offset", id, time_ms as "timeMs", type,
-                 case when type = any($5::text[]) then json end as json, correlation_id as "correlationId", traceparent
-               from event
-               where (era, xid, global_seq) > ($1, $2::xid8, $3)
-                 and (era < (select e.era from event e order by e.era desc limit 1) or ${gapSafe})
+        text: `select ${columns} from event
+               where (era, xid, global_seq) > ($2, $3::xid8, $4) and ${gapSafe}
                -- With the table's name: a bare xid would be the text in the select list, which sorts otherwise.
-               order by event.era, event.xid, event.global_seq limit $4`,
+               order by event.era, event.xid, event.global_seq limit $5`,
       },
-      [after.era, after.xid, after.seq, limit, published],
+      [published, after.era, after.xid, after.seq, limit],
     );
-    return rows.map((row) => ({
-      position: { era: row.era, xid: row.xid, seq: row.seq },
-      event: domainEventOf(row),
-    }));
+    return rows.map(outboxRow);
   },
   before: async (database, timeMs) => {
-    const [row] = await database.query<{ era: number; xid: string; seq: number }>(
+    const [row] = await database.query<PlaceRow>(
       `select era, xid::text as xid, global_seq - 1 as seq from event where time_ms >= $1
        order by event.era, event.xid, event.global_seq limit 1`,
       [timeMs - clockSkewMs],
     );
     if (row) return row;
     // Nothing that new: everything from the first transaction on that may still be open.
-    const [end] = await database.query<{ era: number; xid: string; seq: number }>(
-      `select coalesce((select e.era from event e order by e.era desc limit 1), 1) as era,
-         pg_snapshot_xmin(pg_current_snapshot())::text as xid, -1 as seq`,
+    const [end] = await database.query<PlaceRow>(
+      'select era, pg_snapshot_xmin(pg_current_snapshot())::text as xid, -1 as seq from log_era',
     );
-    return end ?? originPosition;
+    return must(end, 'log_era has one row');
+  },
+  newest: async (database) => {
+    const [row] = await database.query<PlaceRow & { readonly timeMs: number }>(
+      `select era, xid::text as xid, global_seq as seq, time_ms as "timeMs" from event
+       order by event.era desc, event.xid desc, event.global_seq desc limit 1`,
+    );
+    return row && { position: { era: row.era, xid: row.xid, seq: row.seq }, timeMs: row.timeMs };
+  },
+  has: async (database, { id, data }) => {
+    const { space, offset } = data as { readonly space: string; readonly offset: number };
+    const rows = await database.query('select 1 from event where stream = $1 and "offset" = $2 and id = $3', [
+      space,
+      offset,
+      id,
+    ]);
+    return rows.length > 0;
+  },
+  between: async (database, stream, after, before) => {
+    const rows = await database.query<LogRow>(
+      `select ${columns} from event where stream = $2 and "offset" > $3 and "offset" < $4 order by "offset"`,
+      [published, stream, after, before],
+    );
+    return rows.map(outboxRow);
   },
 };

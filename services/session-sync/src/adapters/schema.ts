@@ -1,4 +1,4 @@
-import { eventTablesSql } from '@skein/events';
+import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { commitFunction, commitOnceFunction } from './commit-units.ts';
 
@@ -225,6 +225,12 @@ create table device_login (
 create index device_login_seen on device_login (seen_ms);
 `;
 
+/**
+ * After a restore devices may know more than the log: with a new epoch each begins with a snapshot instead of being
+ * served other events under offsets it has seen.
+ */
+const newEpochs = `update space set epoch = replace(gen_random_uuid()::text, '-', '');`;
+
 /** The schema's history. */
 export const migrations: readonly Migration[] = [
   {
@@ -236,4 +242,5 @@ export const migrations: readonly Migration[] = [
   { version: 3, name: 'the version of the last event about a document', sql: loggedVersion },
   { version: 4, name: 'the logins of a device', sql: deviceLogins },
   { version: 5, name: 'idempotency keys', sql: `${idempotencyTableSql}${commitOnceFunction}` },
+  { version: 6, name: 'care of the relay', sql: eventAdminSql({ log: 'event', reanchored: newEpochs }) },
 ];

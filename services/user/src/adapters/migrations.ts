@@ -1,4 +1,4 @@
-import { eventTablesSql } from '@skein/events';
+import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 
 /** The schema `user`. */
@@ -35,4 +35,5 @@ create index notices_newest on notices (user_id, time desc, id desc);
   },
   { version: 2, name: 'outbox and inbox', sql: eventTablesSql },
   { version: 3, name: 'idempotency keys', sql: idempotencyTableSql },
+  { version: 4, name: 'care of dead letters', sql: eventAdminSql() },
 ];
