@@ -1,3 +1,4 @@
 export { type PlatformConfig, platformConfig } from './config.ts';
+export { type EventAdminOptions, eventAdminService } from './event-admin.ts';
 export { type ClientOptions, openPlatform, type Platform, type ServerOptions } from './platform.ts';
 export type { ServiceServer } from './service-server.ts';
