@@ -78,8 +78,12 @@ export const readEntries = async (
   return journals;
 };
 
+/** Whether a text can be the id of a saga; the database refuses anything else loudly. */
+export const isSagaId = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+
 /** The row of a saga; undefined when there is none. */
 export const readSaga = async (db: Queryable, id: string): Promise<SagaRow | undefined> => {
+  if (!isSagaId(id)) return undefined;
   const [row] = await db.query<SagaRow>(
     { name: 'skein_saga_read', text: `select ${sagaColumns('s')} from saga s where id = $1` },
     [id],

@@ -61,11 +61,14 @@ interface StepOptions {
   readonly retry?: Partial<RetryPolicy>;
 }
 
+/** What an action gives: its output, or nothing where the step has none. */
+type Outcome<Output> = [Output] extends [undefined] ? Promise<unknown> : Promise<NoInfer<Output>>;
+
 interface ActingOptions<Input, Results, Output> extends StepOptions {
   /** What the step gives later ones, and the journal keeps: only the fields it names, 64 KiB at most, no secrets. */
   readonly output?: z.ZodType<Output>;
   /** May run more than once, always with the same key. */
-  readonly action: (ctx: StepContext<Input, Results>) => Promise<NoInfer<Output>>;
+  readonly action: (ctx: StepContext<Input, Results>) => Outcome<Output>;
 }
 
 interface RefusableOptions<Input, Results, Output> extends ActingOptions<Input, Results, Output> {
@@ -117,12 +120,12 @@ export interface SagaDefinition<in Input = never, out Results = unknown> {
 }
 
 type NewName<Name extends string, Results> = Name extends keyof Results ? never : Name;
-type Given = Json | undefined | void;
+type Given = Json | undefined;
 type With<Results, Name extends string, Output> = Results & { readonly [K in Name]: Output };
 
 /** A definition that can only go on with steps that must succeed in the end. */
 export interface AfterPivot<Input, Results> extends SagaDefinition<Input, Results> {
-  retriable<const Name extends string, Output extends Given = void>(
+  retriable<const Name extends string, Output extends Given = undefined>(
     name: NewName<Name, Results>,
     options: RetriableOptions<Input, Results, Output>,
   ): AfterPivot<Input, With<Results, Name, Output>>;
@@ -130,11 +133,11 @@ export interface AfterPivot<Input, Results> extends SagaDefinition<Input, Result
 
 /** A definition that can go on with any kind of step. */
 export interface BeforePivot<Input, Results> extends AfterPivot<Input, Results> {
-  compensatable<const Name extends string, Output extends Given = void>(
+  compensatable<const Name extends string, Output extends Given = undefined>(
     name: NewName<Name, Results>,
     options: CompensatableOptions<Input, Results, Output>,
   ): BeforePivot<Input, With<Results, Name, Output>>;
-  pivot<const Name extends string, Output extends Given = void>(
+  pivot<const Name extends string, Output extends Given = undefined>(
     name: NewName<Name, Results>,
     options: PivotOptions<Input, Results, Output>,
   ): AfterPivot<Input, With<Results, Name, Output>>;
@@ -154,21 +157,28 @@ export interface SagaOptions<Input> {
 /** More would be several sagas. */
 export const maxSteps = 64;
 
-/** Field names that have no place in a journal that operators read and backups keep. */
-const secretName =
-  /^(.*(password|passphrase|secret|credential|authorization|cookie)s?|(.*[_-])?(token|ticket|api_?key|private_?key)s?|.*(Token|Ticket|ApiKey|PrivateKey)s?)$/i;
+/** Fields that have no place in a journal that operators read and backups keep. Ids and numbers of them are harmless. */
+const secretName = /pass(word|phrase)|secret|credential|authorization|cookie|token|(api|private)_?key/i;
+const harmlessName = /(Id|_id|Ids|_ids)$/;
+const harmlessTypes: ReadonlySet<unknown> = new Set(['number', 'integer', 'boolean']);
 
-const propertyNames = (schema: unknown): string[] => {
-  if (typeof schema !== 'object' || schema === null) return [];
-  return Object.entries(schema).flatMap(([key, value]) => [
-    ...(key === 'properties' && typeof value === 'object' && value !== null ? Object.keys(value) : []),
-    ...propertyNames(value),
-  ]);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
+
+/** Names of fields that may hold a secret, anywhere in a JSON Schema. */
+const secretFields = (schema: unknown): string[] => {
+  if (!isObject(schema)) return [];
+  const { properties } = schema;
+  const here = Object.entries(isObject(properties) ? properties : {})
+    .filter(([, value]) => !(isObject(value) && harmlessTypes.has(value['type'])))
+    .map(([name]) => name)
+    .filter((name) => secretName.test(name) && !harmlessName.test(name));
+  return [...here, ...Object.values(schema).flatMap(secretFields)];
 };
 
 const checkSchema = (schema: z.ZodType<unknown>, where: string): void => {
   const shape = z.toJSONSchema(schema, { unrepresentable: 'any', io: 'output' });
-  const secret = propertyNames(shape).find((name) => secretName.test(name));
+  const [secret] = secretFields(shape);
   if (secret !== undefined)
     throw new Error(`${where} has the field "${secret}": the journal keeps no secrets, pass an id instead`);
 };

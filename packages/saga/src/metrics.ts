@@ -11,6 +11,7 @@ export const sagaMetrics = (metrics: MetricRegistry) => ({
     'skein_saga_attempts_total',
     'Attempts at steps, by saga, step, direction and outcome',
   ),
+  verbs: metrics.counter('skein_saga_verbs_total', 'What people did about sagas, by verb'),
   takenOver: metrics.counter(
     'skein_saga_taken_over_total',
     'Sagas claimed after their owner’s lease had ended',

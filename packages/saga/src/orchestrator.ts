@@ -1,18 +1,29 @@
 import { AppError } from '@skein/contracts';
-import type { Database, Queryable, Tx } from '@skein/postgres';
+import type { Database, Tx } from '@skein/postgres';
 import { must, type Service } from '@skein/service-kit';
-import { currentTraceparent, type Logger, type MetricRegistry } from '@skein/telemetry';
-import { v7 as uuidv7 } from 'uuid';
-import { toData } from './attempt.ts';
-import { type Claimed, claimSagas, type DefinitionId, readEntries, renewLeases } from './claims.ts';
+import type { Logger, MetricRegistry } from '@skein/telemetry';
+import { alarm } from './alarm.ts';
+import {
+  type Claimed,
+  claimSagas,
+  type DefinitionId,
+  readEntries,
+  renewLeases,
+  type SagaRow,
+} from './claims.ts';
 import type { SagaDefinition } from './definition.ts';
-import { insertSagas, journal, type NewSaga } from './journal.ts';
-import { checkLocks, joinLines } from './locks.ts';
+import { type Inspected, inspectSaga, listSagas, type SagaFilter, watchSaga } from './inspect.ts';
+import { insertSagas, journal } from './journal.ts';
+import { joinLines } from './locks.ts';
 import { sagaMetrics } from './metrics.ts';
+import { prepareSaga, type StartOptions, sagaWithKey } from './new-saga.ts';
+import { operate } from './operate.ts';
+import { pauseUntil } from './pause.ts';
 import { type Held, letGoFault, sagaRunner } from './runner.ts';
 import { type Settled, settling } from './settling.ts';
-import { initialProgress, replay } from './state.ts';
-import { watchSagas } from './survey.ts';
+import { initialProgress, replay, type SagaState } from './state.ts';
+import { surveySagas } from './survey.ts';
+import type { Operator, Verb } from './verbs.ts';
 
 /** What the orchestrator of a process is made of. */
 export interface SagasOptions {
@@ -30,16 +41,6 @@ export interface SagasOptions {
   /** How often the database is asked for sagas that are due. Default 500 ms. */
   readonly pollMs?: number;
   readonly random?: () => number;
-}
-
-/** How a saga is started. */
-export interface StartOptions {
-  /** The same saga started with the same key again is the one that is there. At most 255 characters. */
-  readonly key?: string | undefined;
-  /** Whom it is about, such as a person's id; to find and to authorise. */
-  readonly subject?: string | undefined;
-  /** Goes down every call. Default: a new one. */
-  readonly correlationId?: string | undefined;
 }
 
 /** A saga that was started, or was there already. */
@@ -75,6 +76,16 @@ export interface Sagas extends Service {
   settled(id: string, options: { readonly signal: AbortSignal }): Promise<Settled>;
   /** Looks for sagas that are due now. */
   wake(): void;
+  /**
+   * Does what a person decided about a saga, and gives the state it has then. `not_found`, `invalid_request`, and
+   * `saga_state` with the reason when that is not possible now.
+   */
+  operate(id: string, verb: Verb, by: Operator): Promise<SagaState>;
+  list(filter: SagaFilter): Promise<SagaRow[]>;
+  /** A saga with its journal; `not_found`. */
+  inspect(id: string): Promise<Inspected>;
+  /** A saga with its journal now and after each change, until its end or the signal aborts. */
+  watch(id: string, options: { readonly signal: AbortSignal }): AsyncIterable<Inspected>;
 }
 
 /** Renewed three times before it ends: two may be missed. */
@@ -106,57 +117,16 @@ export const sagas = (options: SagasOptions): Sagas => {
   const held = new Map<string, Held>();
   const running = new Set<Promise<void>>();
   const ends = settling({ database, isHere: (id) => held.has(id), log });
-  const survey = watchSagas({ database, known: names, metrics, log });
+  const survey = surveySagas({ database, known: names, metrics, log });
   let stopping = false;
   let loop: Promise<void> = Promise.resolve();
   let renewal: NodeJS.Timeout | undefined;
-  const alarm = { wake: () => {}, at: Number.POSITIVE_INFINITY };
+  const due = alarm(minPollMs);
   const stopped = new AbortController();
-
-  /** Waits, until `wake` or until something is due. */
-  const sleep = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const from = performance.now();
-      let timer: NodeJS.Timeout;
-      const arm = () => {
-        clearTimeout(timer);
-        const left = Math.min(from + ms, alarm.at) - performance.now();
-        timer = setTimeout(done, Math.max(minPollMs, left));
-      };
-      const done = () => {
-        clearTimeout(timer);
-        alarm.wake = () => {};
-        alarm.at = Number.POSITIVE_INFINITY;
-        resolve();
-      };
-      rearm = arm;
-      alarm.wake = done;
-      arm();
-    });
-  let rearm = () => {};
-
-  const dueIn = (ms: number): void => {
-    const at = performance.now() + ms;
-    if (at >= alarm.at) return;
-    alarm.at = at;
-    rearm();
-  };
-
-  /** A wait in the middle of work, which ends with the process. */
-  const pause = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        stopped.signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      stopped.signal.addEventListener('abort', done, { once: true });
-    });
 
   const runOne = sagaRunner(
     { database, journal: writer, log, metrics, random, now: () => Date.now() },
-    pause,
+    (ms) => pauseUntil(ms, stopped.signal),
   );
 
   const take = (one: Held): void => {
@@ -166,7 +136,7 @@ export const sagas = (options: SagasOptions): Sagas => {
       held.delete(one.id);
       metrics.inHand.set(held.size);
       if (ran.kind === 'lost') metrics.lost.add(1, { saga: one.definition.name });
-      if (ran.kind === 'deferred') dueIn(ran.afterMs);
+      if (ran.kind === 'deferred') due.dueIn(ran.afterMs);
       if (ran.kind === 'settled') {
         const { state } = one.progress;
         metrics.ended.add(1, { saga: one.definition.name, state });
@@ -174,7 +144,7 @@ export const sagas = (options: SagasOptions): Sagas => {
           log.error({ saga: one.id, name: one.definition.name }, 'a saga waits for an operator');
         else ends.tell(one.id, one.progress);
         // Somebody may be next in line.
-        if (one.locked) alarm.wake();
+        if (one.locked) due.wake();
       }
       running.delete(work);
     });
@@ -232,7 +202,7 @@ export const sagas = (options: SagasOptions): Sagas => {
         if (!stopping) log.warn({ err: error }, 'could not look for sagas that are due');
         return false;
       });
-      if (!stopping) await sleep(more ? 0 : pollMs);
+      if (!stopping) await due.wait(more ? 0 : pollMs);
     }
   };
 
@@ -254,56 +224,16 @@ export const sagas = (options: SagasOptions): Sagas => {
     }
   };
 
-  const newSaga = <Input>(
-    definition: SagaDefinition<Input>,
-    input: Input,
-    { key, subject, correlationId }: StartOptions,
-  ): { readonly saga: NewSaga; readonly parsed: Input; readonly locks: readonly string[] } => {
-    const { name, version } = definition;
+  const prepared = <Input>(definition: SagaDefinition<Input>, input: Input, options: StartOptions) => {
     if (known.get(idOf(definition))?.steps !== definition.steps)
       throw new Error(`bug: saga ${idOf(definition)} is not among the definitions of this process`);
-    const result = definition.input.safeParse(input);
-    if (!result.success)
-      throw new AppError('invalid_request', `The input of saga ${name} does not fit`, {
-        errors: result.error.issues
-          .slice(0, 20)
-          .map(({ path, message }) => ({ path: path.join('.'), message })),
-      });
-    if (key !== undefined && (key === '' || key.length > 255))
-      throw new AppError('invalid_request', 'The key of a saga has 1 to 255 characters');
-    const id = uuidv7();
-    const saga = {
-      id,
-      name,
-      version,
-      key,
-      subject,
-      input: toData(result.data, `The input of saga ${name}`),
-      correlationId: correlationId ?? id,
-      traceparent: currentTraceparent(),
-    };
-    const parsed = result.data as Input;
-    return { saga, parsed, locks: checkLocks(name, definition.locks(parsed)) };
+    return prepareSaga(definition, input, options);
   };
 
   const handle = <Results>(id: string): Started<Results> => ({
     id,
     settled: ({ signal }) => ends.wait(id, signal) as Promise<Settled<Results>>,
   });
-
-  /** The saga that has this key already, if any. */
-  const existing = async (db: Queryable, saga: NewSaga): Promise<string | undefined> => {
-    if (saga.key === undefined) return undefined;
-    const [row] = await db.query<{ id: string; input: string }>(
-      {
-        name: 'skein_saga_by_key',
-        text: 'select id, input from saga where name = $1 and key = $2',
-      },
-      [saga.name, saga.key],
-    );
-    if (row && row.input !== saga.input) throw new AppError('idempotency_mismatch');
-    return row?.id;
-  };
 
   const counted = (name: string): void => metrics.started.add(1, { saga: name });
 
@@ -317,16 +247,28 @@ export const sagas = (options: SagasOptions): Sagas => {
       };
       again();
     },
-    wake: () => alarm.wake(),
+    wake: () => due.wake(),
     settled: (id, { signal }) => ends.wait(id, signal),
+    operate: async (id, verb, by) => {
+      const state = await operate(database, (row) => known.get(idOf(row)), id, verb, by);
+      const here = held.get(id);
+      if (here) letGo(here, 'lost');
+      metrics.verbs.add(1, { verb: verb.kind });
+      log.warn({ saga: id, verb: verb.kind, actor: by.actor, reason: by.reason }, 'somebody acted on a saga');
+      due.wake();
+      return state;
+    },
+    list: (filter) => listSagas(database, filter),
+    inspect: (id) => inspectSaga(database, id),
+    watch: (id, { signal }) => watchSaga(database, id, signal),
     start: async <Input, Results>(
       tx: Tx,
       definition: SagaDefinition<Input, Results>,
       input: Input,
       startOptions: StartOptions = {},
     ) => {
-      const { saga, locks } = newSaga(definition, input, startOptions);
-      const there = await existing(tx, saga);
+      const { saga, locks } = prepared(definition, input, startOptions);
+      const there = await sagaWithKey(tx, saga);
       if (there !== undefined) return handle<Results>(there);
       const first = await joinLines(tx, saga.id, locks, definition.onLocked);
       const written = await insertSagas(tx, [saga], {
@@ -344,14 +286,14 @@ export const sagas = (options: SagasOptions): Sagas => {
       input: Input,
       startOptions: StartOptions = {},
     ) {
-      const { saga, parsed, locks } = newSaga(definition, input, startOptions);
+      const { saga, input: parsed, locks } = prepared(definition, input, startOptions);
       if (locks.length > 0 || stopping || held.size >= maxInHand) {
         const started = await database.transaction((tx) => this.start(tx, definition, input, startOptions));
-        alarm.wake();
+        due.wake();
         return started;
       }
       if (!(await writer.start(saga)))
-        return handle<Results>(must(await existing(database, saga), 'a saga without a key has a rival'));
+        return handle<Results>(must(await sagaWithKey(database, saga), 'a saga without a key has a rival'));
       counted(definition.name);
       take({
         id: saga.id,
@@ -371,13 +313,13 @@ export const sagas = (options: SagasOptions): Sagas => {
     },
     drain: async () => {
       stopping = true;
-      alarm.wake();
+      due.wake();
       for (const one of held.values()) one.letGo = 'stopping';
       await Promise.all([loop, ...running]);
     },
     stop: async () => {
       stopping = true;
-      alarm.wake();
+      due.wake();
       clearTimeout(renewal);
       survey.stop();
       ends.stop();

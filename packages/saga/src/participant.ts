@@ -1,7 +1,6 @@
 import { AppError } from '@skein/contracts';
 import type { Queryable, Tx } from '@skein/postgres';
-import type { Json } from './definition.ts';
-import { maxDataBytes } from './schema.ts';
+import { maxDataBytes, sagaKeepDays } from './schema.ts';
 import { stepOfKey } from './step-key.ts';
 
 const claim = {
@@ -21,6 +20,9 @@ const undo = {
   text: 'update saga_step_seen set undone_at = now(), result = null where key = $1',
 };
 
+/** Longer than any saga goes on by itself. */
+const rememberDays = sagaKeepDays + 30;
+
 interface Seen {
   readonly result: string | null;
   readonly undone: boolean;
@@ -39,22 +41,19 @@ export interface Participant {
    * Runs `work` once per key; a repetition gets the stored result and `work` does not run. Two at once: the second
    * waits for the first to commit. `step_undone` when the compensation came first. The result goes through JSON.
    */
-  once<T extends Json | void>(tx: Tx, key: string, work: (tx: Tx) => Promise<T>): Promise<T>;
+  once<T>(tx: Tx, key: string, work: (tx: Tx) => Promise<T>): Promise<T>;
   /**
    * Takes back what `once` did, once: `work` gets its result. When nothing was done it leaves a tombstone that
    * refuses the action if it still comes, and `work` does not run.
    */
-  undo<T extends Json | void>(tx: Tx, key: string, work: (result: T, tx: Tx) => Promise<void>): Promise<void>;
-  /** Forgets at most `limit` steps seen longer ago than `sagaKeepDays`; returns how many. */
+  undo<T>(tx: Tx, key: string, work: (result: T, tx: Tx) => Promise<void>): Promise<void>;
+  /** Forgets at most `limit` steps seen so long ago that no saga may ask again; returns how many. */
   prune(db: Queryable, limit?: number): Promise<number>;
 }
 
-/** Days that sagas can be resumed and that participants remember their steps; both are measured by this number. */
-export const sagaKeepDays = 90;
-
 /** The participant's side (see `participantTableSql`): it has no state but the table. */
 export const participant: Participant = {
-  once: async <T extends Json | void>(tx: Tx, key: string, work: (tx: Tx) => Promise<T>): Promise<T> => {
+  once: async <T>(tx: Tx, key: string, work: (tx: Tx) => Promise<T>): Promise<T> => {
     const step = stepOfKey(key);
     const fresh = await tx.query(claim, [step, false]);
     if (fresh.length === 0) {
@@ -73,11 +72,7 @@ export const participant: Participant = {
     }
     return result;
   },
-  undo: async <T extends Json | void>(
-    tx: Tx,
-    key: string,
-    work: (result: T, tx: Tx) => Promise<void>,
-  ): Promise<void> => {
+  undo: async <T>(tx: Tx, key: string, work: (result: T, tx: Tx) => Promise<void>): Promise<void> => {
     const step = stepOfKey(key);
     const nothingDone = await tx.query(claim, [step, true]);
     if (nothingDone.length > 0) return;
@@ -89,7 +84,7 @@ export const participant: Participant = {
   prune: async (db, limit = 1_000) => {
     const rows = await db.query(
       `delete from saga_step_seen where ctid = any (array(
-         select ctid from saga_step_seen where seen_at < now() - make_interval(days => ${sagaKeepDays + 30})
+         select ctid from saga_step_seen where seen_at < now() - make_interval(days => ${rememberDays})
          limit $1))
        returning 1`,
       [limit],

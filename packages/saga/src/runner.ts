@@ -9,7 +9,8 @@ import type { SagaDefinition, Step } from './definition.ts';
 import { appendEntries, isEnd, type Journal } from './journal.ts';
 import { holdLinesOf, leaveLines } from './locks.ts';
 import type { SagaMetrics } from './metrics.ts';
-import { type Entry, evolve, type Progress, replay } from './state.ts';
+import { sagaKeepDays, sagaKeepMs } from './schema.ts';
+import { type Entry, evolve, type Failure, type Progress, replay } from './state.ts';
 
 /** A saga in hand: this process is its owner. */
 export interface Held {
@@ -45,6 +46,9 @@ export const stuckAfter = 10;
 
 /** While the trace of the request is still being put together its sagas belong into it; later there is a link. */
 const joinTraceMs = 60_000;
+
+/** After so long participants have forgotten the steps, so nothing is repeated any more without an operator. */
+const tooOld: Failure = { code: 'saga_state', detail: `It is older than ${sagaKeepDays} days` };
 
 /** Waits while the database is away. */
 const recovery = { baseMs: 100, capMs: 2_000 };
@@ -173,6 +177,11 @@ export const sagaRunner = (options: RunnerOptions, pause: Pause) => {
       const step = steps[progress.next];
       if (isEnd(progress.state) || progress.state === 'parked' || !step) return { kind: 'settled' };
       if (held.letGo) return held.letGo === 'lost' ? lost : release(held, 0);
+      if (now() - held.createdAtMs > sagaKeepMs) {
+        const entry = { kind: 'parked', step: step.name, data: JSON.stringify(tooOld) } as const;
+        if (!(await write(held, entry))) return lost;
+        continue;
+      }
       held.attempts += 1;
       const began = now();
       const attempted = await attemptOnce(held, step);

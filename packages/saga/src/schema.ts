@@ -1,6 +1,13 @@
 /** Bytes of the largest input, output or failure in the journal. Larger things are kept elsewhere and named by an id. */
 export const maxDataBytes = 65_536;
 
+/** How long a saga may go on by itself. Participants remember its steps for a month longer. */
+export const sagaKeepDays = 90;
+export const sagaKeepMs = sagaKeepDays * 24 * 3_600_000;
+
+/** How long a saga that has ended can be looked at. */
+export const endedKeepDays = 30;
+
 /**
  * Tables of a service that runs sagas: a step of its migrations. `due_at` is when somebody has to look at a saga:
  * now, after a wait, or when its owner's lease ends; null when nobody has to. The journal is only ever added to, and

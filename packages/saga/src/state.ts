@@ -111,10 +111,13 @@ const backTo = (steps: Steps, from: number): Pick<Progress, 'state' | 'direction
 
 const parse = (data: string | undefined): unknown => (data === undefined ? undefined : JSON.parse(data));
 
+/** Entries that are about the saga as a whole. */
+const free: ReadonlySet<EntryKind> = new Set<EntryKind>(['cancelled', 'forced', 'killed']);
+
 /** What the journal says after one more entry. Pure, so that every replica sees the same. */
 export const evolve = (steps: Steps, before: Progress, entry: Entry): Progress => {
   const { next } = before;
-  if (entry.step !== (steps[next]?.name ?? ''))
+  if (!free.has(entry.kind) && entry.step !== steps[next]?.name)
     throw new Error(
       `the journal goes on with step "${entry.step}" where the definition has "${steps[next]?.name}": steps were changed without a new version`,
     );
@@ -139,15 +142,24 @@ export const evolve = (steps: Steps, before: Progress, entry: Entry): Progress =
       };
     case 'given_up':
     case 'cancelled':
-      return { ...progress, ...backTo(steps, next), failure: because(entry.kind) };
+      // What was never attempted needs no compensation; anything else may have happened.
+      return {
+        ...progress,
+        ...backTo(steps, entry.attempts === 0 ? next - 1 : next),
+        failure: because(entry.kind),
+      };
     case 'parked':
       return { ...progress, state: 'parked', failure: because('parked') };
     case 'retried':
-      return { ...progress, state: before.direction === 'forward' ? 'running' : 'compensating' };
+      return {
+        ...progress,
+        failure: undefined,
+        state: before.direction === 'forward' ? 'running' : 'compensating',
+      };
     case 'forced':
-      return { ...progress, state: 'done' };
+      return { ...progress, state: 'done', failure: undefined };
     case 'killed':
-      return { ...progress, state: 'killed' };
+      return { ...progress, state: 'killed', failure: because('killed') };
   }
 };
 

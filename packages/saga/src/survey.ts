@@ -1,6 +1,7 @@
 import type { Database } from '@skein/postgres';
 import type { Logger } from '@skein/telemetry';
 import type { DefinitionId } from './claims.ts';
+import { pruneSagas } from './inspect.ts';
 import type { SagaMetrics } from './metrics.ts';
 import { stuckAfter } from './runner.ts';
 import { sagaStates } from './state.ts';
@@ -39,10 +40,10 @@ const countLive = (database: Database): Promise<Count[]> =>
   );
 
 /**
- * Keeps the gauges of sagas that have not ended, and says which of them no definition of this process fits: they
+ * Forgets sagas that ended long ago, keeps the gauges of sagas that have not ended, and says which of them no definition of this process fits: they
  * wait for a release that has it, and that is an alert, not a reason to refuse the start.
  */
-export const watchSagas = (options: {
+export const surveySagas = (options: {
   readonly database: Database;
   readonly known: readonly DefinitionId[];
   readonly metrics: SagaMetrics;
@@ -86,7 +87,8 @@ export const watchSagas = (options: {
   const later = (ms: number): void => {
     timer = setTimeout(() => {
       look()
-        .catch((error: unknown) => log.warn({ err: error }, 'could not count the sagas'))
+        .then(() => pruneSagas(database))
+        .catch((error: unknown) => log.warn({ err: error }, 'could not count and prune the sagas'))
         .finally(() => {
           if (timer !== undefined) later(everyMs);
         });
