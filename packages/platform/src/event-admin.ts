@@ -24,7 +24,9 @@ const orderOf = ({ actor }: CallContext, reason: string): Order => {
   const trimmed = reason.trim();
   if (trimmed === '' || trimmed.length > maxReason)
     throw new AppError('invalid_request', undefined, {
-      errors: [{ path: 'reason', message: `must have 1 to ${maxReason} characters: it is kept in the journal` }],
+      errors: [
+        { path: 'reason', message: `must have 1 to ${maxReason} characters: it is kept in the journal` },
+      ],
     });
   return { actor: operatorOf(actor), reason: trimmed };
 };
@@ -42,7 +44,9 @@ const toCursor = ({ diedAtMs, consumer, eventId }: DeadLetterPosition): string =
 const fromCursor = (cursor: string): DeadLetterPosition | undefined => {
   if (cursor === '') return undefined;
   try {
-    const [diedAtMs, consumer, eventId] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
+    const [diedAtMs, consumer, eventId] = JSON.parse(
+      Buffer.from(cursor, 'base64url').toString(),
+    ) as unknown[];
     if (typeof diedAtMs === 'number' && typeof consumer === 'string' && typeof eventId === 'string')
       return { diedAtMs, consumer, eventId };
   } catch {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { syncV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
-import { openPlatform, type ServiceServer } from '@skein/platform';
+import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { rootContext } from '@skein/rpc';
 import { type Composed, ConfigError, systemClock } from '@skein/service-kit';
 import { withSpan } from '@skein/telemetry';
@@ -92,6 +92,6 @@ export const compose = async (
     committed: () => worker.wake(),
   });
   const app = turns({ store, session, cancels, wake: () => worker.wake(), clock: systemClock, delay: wait });
-  const server = platform.server([agentHandlers(app)]);
+  const server = platform.server([agentHandlers(app), eventAdminService({ database, consumers: [pickUp] })]);
   return { log, service: platform.lifecycle([worker, pickUp, server]), server };
 };

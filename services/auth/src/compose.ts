@@ -1,6 +1,6 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { relay } from '@skein/events';
-import { openPlatform, type ServiceServer } from '@skein/platform';
+import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { type Clock, type Composed, periodic, systemClock } from '@skein/service-kit';
 import { v7 as uuidv7 } from 'uuid';
 import { argon2Hasher } from './adapters/argon2-hasher.ts';
@@ -82,7 +82,10 @@ export const compose = async (
   });
   const failed = (what: string) => (error: unknown) =>
     log.warn({ err: error }, `${what} failed; it will be tried again`);
-  const server = platform.server([authService(app)]);
+  const server = platform.server([
+    authService(app),
+    eventAdminService({ database, consumers: [], relay: 'auth' }),
+  ]);
   const service = platform.lifecycle([
     keys,
     dummy,

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
-import type { agentV1, authV1, syncV1, userV1 } from '@skein/contracts';
+import type { agentV1, authV1, eventsV1, syncV1, userV1 } from '@skein/contracts';
 import type { RpcClient } from '@skein/rpc';
 import type { Service } from '@skein/service-kit';
 import type { RequestHandler } from 'express';
@@ -44,6 +44,9 @@ export interface Clients {
   readonly sync: RpcClient<syncV1.SyncServiceService>;
   readonly agent: RpcClient<agentV1.AgentServiceService>;
 }
+
+/** What operators do about domain events, by the service whose they are. */
+export type EventAdmins = Readonly<Record<string, RpcClient<eventsV1.EventAdminServiceService>>>;
 
 /** Let through, or told when to come back. */
 export type Verdict = { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number };

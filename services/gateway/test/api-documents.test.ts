@@ -57,6 +57,10 @@ it('describes every call of the contract that is served', async () => {
   );
   expect(calls.toSorted()).toEqual(
     [
+      'GET /v1/admin/dead-letters',
+      'POST /v1/admin/dead-letters/{id}/retry',
+      'POST /v1/admin/dead-letters/{id}/drop',
+      'POST /v1/admin/replays',
       'POST /v1/auth/register',
       'POST /v1/auth/login',
       'POST /v1/auth/refresh',

@@ -1,4 +1,4 @@
-import { AppError, agentV1, authV1, syncV1, userV1 } from '@skein/contracts';
+import { AppError, agentV1, authV1, eventsV1, syncV1, userV1 } from '@skein/contracts';
 import { type CallContext, type Definition, type Handlers, identity, implement, rpcServer } from '@skein/rpc';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
@@ -18,8 +18,7 @@ export interface SeenCall {
   readonly ctx: CallContext;
 }
 
-const fakeService = async <D extends Definition>(service: string, definition: D, script: Script<D>) => {
-  const calls: SeenCall[] = [];
+const scripted = <D extends Definition>(definition: D, script: Script<D>, calls: SeenCall[]) => {
   const handlers = Object.fromEntries(
     Object.keys(definition).map((method) => [
       method,
@@ -31,17 +30,26 @@ const fakeService = async <D extends Definition>(service: string, definition: D,
       },
     ]),
   );
+  return implement(definition, handlers as unknown as Handlers<D>, { allow: 'any' });
+};
+
+const fakeService = async <D extends Definition>(service: string, definition: D, script: Script<D>) => {
+  const calls: SeenCall[] = [];
+  const events: Script<eventsV1.EventAdminServiceService> = {};
   const server = rpcServer({
     service,
     host: '127.0.0.1',
     port: 0,
-    implementations: [implement(definition, handlers as unknown as Handlers<D>, { allow: 'any' })],
+    implementations: [
+      scripted(definition, script, calls),
+      scripted(eventsV1.EventAdminServiceService, events, calls),
+    ],
     identity: identity({ service, secret: internalSecret }),
     log: createLogger({ service, instance: service, level: 'silent' }),
     metrics: createMetrics(),
   });
   await server.run();
-  return { script, calls, server };
+  return { script, events, calls, server };
 };
 
 /** A feed a test pushes into; ends when its reader leaves. */
@@ -114,6 +122,8 @@ export interface FakeMesh {
   readonly user: Script<userV1.UserServiceService>;
   readonly sync: Script<syncV1.SyncServiceService>;
   readonly agent: Script<agentV1.AgentServiceService>;
+  /** The care of domain events in each of them, by its name. */
+  readonly events: Readonly<Record<string, Script<eventsV1.EventAdminServiceService>>>;
   /** Every unary call of all four, in order of arrival. */
   calls(method: string): readonly SeenCall[];
   /** What auth signs with. */
@@ -143,6 +153,7 @@ export const fakeMesh = async (): Promise<FakeMesh> => {
     user: user.script,
     sync: sync.script,
     agent: agent.script,
+    events: Object.fromEntries(Object.entries(all).map(([name, { events }]) => [name, events])),
     calls: (method) =>
       Object.values(all).flatMap(({ calls }) => calls.filter((one) => one.method === method)),
     key,

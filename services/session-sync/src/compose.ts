@@ -1,6 +1,6 @@
 import { agentV1 } from '@skein/contracts';
 import { type LiveBus, relay } from '@skein/events';
-import { openPlatform, type ServiceServer } from '@skein/platform';
+import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { groupCommit } from '@skein/postgres';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { agentPoke } from './adapters/agent-poke.ts';
@@ -156,7 +156,10 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
 
   const failed = (what: string) => (error: unknown) => log.warn({ err: error }, `${what} failed`);
   const writing: Service = { id: 'writer', run: async () => {}, stop: () => writer.stop() };
-  const server = platform.server([syncImplementation(app)]);
+  const server = platform.server([
+    syncImplementation(app),
+    eventAdminService({ database, consumers: [], relay: 'session-sync' }),
+  ]);
   const service = platform.lifecycle([
     writing,
     outbox,

@@ -1,6 +1,6 @@
 import { authV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
-import { openPlatform, type ServiceServer } from '@skein/platform';
+import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { pruneIdempotencyKeys } from '@skein/postgres';
 import { rootContext } from '@skein/rpc';
 import { type Composed, periodic } from '@skein/service-kit';
@@ -71,6 +71,7 @@ export const compose = async (
       updateProfile: updateProfile(shared),
       listNotices: listNotices(shared),
     }),
+    eventAdminService({ database, consumers: [accountEvents] }),
   ]);
   return { service: platform.lifecycle([accountEvents, pruning, server]), log, server };
 };

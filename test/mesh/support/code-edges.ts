@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { eventAdminService } from '@skein/platform';
 import type { Implementation } from '@skein/rpc';
 import { ConfigError, type ConfigSchema, readConfig } from '@skein/service-kit';
 import { compose as agent } from '../../../services/agent/src/compose.ts';
@@ -41,14 +42,15 @@ const known = <S extends ConfigSchema>(
 
 // Handlers are only joined with their definition here, and never called: no application is needed.
 const noApp = {} as never;
+const events = eventAdminService({ database: noApp, consumers: [] });
 
 /** The five services. */
 export const services: Readonly<Record<string, Known>> = {
-  agent: known(agentConfig, agent, [agentHandlers(noApp)]),
-  auth: known(authConfig, auth, [authService(noApp)]),
+  agent: known(agentConfig, agent, [agentHandlers(noApp), events]),
+  auth: known(authConfig, auth, [authService(noApp), events]),
   gateway: known(gatewayConfig, gateway, []),
-  'session-sync': known(sessionSyncConfig, sessionSync, [syncImplementation(noApp)]),
-  user: known(userConfig, user, [userService(noApp)]),
+  'session-sync': known(sessionSyncConfig, sessionSync, [syncImplementation(noApp), events]),
+  user: known(userConfig, user, [userService(noApp), events]),
 };
 
 const secret = 'x'.repeat(32);

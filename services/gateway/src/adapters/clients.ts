@@ -1,6 +1,6 @@
-import { agentV1, authV1, syncV1, userV1 } from '@skein/contracts';
+import { agentV1, authV1, eventsV1, syncV1, userV1 } from '@skein/contracts';
 import type { Platform } from '@skein/platform';
-import type { Clients } from '../ports.ts';
+import type { Clients, EventAdmins } from '../ports.ts';
 
 /**
  * The services behind, found by discovery. Named as retryable is what has the same effect when it runs twice:
@@ -37,3 +37,17 @@ export const openClients = (platform: Pick<Platform, 'client'>): Clients => ({
   }),
   agent: platform.client(agentV1.AgentServiceService, 'agent', { retryable: ['getTurn', 'listPersonas'] }),
 });
+
+/** Services with a database of their own, and so with domain events to look after. */
+const withEvents = ['agent', 'auth', 'session-sync', 'user'];
+
+/** The care of domain events in every service that has them. */
+export const openEventAdmins = (platform: Pick<Platform, 'client'>): EventAdmins =>
+  Object.fromEntries(
+    withEvents.map((service) => [
+      service,
+      platform.client(eventsV1.EventAdminServiceService, service, {
+        retryable: ['listDeadLetters', 'replayEvents'],
+      }),
+    ]),
+  );

@@ -4,7 +4,7 @@ import type { Clock } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
 import type { AuthSide } from '../auth/auth-side.ts';
 import type { GatewayConfig } from '../config.ts';
-import type { Clients, Limits, LiveSide } from '../ports.ts';
+import type { Clients, EventAdmins, Limits, LiveSide } from '../ports.ts';
 import { classicClientFrames, classicServerFrames } from '../ws/classic-schemas.ts';
 import { clientFrames, serverFrames } from '../ws/schemas.ts';
 import { addressBehind } from './address.ts';
@@ -13,6 +13,7 @@ import { asyncApi } from './asyncapi.ts';
 import { openApi } from './openapi.ts';
 import { originCheck } from './origins.ts';
 import type { Route } from './route.ts';
+import { adminRoutes } from './routes/admin.ts';
 import { authRoutes } from './routes/auth.ts';
 import { classicRoutes } from './routes/classic.ts';
 import { conversationRoutes } from './routes/conversations.ts';
@@ -27,6 +28,7 @@ import { type HttpServer, httpServer } from './server.ts';
 export interface HttpSideOptions {
   readonly config: GatewayConfig;
   readonly clients: Clients;
+  readonly eventAdmins: EventAdmins;
   readonly auth: AuthSide;
   readonly limits: Limits;
   readonly live: LiveSide;
@@ -52,6 +54,7 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     ...spaceRoutes(clients),
     ...conversationRoutes(clients),
     ...documentRoutes(clients),
+    ...adminRoutes(options.eventAdmins),
     ...classicRoutes({
       ...{ clients, live, clock, newId, seen: seenDocuments() },
       callTimeoutMs: config.CALL_TIMEOUT_MS,
