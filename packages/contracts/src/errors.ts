@@ -60,6 +60,7 @@ export const errorTable = {
   seq_reused: row(409, s.failedPrecondition, false, 'This sequence number was used with other content'),
   saga_state: row(409, s.failedPrecondition, false, 'The saga is not in a state for this'),
   step_undone: row(409, s.failedPrecondition, false, 'This step was taken back before it came'),
+  superseded: row(409, s.failedPrecondition, false, 'It was changed since'),
   turn_ended: row(409, s.failedPrecondition, false, 'The turn has ended'),
   position_lost: row(410, s.outOfRange, false, 'This position is not in the log'),
   too_large: row(413, s.resourceExhausted, false, 'Too large'),

@@ -105,7 +105,9 @@ const checkValue = (at: string, value: unknown, depth = 0): Json => {
 };
 
 /** What no document may hold, and where; undefined for a value that may be stored. */
-export const valueFault = (value: unknown): { readonly path: string; readonly message: string } | undefined => {
+export const valueFault = (
+  value: unknown,
+): { readonly path: string; readonly message: string } | undefined => {
   try {
     checkValue('', value);
     return undefined;

@@ -45,6 +45,9 @@ export type Settlement =
       readonly clashes: readonly Clash[];
     };
 
+/** Parts one mutation is taken apart into; what has more is settled as a whole. */
+const maxParts = 1_000;
+
 const commutes = (op: Op): boolean => op.op === 'add' || op.op === 'remove' || op.op === 'increment';
 
 const unchanged = (document: DocumentState | undefined) =>
@@ -137,7 +140,7 @@ export const settle = (
   const taken: Op[] = [];
   // One per field, however often a mutation writes it.
   const clashing = new Map<string, Clash>();
-  let partsLeft = mutationLimits.ops;
+  let partsLeft = maxParts;
   const waiting = [...ops].reverse();
   for (let op = waiting.pop(); op; op = waiting.pop()) {
     const leaf = leafAfter(value, op);

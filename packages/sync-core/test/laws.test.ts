@@ -51,7 +51,7 @@ const deepFreeze = <T>(value: T): T => {
 
 /** Changes as they arrive at the server, one after the other. Nothing may be changed in place. */
 const arrive = (policy: Policy, changes: readonly Change[], from: DocumentState | undefined = base) => {
-  let document = deepFreeze(from);
+  let document: DocumentState | undefined = deepFreeze(from);
   const clashes: Clash[] = [];
   for (const change of changes) {
     const settled = settle(document, mutationOf(change), policy, now, `device-${change.device}`);
@@ -71,6 +71,10 @@ const asSets = (value: Json): Json =>
       : value;
 
 const set = (path: readonly string[], value: Json): Op => ({ op: 'set', path, value });
+const onlySet = ([op]: readonly Op[]): Extract<Op, { op: 'set' }> => {
+  if (op?.op !== 'set') throw new Error('one set was made');
+  return op;
+};
 const leafPath = fc.constantFrom(['a'], ['b'], ['inner', 'c'], ['inner', 'd'], ['new', 'e']);
 
 /** Changes of up to four devices, each device in its own order, times all different, values all different. */
@@ -125,7 +129,7 @@ describe('whatever order offline devices come back in', () => {
         for (const change of [...one].sort((x, y) => x.ms - y.ms))
           newest.set(JSON.stringify(change.ops[0]?.path), change);
         for (const { ops } of newest.values()) {
-          const [op] = ops as [{ path: string[]; value: Json }];
+          const op = onlySet(ops);
           expect(op.path.reduce<unknown>((here, key) => (here as never)[key], first.value)).toBe(op.value);
         }
       }),
@@ -222,7 +226,7 @@ describe('whatever the strategy', () => {
           const kept = JSON.stringify([value, clashes]);
           for (const queue of queues)
             for (const [at, { ops }] of queue.entries()) {
-              const [op] = ops as [{ path: string[]; value: Json }];
+              const op = onlySet(ops);
               const replaced = queue
                 .slice(at + 1)
                 .some((later) => JSON.stringify((later.ops[0] as Op).path) === JSON.stringify(op.path));

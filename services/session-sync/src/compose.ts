@@ -4,13 +4,16 @@ import { eventAdminService, openPlatform, type ServiceServer } from '@skein/plat
 import { groupCommit } from '@skein/postgres';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { agentPoke } from './adapters/agent-poke.ts';
+import { type CollectionPolicies, collectionPolicies } from './adapters/collection-policies.ts';
 import { eventLogSource } from './adapters/event-log-source.ts';
 import { systemIds, systemTimers } from './adapters/ids.ts';
 import { liveBusPeers } from './adapters/live-bus-peers.ts';
 import { nativeSha256 } from './adapters/native-sha256.ts';
+import { postgresConflicts } from './adapters/postgres-conflicts.ts';
 import { postgresDevices } from './adapters/postgres-devices.ts';
 import { postgresDocuments } from './adapters/postgres-documents.ts';
 import { postgresHistory } from './adapters/postgres-history.ts';
+import { postgresInvitations } from './adapters/postgres-invitations.ts';
 import { postgresSnapshots } from './adapters/postgres-snapshots.ts';
 import { postgresSpaceMaker, postgresSpaceReads } from './adapters/postgres-space-reads.ts';
 import { postgresSpaceStore } from './adapters/postgres-space-store.ts';
@@ -37,6 +40,8 @@ export interface Overrides {
   readonly timers?: Timers;
   readonly ids?: Ids;
   readonly live?: LiveBus;
+  /** To be replaced while the service runs. */
+  readonly policies?: CollectionPolicies;
 }
 
 /** The composed service. */
@@ -62,6 +67,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const database = platform.database(migrations);
   const { bus, live: opened } = platform.events();
   const live = over.live ?? opened;
+  const policies = over.policies ?? collectionPolicies();
   const reads = postgresSpaceReads(database);
   const devices = postgresDevices(database);
   const maker = postgresSpaceMaker(database);
@@ -131,6 +137,8 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     snapshots: postgresSnapshots(database),
     stateHashes: postgresStateHashes(database),
     documents: postgresDocuments(database),
+    conflicts: postgresConflicts(database),
+    invitations: postgresInvitations(database),
     maker,
     devices,
     sightings: createSightings(devices, clock),
@@ -140,6 +148,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     ids,
     clock,
     sha256: nativeSha256,
+    rulesOf: policies.rulesOf,
     departed: (userId, id) => {
       // One more or less is soon made up for; a queue without a bound would not be.
       if (departures.length < maxDepartures) departures.push({ userId, id });
@@ -151,6 +160,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     sweeps: postgresSweeps(database),
     clock,
     turnTimeoutMs: config.TURN_TIMEOUT_MS,
+    retained: policies.retained,
     failed: (error, turnId) => log.warn({ err: error, turnId }, 'an overdue turn could not be ended'),
   });
 

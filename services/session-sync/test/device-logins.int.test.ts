@@ -27,8 +27,8 @@ it('the logins of a device are listed last seen first, a hundred at most, and fo
 
   // The device goes on being seen; what it came with long ago does not work any more.
   await devices.touch([{ userId: 'ann', device, login: { kind: 'session', id: 'late' } }], 60 * day);
-  await postgresSweeps(database).forget(90 * day);
+  await postgresSweeps(database).forget(90 * day, []);
   expect(await logins()).toEqual(['late', ...newest.slice(0, 99)]);
-  await postgresSweeps(database).forget(91 * day);
+  await postgresSweeps(database).forget(91 * day, []);
   expect(await logins()).toEqual(['late']);
 });

@@ -95,10 +95,10 @@ describe('mutations', () => {
       set(7, 'fine', { baseVersion: 1, field: 'note' }),
     ]);
     expect(results).toEqual([
-      { seq: 1, outcome: 'rejected', code: 'invalid_request' },
+      { seq: 1, outcome: 'rejected', code: 'invalid_request', path: 'ops[0].path' },
       { seq: 2, outcome: 'applied', version: 1, offset: 1 },
       { seq: 3, outcome: 'rejected', code: 'too_large' },
-      { seq: 4, outcome: 'rejected', code: 'invalid_value' },
+      { seq: 4, outcome: 'rejected', code: 'invalid_value', path: '/persona' },
       { seq: 5, outcome: 'rejected', code: 'not_a_number' },
       { seq: 6, outcome: 'stale', version: 1, value },
       { seq: 7, outcome: 'applied', version: 2, offset: 2 },
@@ -163,7 +163,9 @@ describe('mutations', () => {
       sync.gateway.getDocument({ space: 'personal', collection: 'task', id: 'a' }, actingFor('remover')),
     ).rejects.toMatchObject({ code: 'not_found' });
     const { results } = await mutate('remover', 'laptop', [set(1, 'y', { baseVersion: 1 })]);
-    expect(results).toEqual([{ seq: 1, outcome: 'rejected', code: 'deleted' }]);
+    expect(results).toEqual([
+      { seq: 1, outcome: 'rejected', code: 'deleted', conflictId: expect.any(String) },
+    ]);
   });
 });
 

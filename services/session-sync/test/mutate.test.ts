@@ -1,11 +1,13 @@
 import type { Json } from '@skein/sync-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { collectionPolicies } from '../src/adapters/collection-policies.ts';
 import { type Mutated, mutate, type ReceivedMutation } from '../src/domain/mutate.ts';
 import { sessionOf } from '../src/domain/session.ts';
 import { evolve, keyOf, type SpaceState } from '../src/domain/state.ts';
 import { aSpace } from './decide.ts';
 
+const { rulesOf } = collectionPolicies();
 const hlc = (ms: number) => `${ms.toString(16).padStart(12, '0')}-0000-phone`;
 const set = (
   seq: number,
@@ -31,6 +33,7 @@ const take = (state: SpaceState, device: string, mutations: readonly ReceivedMut
     actor: { kind: 'user', user: 'ed', device, platform: 'web' },
     newId: () => `conflict-${++id}`,
     hashOf: (value) => JSON.stringify(value).length.toString(),
+    rulesOf,
   });
   if ('refused' in decision) throw new Error(decision.refused.code);
   evolve(state, decision.events.length, decision.writes);
@@ -156,7 +159,7 @@ describe('the session in mutations', () => {
     (value) => {
       const state = aSpace();
       expect(parsed(take(state, 'phone', [persona(1, value)]))).toEqual([
-        { seq: 1, outcome: 'rejected', code: 'invalid_value' },
+        { seq: 1, outcome: 'rejected', code: 'invalid_value', path: '/persona' },
       ]);
       expect(state.documents.size).toBe(0);
     },

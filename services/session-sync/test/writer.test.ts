@@ -67,7 +67,7 @@ const start = (memory: ReturnType<typeof memoryStore>) => {
   const writer = createWriter({
     store: memory.store,
     batcher: groupCommit,
-    ids: { next: () => `id-${++id}`, epoch: () => 'e' },
+    ids: { next: () => `id-${++id}` },
     clock: { now: () => 0 },
     committed: (batch) => told.push(...batch),
     noticed: (what) => noticed.push(what),
@@ -192,7 +192,7 @@ describe('the writer', () => {
     const writer = createWriter({
       store: memory.store,
       batcher: groupCommit,
-      ids: { next: () => 'id', epoch: () => 'e' },
+      ids: { next: () => 'id' },
       clock: { now: () => 0 },
       committed: () => {
         throw new Error('bug');

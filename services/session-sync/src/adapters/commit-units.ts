@@ -1,12 +1,89 @@
 import { idempotencyTtlHours } from '@skein/postgres';
 
+/** Until conflicts could end and invitations bring members. */
+const plainConflicts = `  if p_conflicts is not null then
+    insert into conflict (id, space, collection, document_id, field, strategy, state, winner, server_value,
+      client_value, base_version, server_version, user_id, device, seq, created_at_ms)
+    select id, space, collection, "documentId", field, strategy, state, winner, "serverValue", "clientValue",
+      "baseVersion", "serverVersion", "userId", device, seq, "createdAtMs"
+    from json_to_recordset(p_conflicts)
+      as r(id uuid, space uuid, collection text, "documentId" text, field text, strategy text, state text,
+        winner text, "serverValue" text, "clientValue" text, "baseVersion" bigint, "serverVersion" bigint,
+        "userId" text, device text, seq bigint, "createdAtMs" bigint)
+    on conflict (id) do update set state = excluded.state, winner = excluded.winner;
+  end if;
+
+  if p_members is not null then
+    delete from member m using json_to_recordset(p_members) as r(space uuid, "userId" text, role text)
+      where r.role is null and m.space = r.space and m.user_id = r."userId";
+    insert into member (space, user_id, role, joined_at_ms)
+    select space, "userId", role, "joinedAtMs"
+    from json_to_recordset(p_members) as r(space uuid, "userId" text, role text, "joinedAtMs" bigint)
+    where role is not null
+    on conflict (space, user_id) do update set role = excluded.role;
+  end if;
+
+`;
+
+/** Rows of conflicts, and of their ends (which have no collection); members, some by an invitation each. */
+const endedConflicts = `  if p_conflicts is not null then
+    insert into conflict (id, space, collection, document_id, field, strategy, resolver, state, winner, server_value,
+      client_value, client_hash, base_version, server_version, version, user_id, device, seq, created_at_ms)
+    -- A program of the version before does not say why, nor the version after.
+    select id, space, collection, "documentId", field, strategy, coalesce(resolver, ''), state, winner, "serverValue",
+      "clientValue", coalesce("clientHash", ''), "baseVersion", "serverVersion", coalesce(version, "serverVersion"),
+      "userId", device, seq, "createdAtMs"
+    from json_to_recordset(p_conflicts)
+      as r(id uuid, space uuid, collection text, "documentId" text, field text, strategy text, resolver text,
+        state text, winner text, "serverValue" text, "clientValue" text, "clientHash" text, "baseVersion" bigint,
+        "serverVersion" bigint, version bigint, "userId" text, device text, seq bigint, "createdAtMs" bigint)
+    where collection is not null;
+    update conflict c set state = r.state, choice = r.choice, closed_version = r."closedVersion",
+      closed_at_ms = r."closedAtMs", closed_by = r."closedBy"
+    from json_to_recordset(p_conflicts)
+      as r(id uuid, collection text, state text, choice text, "closedVersion" bigint, "closedAtMs" bigint,
+        "closedBy" text)
+    where r.collection is null and c.id = r.id;
+  end if;
+
+  if p_members is not null then
+    with wanted as (
+      select space, invitation, "userId" from json_to_recordset(p_members)
+        as r(space uuid, invitation uuid, "userId" text) where invitation is not null
+    ), used as (
+      update invitation i set accepted_by = w."userId" from wanted w
+      where i.id = w.invitation and i.accepted_by is null
+      returning i.id
+    )
+    select string_agg(distinct w.space::text, ',') into losers
+    from wanted w left join used u on u.id = w.invitation where u.id is null;
+    if losers is not null then
+      raise exception 'the invitation is gone' using errcode = 'SK001', detail = losers;
+    end if;
+    delete from member m using json_to_recordset(p_members) as r(space uuid, "userId" text, role text)
+      where r.role is null and m.space = r.space and m.user_id = r."userId";
+    insert into member (space, user_id, role, joined_at_ms)
+    select space, "userId", role, "joinedAtMs"
+    from json_to_recordset(p_members) as r(space uuid, "userId" text, role text, "joinedAtMs" bigint)
+    where role is not null
+    on conflict (space, user_id) do update set role = excluded.role;
+  end if;
+
+`;
+
 /**
  * Writes the units of several streams in one statement, so in one transaction and one round trip. Locks are taken
  * in one order everywhere (advisory, log, seqs, documents; each sorted), so two replicas cannot deadlock. When a
  * guard fails nothing is written and the error (SQLSTATE SK001) names the losing streams, comma-separated, in its
  * DETAIL. The shared advisory locks cost next to nothing and let a writer that lost too often have a stream alone.
  */
-export const commitFunction = ({ logged }: { readonly logged: boolean }) => `
+export const commitFunction = ({
+  logged,
+  ended = false,
+}: {
+  readonly logged: boolean;
+  readonly ended?: boolean;
+}) => `
 create ${logged ? 'or replace ' : ''}function commit_units(
   p_streams uuid[], p_stream uuid[], p_offset bigint[], p_id uuid[], p_type text[], p_time bigint[], p_json text[],
   p_correlation text[], p_traceparent text[], p_seqs json, p_documents json, p_conversations json, p_messages json,
@@ -148,29 +225,7 @@ begin
       as r(space uuid, "userId" text, device text, seq bigint, hash text, result text);
   end if;
 
-  if p_conflicts is not null then
-    insert into conflict (id, space, collection, document_id, field, strategy, state, winner, server_value,
-      client_value, base_version, server_version, user_id, device, seq, created_at_ms)
-    select id, space, collection, "documentId", field, strategy, state, winner, "serverValue", "clientValue",
-      "baseVersion", "serverVersion", "userId", device, seq, "createdAtMs"
-    from json_to_recordset(p_conflicts)
-      as r(id uuid, space uuid, collection text, "documentId" text, field text, strategy text, state text,
-        winner text, "serverValue" text, "clientValue" text, "baseVersion" bigint, "serverVersion" bigint,
-        "userId" text, device text, seq bigint, "createdAtMs" bigint)
-    on conflict (id) do update set state = excluded.state, winner = excluded.winner;
-  end if;
-
-  if p_members is not null then
-    delete from member m using json_to_recordset(p_members) as r(space uuid, "userId" text, role text)
-      where r.role is null and m.space = r.space and m.user_id = r."userId";
-    insert into member (space, user_id, role, joined_at_ms)
-    select space, "userId", role, "joinedAtMs"
-    from json_to_recordset(p_members) as r(space uuid, "userId" text, role text, "joinedAtMs" bigint)
-    where role is not null
-    on conflict (space, user_id) do update set role = excluded.role;
-  end if;
-
-  if p_devices is not null then
+${ended ? endedConflicts : plainConflicts}  if p_devices is not null then
     insert into device (user_id, id, platform, name, last_seen_ms, registered)
     select "userId", id, platform, name, "lastSeenMs", registered
     from json_to_recordset(p_devices)

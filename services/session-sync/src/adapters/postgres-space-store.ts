@@ -22,9 +22,11 @@ import {
   type DeviceRow,
   type DocumentRow,
   emptyState,
+  type InvitationRow,
   keyOf,
   type MessageRow,
   type Needs,
+  type OpenConflict,
   type RequestRow,
   type ResultRow,
   type Role,
@@ -53,7 +55,9 @@ interface Loaded {
   seqs: SeqRow[] | null;
   results: ResultRow[] | null;
   devices: (DeviceRow & { space: string })[] | null;
+  open: OpenConflict[] | null;
   conflicts: ConflictRow[] | null;
+  invitations: InvitationRow[] | null;
 }
 
 // One statement, so one snapshot and one round trip. The head is read in the same snapshot as the rows: when the
@@ -65,7 +69,13 @@ with n_member as (select * from unnest($2::uuid[], $3::text[]) as n(space, user_
 n_message as (select * from unnest($5::uuid[], $6::text[], $7::text[]) as n(space, user_id, client_id)),
 n_conversation as (select * from unnest($8::uuid[], $9::uuid[]) as n(space, id)),
 n_turn as (select * from unnest($11::uuid[], $12::uuid[]) as n(space, id)),
-n_document as (select * from unnest($13::uuid[], $14::text[], $15::text[]) as n(space, collection, id)),
+n_conflict as (select * from unnest($24::uuid[], $25::uuid[]) as n(space, id)),
+known_conflict as (select c.* from n_conflict n join conflict c using (space, id)),
+n_document as (
+  select * from unnest($13::uuid[], $14::text[], $15::text[]) as n(space, collection, id)
+  union select space, collection, document_id from known_conflict
+),
+n_invitation as (select * from unnest($26::uuid[], $27::uuid[]) as n(space, id)),
 n_seq as (select * from unnest($16::uuid[], $17::text[], $18::text[], $19::bigint[]) as n(space, user_id, device, seq)),
 n_device as (select * from unnest($20::uuid[], $21::text[], $22::text[]) as n(space, user_id, id)),
 known_message as (
@@ -110,9 +120,12 @@ select
    join mutation_result m using (space, user_id, device, seq)) r) as results,
   (select json_agg(r) from (select n.space, d.user_id as "userId", d.id, d.platform, d.name,
      d.last_seen_ms as "lastSeenMs", d.registered from n_device n join device d on d.user_id = n.user_id and d.id = n.id) r) as devices,
-  (select json_agg(r) from (select ${columns.conflict('c')} from n_document n join conflict c
+  (select json_agg(r) from (select ${columns.openConflict('c')} from n_document n join conflict c
      on c.space = n.space and c.collection = n.collection and c.document_id = n.id
-   where c.state = 'open' and n.space = any($23::uuid[])) r) as conflicts`,
+   where c.state = 'open' and n.space = any($23::uuid[])) r) as open,
+  (select json_agg(r) from (select ${columns.conflict('c')} from known_conflict c) r) as conflicts,
+  (select json_agg(r) from (select ${columns.invitation('i')}
+   from n_invitation n join invitation i using (space, id)) r) as invitations`,
 };
 
 const commitSql = {
@@ -138,7 +151,7 @@ const commitOnceSql = {
 
 /** Columns of the needs, in the order of the parameters of `loadSql`. */
 const parametersOf = (needs: ReadonlyMap<string, readonly Needs[]>): unknown[] => {
-  const p: unknown[][] = Array.from({ length: 24 }, () => []);
+  const p: unknown[][] = Array.from({ length: 28 }, () => []);
   const push = (at: number, ...values: unknown[]) => {
     for (const [index, value] of values.entries()) p[at + index]?.push(value);
   };
@@ -161,6 +174,8 @@ const parametersOf = (needs: ReadonlyMap<string, readonly Needs[]>): unknown[] =
       }
       for (const seq of need.seq?.seqs ?? []) push(16, space, need.seq?.userId, need.seq?.device, seq);
       if (need.device) push(20, space, need.device.userId, need.device.id);
+      if (need.conflict !== undefined) push(24, space, need.conflict);
+      if (need.invitation !== undefined) push(26, space, need.invitation);
       newest ||= need.newestConversation ?? false;
       owners ||= need.owners ?? false;
       open ||= need.openConflicts ?? false;
@@ -202,7 +217,9 @@ const statesOf = (rows: Loaded, requests: readonly KnownRequest[]): Map<string, 
   each(rows.seqs, (state, row) => state.seqs.set(keyOf(row.userId, row.device), row.lastSeq));
   each(rows.results, (state, row) => state.results.set(keyOf(row.userId, row.device, row.seq), row));
   each(rows.devices, (state, row) => state.devices.set(keyOf(row.userId, row.id), row));
+  each(rows.open, (state, row) => state.openConflicts.set(row.id, row));
   each(rows.conflicts, (state, row) => state.conflicts.set(row.id, row));
+  each(rows.invitations, (state, row) => state.invitations.set(row.id, row));
   each([...requests], (state, { space: _, ...row }) =>
     state.requests.set(keyOf(row.userId, row.method, row.key), row),
   );
@@ -225,6 +242,12 @@ const rowsOf = <K extends keyof Writes>(
   if (rows.length === 0) return null;
   rows.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   return JSON.stringify(rows.map(({ row }) => row));
+};
+
+/** Conflicts and the ends of conflicts, which have no collection, in one list. */
+const conflictsOf = (plans: readonly SpacePlan[]): string | null => {
+  const rows = plans.flatMap(({ writes }) => [...(writes.conflicts ?? []), ...(writes.conflictEnds ?? [])]);
+  return rows.length === 0 ? null : JSON.stringify(rows);
 };
 
 const commitParameters = (plans: readonly SpacePlan[]): unknown[] => {
@@ -262,7 +285,7 @@ const commitParameters = (plans: readonly SpacePlan[]): unknown[] => {
     rowsOf(sorted, 'turns', (row) => row.id),
     rowsOf(sorted, 'turnEnds', (row) => row.turnId),
     rowsOf(sorted, 'results', (row) => keyOf(row.space, row.userId, row.device, row.seq)),
-    rowsOf(sorted, 'conflicts', (row) => row.id),
+    conflictsOf(sorted),
     rowsOf(sorted, 'members', (row) => keyOf(row.space, row.userId)),
     rowsOf(sorted, 'devices', (row) => keyOf(row.userId, row.id)),
   ];

@@ -4,7 +4,10 @@ import type { Sweeps } from '../app/ports.ts';
 /** Results kept for a device that does not acknowledge. */
 const resultsPerDevice = 1_000;
 /** A device that was never named and is not seen for this long is not listed any more. */
-const deviceKeptMs = 90 * 24 * 3_600_000;
+const dayMs = 24 * 3_600_000;
+const deviceKeptMs = 90 * dayMs;
+/** For whoever comes a little late: an expired invitation is told from one that never was by nobody but us. */
+const invitationKeptMs = dayMs;
 const rowsPerSweep = 5_000;
 
 /** Sweeps over this service's schema. */
@@ -15,7 +18,7 @@ export const postgresSweeps = (database: Database): Sweeps => ({
        order by created_at_ms limit $2`,
       [beforeMs, limit],
     ),
-  forget: async (nowMs) => {
+  forget: async (nowMs, retained) => {
     await database.query(
       `delete from mutation_result where ctid = any (array(
          select r.ctid from mutation_result r join device_space d using (space, user_id, device)
@@ -31,6 +34,24 @@ export const postgresSweeps = (database: Database): Sweeps => ({
          select l.ctid from device_login l where l.seen_ms < $1 limit ${rowsPerSweep}))`,
       [nowMs - deviceKeptMs],
     );
+    await database.query(
+      `delete from invitation where ctid = any (array(
+         select i.ctid from invitation i where i.expires_at_ms < $1 limit ${rowsPerSweep}))`,
+      [nowMs - invitationKeptMs],
+    );
+    for (const { collection, days } of retained) {
+      const before = nowMs - days * dayMs;
+      await database.query(
+        `delete from conflict where ctid = any (array(select c.ctid from conflict c
+           where c.state <> 'open' and c.collection = $1 and c.created_at_ms < $2 limit ${rowsPerSweep}))`,
+        [collection, before],
+      );
+      await database.query(
+        `delete from document where ctid = any (array(select d.ctid from document d
+           where d.deleted and d.collection = $1 and d.updated_at_ms < $2 limit ${rowsPerSweep}))`,
+        [collection, before],
+      );
+    }
     await pruneIdempotencyKeys(database, rowsPerSweep);
   },
 });

@@ -231,6 +231,33 @@ create index device_login_seen on device_login (seen_ms);
  */
 const newEpochs = `update space set epoch = replace(gen_random_uuid()::text, '-', '');`;
 
+/** Conflicts say why and how they ended; people may be invited to spaces. */
+const endsAndInvitations = `
+alter table conflict add column resolver text not null default '', add column client_hash text not null default '',
+  add column version bigint, add column choice text check (choice in ('server', 'client', 'value')),
+  add column closed_version bigint, add column closed_at_ms bigint, add column closed_by text;
+update conflict set version = server_version;
+alter table conflict alter column version set not null;
+-- For what is not kept for good.
+create index conflict_ended on conflict (collection, created_at_ms) where state <> 'open';
+create index document_tombstone on document (collection, updated_at_ms) where deleted;
+
+create table invitation (
+  id uuid primary key,
+  space uuid not null references space,
+  role text not null check (role in ('editor', 'viewer')),
+  code text collate "C" not null unique,
+  -- Only an account of this address may use it; null: whoever has the code.
+  email text collate "C",
+  created_by text collate "C" not null,
+  created_at_ms bigint not null,
+  expires_at_ms bigint not null,
+  accepted_by text collate "C"
+);
+create index invitation_space on invitation (space, id);
+create index invitation_expiry on invitation (expires_at_ms);
+${commitFunction({ logged: true, ended: true })}`;
+
 /** The schema's history. */
 export const migrations: readonly Migration[] = [
   {
@@ -243,4 +270,5 @@ export const migrations: readonly Migration[] = [
   { version: 4, name: 'the logins of a device', sql: deviceLogins },
   { version: 5, name: 'idempotency keys', sql: `${idempotencyTableSql}${commitOnceFunction}` },
   { version: 6, name: 'care of the relay', sql: eventAdminSql({ log: 'event', reanchored: newEpochs }) },
+  { version: 7, name: 'ends of conflicts, and invitations', sql: endsAndInvitations },
 ];

@@ -1,5 +1,5 @@
 import { AppError } from '@skein/contracts';
-import { isCollectionName, isDocumentId, type Json, valueHash } from '@skein/sync-core';
+import { isCollectionName, isDocumentId, type Json, valueFault, valueHash } from '@skein/sync-core';
 import { applyClassic, type ClassicApplied, type SyncData, toSyncData } from '../domain/apply-classic.ts';
 import { documentBytes } from '../domain/document.ts';
 import { once } from './once.ts';
@@ -27,7 +27,8 @@ const checked = (data: SyncData): SyncData => {
   if (byteLength(data.data) > documentBytes)
     throw new AppError('too_large', `A document must be at most ${documentBytes} bytes long`);
   if (data.data.includes('\u0000')) throw new AppError('invalid_request', 'data is not valid JSON');
-  checkedJson('data.data', data.data, documentBytes);
+  const fault = valueFault(checkedJson('data.data', data.data, documentBytes));
+  if (fault) throw new AppError('invalid_request', `data.data${fault.path} ${fault.message}`);
   checkedInteger('data.version', data.version, 0, Number.MAX_SAFE_INTEGER);
   checkedInteger('data.timestamp', data.timestamp, 0, Number.MAX_SAFE_INTEGER);
   return data;
@@ -35,7 +36,7 @@ const checked = (data: SyncData): SyncData => {
 
 /** Documents for classic clients: whole values of the personal space. */
 export const classicUseCases = (parts: AppParts) => {
-  const { writer, documents, devices, names, hub, ids, clock, sha256 } = parts;
+  const { writer, documents, devices, names, hub, ids, clock, sha256, rulesOf } = parts;
   return {
     apply: async (
       call: Call,
@@ -54,6 +55,7 @@ export const classicUseCases = (parts: AppParts) => {
         conflictId: ids.next(),
         nowMs: clock.now(),
         hashOf: (value: Json) => valueHash(value, sha256),
+        rulesOf,
       } as const;
       const unit: Unit<ClassicApplied> = {
         space,

@@ -2,6 +2,7 @@ import { AppError } from '@skein/contracts';
 import { decodeMutation, isCollectionName, isDocumentId, type Json, valueHash } from '@skein/sync-core';
 import { changeSession, type SessionChanged } from '../domain/change-session.ts';
 import { type Mutated, mutate, type ReceivedMutation } from '../domain/mutate.ts';
+import { isManual } from '../domain/rules.ts';
 import { isPersona, sessionDocument } from '../domain/session.ts';
 import type { DocumentRow } from '../domain/state.ts';
 import { once } from './once.ts';
@@ -12,8 +13,8 @@ import type { Unit } from './writer.ts';
 
 /** Mutations of one call. */
 const maxMutations = 100;
-/** All of them together: a document of the largest size with its operations fits. */
-const mutationsBytes = 1_000_000;
+/** All of them together: what fits a frame of 1,000,000 bytes fits here, however its numbers are written. */
+const mutationsBytes = 2_000_000;
 const maxKnown = 5_000;
 
 const malformed = (path: string, message: string): AppError =>
@@ -27,7 +28,7 @@ const checkedNames = (path: string, { collection, id }: { collection: string; id
 
 /** Documents and the session's own. */
 export const documentUseCases = (parts: AppParts) => {
-  const { writer, documents, names, hub, ids, clock, sha256 } = parts;
+  const { writer, documents, names, hub, ids, clock, sha256, rulesOf } = parts;
   const hashOf = (value: Json) => valueHash(value, sha256);
 
   const checkedPersona = (path: string, persona: string): string => {
@@ -76,6 +77,7 @@ export const documentUseCases = (parts: AppParts) => {
         nowMs: clock.now(),
         newId: () => ids.next(),
         hashOf,
+        rulesOf,
       } as const;
       const mutated = await writer.write(
         {
@@ -88,6 +90,9 @@ export const documentUseCases = (parts: AppParts) => {
               device: device.id,
               seqs: mutations.map(({ seq }) => seq),
             },
+            openConflicts: mutations.some(
+              ({ mutation }) => mutation && isManual(rulesOf(mutation.collection).policy),
+            ),
           },
           decide: (state) => mutate(state, command),
           bytes: 2 * json.length,
@@ -111,6 +116,7 @@ export const documentUseCases = (parts: AppParts) => {
         memoryEnabled: change.memoryEnabled,
         nowMs: clock.now(),
         hashOf,
+        rulesOf,
       } as const;
       const unit: Unit<SessionChanged> = {
         space,

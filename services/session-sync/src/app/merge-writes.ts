@@ -20,6 +20,7 @@ export const mergeWrites = (rows: Map<keyof Writes, Map<string, unknown>>, write
   put('seqs', (row) => keyOf(row.userId, row.device));
   put('results', (row) => keyOf(row.userId, row.device, row.seq));
   put('conflicts', (row) => row.id);
+  put('conflictEnds', (row) => row.id);
   put('members', (row) => row.userId);
   put('devices', (row) => keyOf(row.userId, row.id));
   put('requests', (row) => keyOf(row.userId, row.method, row.key));

@@ -1,14 +1,17 @@
 import { AppError } from '@skein/contracts';
 import type { Clock } from '@skein/service-kit';
 import type { Sha256 } from '@skein/sync-core';
+import type { RulesOf } from '../domain/rules.ts';
 import type { LiveHub, LivePeers } from './live/live-hub.ts';
 import type { SpaceNames } from './personal-space.ts';
 import type {
   Call,
+  ConflictReads,
   DeviceStore,
   DocumentReads,
   History,
   Ids,
+  InvitationStore,
   Snapshots,
   SpaceMaker,
   SpaceReads,
@@ -26,6 +29,8 @@ export interface AppParts {
   readonly snapshots: Snapshots;
   readonly stateHashes: StateHashes;
   readonly documents: DocumentReads;
+  readonly conflicts: ConflictReads;
+  readonly invitations: InvitationStore;
   readonly maker: SpaceMaker;
   readonly devices: DeviceStore;
   readonly sightings: Sightings;
@@ -35,6 +40,7 @@ export interface AppParts {
   readonly ids: Ids;
   readonly clock: Clock;
   readonly sha256: Sha256;
+  readonly rulesOf: RulesOf;
   /** Told when a device is gone, so that its last sight is kept. */
   readonly departed: (userId: string, deviceId: string) => void;
 }

@@ -1,8 +1,10 @@
 import type { LoggedEvent } from '../domain/event.ts';
 import type {
+  ConflictRow,
   ConversationRow,
   DeviceRow,
   DocumentRow,
+  InvitationRow,
   MessageRow,
   Needs,
   Role,
@@ -16,6 +18,8 @@ export interface Ids {
   next(): string;
   /** Unguessable name of one incarnation of a log. */
   epoch(): string;
+  /** Unguessable, and short enough to be sent in a link. */
+  code(): string;
 }
 
 /** Waits and periodic work, as an argument. */
@@ -315,6 +319,30 @@ export interface DocumentReads {
   }>;
 }
 
+/** Reading conflicts. */
+export interface ConflictReads {
+  /** Newest first; of one state, or of all when it is empty. A page also ends where its values grow too large. */
+  list(space: string, state: '' | ConflictRow['state'], page: PageRequest): Promise<Page<ConflictRow>>;
+}
+
+/** Invitations, but for their use, which is part of a space's log. */
+export interface InvitationStore {
+  /** Keeps it unless its id is taken; returns what is kept, undefined when the space has `most` open ones. */
+  make(row: InvitationRow, most: number): Promise<InvitationRow | undefined>;
+  /** Those that can still be used, by id. */
+  open(space: string, nowMs: number, page: PageRequest): Promise<Page<InvitationRow>>;
+  /** False when there was none to use. */
+  revoke(space: string, id: string): Promise<boolean>;
+  /** With the title of the space. */
+  byCode(code: string): Promise<(InvitationRow & { readonly title: string }) | undefined>;
+}
+
+/** Leftovers of a collection are kept for so many days. */
+export interface Retention {
+  readonly collection: string;
+  readonly days: number;
+}
+
 /** Finding what is left over. */
 export interface Sweeps {
   /** Turns without an end that began before a time. */
@@ -324,9 +352,9 @@ export interface Sweeps {
   ): Promise<readonly { readonly space: string; readonly turnId: string }[]>;
   /**
    * Results of devices that never acknowledge, beyond their newest thousand; devices unseen for long; answers to
-   * requests older than a day.
+   * requests older than a day; invitations nobody can use; what collections do not keep for good.
    */
-  forget(nowMs: number): Promise<void>;
+  forget(nowMs: number, retained: readonly Retention[]): Promise<void>;
 }
 
 /** Work gathered into batches: a process-wide group commit. */

@@ -1,16 +1,19 @@
 import { classicUseCases } from './classic.ts';
+import { conflictUseCases } from './conflicts.ts';
 import { conversationUseCases } from './conversations.ts';
 import { deviceUseCases } from './devices.ts';
 import { documentUseCases } from './documents.ts';
+import { invitationUseCases } from './invitations.ts';
 import { coalesce } from './live/coalesce.ts';
 import { type LiveCommand, type LiveFrame, liveStream } from './live/live-stream.ts';
+import { membershipNews } from './membership-news.ts';
 import { appendMessageUseCase, type QueuedTurn } from './messages.ts';
 import type { AppParts } from './parts.ts';
 import type { RunningTurn } from './ports.ts';
 import { readEvents } from './read-events.ts';
 import { readSnapshot } from './read-snapshot.ts';
 import { readStateHashes } from './read-state-hashes.ts';
-import { spaceUseCases } from './spaces.ts';
+import { spaceLimits, spaceUseCases } from './spaces.ts';
 import { turnUseCases } from './turns.ts';
 
 /** Spaces whose running turns one query reads. */
@@ -26,6 +29,8 @@ export interface SessionApp {
   readonly appendMessage: ReturnType<typeof appendMessageUseCase>;
   readonly turns: ReturnType<typeof turnUseCases>;
   readonly documents: ReturnType<typeof documentUseCases>;
+  readonly conflicts: ReturnType<typeof conflictUseCases>;
+  readonly invitations: ReturnType<typeof invitationUseCases>;
   readonly devices: ReturnType<typeof deviceUseCases>;
   readonly classic: ReturnType<typeof classicUseCases>;
   /** One gateway's stream. */
@@ -43,8 +48,11 @@ export const sessionApp = (
       found.set(turn.space, [...(found.get(turn.space) ?? []), turn]);
     return found;
   });
+  const news = membershipNews(parts.hub, parts.peers);
   return {
-    spaces: spaceUseCases(parts),
+    spaces: spaceUseCases(parts, spaceLimits, news),
+    invitations: invitationUseCases(parts, spaceLimits, news),
+    conflicts: conflictUseCases(parts),
     readEvents: readEvents(parts),
     readSnapshot: readSnapshot(parts),
     readStateHashes: readStateHashes(parts),

@@ -2,9 +2,10 @@ import { AppError } from '@skein/contracts';
 import { v5 } from 'uuid';
 import { type ChangeMember, changeMember, type MemberChanged, removeMember } from '../domain/member.ts';
 import type { Role } from '../domain/state.ts';
+import type { MembershipNews } from './membership-news.ts';
 import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
-import { personalAlias, personalSpaceId } from './personal-space.ts';
+import { personalAlias } from './personal-space.ts';
 import type { Call, DeviceInfo, Page, PageRequest, SpaceView } from './ports.ts';
 import { checkedOneOf, checkedText, nameBytes } from './validate.ts';
 import type { Unit } from './writer.ts';
@@ -18,26 +19,14 @@ const sessionSpaces = 1_000;
  * Team spaces a person is in: made, and joined by what others do. With the own one they are as many as a connection
  * follows without being asked, so nobody can crowd out what a person has. Two requests at once may go one above.
  */
-const defaultLimits = { made: 100, joined: 99 };
+export const spaceLimits = { made: 100, joined: 99 };
 
 /** How many team spaces a person may be in. */
-export type SpaceLimits = typeof defaultLimits;
+export type SpaceLimits = typeof spaceLimits;
 
 /** Spaces and their members. */
-export const spaceUseCases = (parts: AppParts, limits: SpaceLimits = defaultLimits) => {
-  const { writer, sha256, reads, maker, sightings, names, hub, peers, ids, clock } = parts;
-
-  /**
-   * Tells the person's own space, which every gateway with the person's devices follows, that the person may read one
-   * more space or one less: nobody there may be following that one yet. At most once, like everything ephemeral.
-   */
-  const tellMembership = (userId: string, space: string): void => {
-    const own = personalSpaceId(userId);
-    const key = `membership ${space}`;
-    const json = JSON.stringify({ type: 'membership', user: userId, space });
-    hub.pass({ kind: 'ephemeral', space: own, key, json });
-    peers.ephemeral(own, key, json);
-  };
+export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: MembershipNews) => {
+  const { writer, sha256, reads, maker, sightings, names, ids, clock } = parts;
 
   const member = async (
     call: Call,
@@ -67,7 +56,7 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits = defaultLimi
       once(sha256, unit, call, method, [id, command.userId, role]),
       call.signal,
     );
-    if (changed === 'added' || changed === 'removed') tellMembership(command.userId, id);
+    if (changed === 'added' || changed === 'removed') news.tell(command.userId, id);
   };
 
   return {
@@ -99,7 +88,7 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits = defaultLimi
         nowMs: clock.now(),
       });
       if (stored !== checked) throw new AppError('idempotency_mismatch');
-      tellMembership(call.userId, id);
+      news.tell(call.userId, id);
       return visibleSpace(parts, call, id);
     },
     listMembers: async (

@@ -1,5 +1,5 @@
 import type { Clock } from '@skein/service-kit';
-import type { Sweeps } from './ports.ts';
+import type { Retention, Sweeps } from './ports.ts';
 import type { turnUseCases } from './turns.ts';
 
 /** Turns ended per sweep; the rest is the next one's. */
@@ -11,13 +11,14 @@ export interface SweepOptions {
   readonly sweeps: Sweeps;
   readonly clock: Clock;
   readonly turnTimeoutMs: number;
+  readonly retained: () => readonly Retention[];
   /** Told of a turn that could not be ended; the next sweep tries it again. */
   readonly failed: (error: unknown, turnId: string) => void;
 }
 
 /** Fails turns nobody ends, and forgets what nobody will ask for any more. One turn that cannot be ended stops neither. */
 export const sweepUseCase =
-  ({ turns, sweeps, clock, turnTimeoutMs, failed }: SweepOptions) =>
+  ({ turns, sweeps, clock, turnTimeoutMs, retained, failed }: SweepOptions) =>
   async (): Promise<void> => {
     const nowMs = clock.now();
     for (const { space, turnId } of await sweeps.overdueTurns(nowMs - turnTimeoutMs, turnsPerSweep))
@@ -30,5 +31,5 @@ export const sweepUseCase =
       } catch (error) {
         failed(error, turnId);
       }
-    await sweeps.forget(nowMs);
+    await sweeps.forget(nowMs, retained());
   };

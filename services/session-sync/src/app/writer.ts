@@ -44,7 +44,7 @@ export interface Writer {
 export interface WriterOptions {
   readonly store: SpaceStore;
   readonly batcher: MakeBatcher;
-  readonly ids: Ids;
+  readonly ids: Pick<Ids, 'next'>;
   readonly clock: Clock;
   /** Told of every commit, in order per space, before the writers are answered. */
   readonly committed: (batch: readonly CommittedEvents[]) => void;

@@ -1,8 +1,17 @@
-import { isJsonObject, type Json, policyOf } from '@skein/sync-core';
+import { encodeHlc, type Json, maxAheadMs, type Policy, resolverOf, settle } from '@skein/sync-core';
+import { askedAlready, conflictResolved, conflictRow, maxOpenConflicts, openOf } from './conflict-row.ts';
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
-import { documentBytes, documentEvent, sessionEvents } from './document.ts';
+import { documentEvent, overSize, sessionEvents, writerOf } from './document.ts';
 import type { Actor, NewEvent } from './event.ts';
-import { type ConflictRow, type DocumentRow, keyOf, type SpaceState } from './state.ts';
+import type { Rules, RulesOf } from './rules.ts';
+import {
+  type ConflictEndRow,
+  type ConflictRow,
+  type DocumentRow,
+  keyOf,
+  type SpaceState,
+  type Writes,
+} from './state.ts';
 
 /** A document as classic clients have it; `data` is JSON text, kept byte for byte. */
 export interface SyncData {
@@ -24,6 +33,7 @@ export interface ApplyClassic {
   readonly conflictId: string;
   readonly nowMs: number;
   readonly hashOf: (value: Json) => string;
+  readonly rulesOf: RulesOf;
 }
 
 /** What became of it, and what the server has now. */
@@ -39,8 +49,6 @@ export interface ClassicApplied {
 const maxJump = 10_000;
 /** Versions beyond it could not be counted on from. */
 const maxVersion = 2 ** 52;
-/** Clocks may be this far ahead. */
-const maxAheadMs = 60_000;
 
 /** A document as a classic client is told it. */
 export const toSyncData = (row: DocumentRow): SyncData => ({
@@ -51,39 +59,87 @@ export const toSyncData = (row: DocumentRow): SyncData => ({
   version: row.version,
 });
 
-const merged = (server: Json, client: Json): Json =>
-  isJsonObject(server) && isJsonObject(client)
-    ? {
-        ...server,
-        ...Object.fromEntries(
-          ['clientNotes', 'localTimestamp'].flatMap((key) =>
-            Object.hasOwn(client, key) ? [[key, client[key] as Json]] : [],
-          ),
-        ),
-      }
-    : server;
+const hlcOf = (timestamp: number, device: string): string =>
+  encodeHlc({ ms: Math.max(0, timestamp), counter: 0, device });
+
+/** Two whole values, settled field by field: each differs from what the other side saw. */
+const merged = (row: DocumentRow, sent: SyncData, policy: Policy, device: string, nowMs: number): string => {
+  const value = JSON.parse(row.value) as Json;
+  const { collection, id, clientTimeMs } = row;
+  const fields = { '': { version: 1, hlc: hlcOf(clientTimeMs, '') } };
+  const mutation = {
+    ...{ seq: 1, collection, id, baseVersion: 0, hlc: hlcOf(sent.timestamp, device) },
+    ops: [{ op: 'set', path: [], value: JSON.parse(sent.data) as Json }] as const,
+  };
+  const settled = settle({ version: 1, value, fields, deleted: false }, mutation, policy, nowMs);
+  return 'document' in settled && settled.document ? JSON.stringify(settled.document.value) : row.value;
+};
 
 /** Which value stands when both sides changed, by the type's strategy. */
 const settledValue = (
   row: DocumentRow,
   sent: SyncData,
+  policy: Policy,
+  device: string,
+  nowMs: number,
 ): { readonly winner: 'server' | 'client'; readonly data: string; readonly bump: number } | 'manual' => {
   const server = { winner: 'server', data: row.value, bump: 1 } as const;
   const client = { winner: 'client', data: sent.data, bump: 1 } as const;
-  switch (policyOf(row.collection).strategy) {
+  switch (policy.strategy) {
     case 'server_wins':
       return server;
     case 'client_wins':
       return client;
     case 'newest_wins':
       return sent.timestamp > row.clientTimeMs ? client : server;
-    case 'merge': {
-      const value = merged(JSON.parse(row.value) as Json, JSON.parse(sent.data) as Json);
-      return { winner: 'server', data: JSON.stringify(value), bump: 2 };
-    }
+    case 'merge':
+      return { winner: 'server', data: merged(row, sent, policy, device, nowMs), bump: 2 };
     case 'manual':
       return 'manual';
   }
+};
+
+/** Why a value cannot be written at all. */
+const refusal = ({ policy, faultOf }: Rules, { data }: SyncData, row: DocumentRow | undefined) => {
+  const tooLarge = overSize(data);
+  if (tooLarge) return tooLarge;
+  if (policy.direction === 'pull') return refuse('forbidden', 'Devices do not write this type');
+  const before = row && !row.deleted ? (JSON.parse(row.value) as Json) : undefined;
+  const fault = faultOf(JSON.parse(data) as Json, before);
+  return fault === undefined ? undefined : refuse('invalid_request', `data is not allowed at "${fault}"`);
+};
+
+/**
+ * The open conflicts of this device about the document end with its next write: it was told both sides, and has no
+ * other way to say what its person chose.
+ */
+const chosenBy = (
+  { openConflicts }: SpaceState,
+  { userId, device, actor, nowMs, hashOf }: ApplyClassic,
+  before: DocumentRow | undefined,
+  after: DocumentRow,
+): { readonly events: readonly NewEvent[]; readonly conflictEnds: readonly ConflictEndRow[] } => {
+  const own = [...openConflicts.values()].filter(
+    (one) =>
+      one.collection === after.collection &&
+      one.documentId === after.id &&
+      one.userId === userId &&
+      one.device === device,
+  );
+  const hash = own.length > 0 ? hashOf(JSON.parse(after.value) as Json) : '';
+  const conflictEnds = own.map(
+    ({ id, clientHash }): ConflictEndRow => ({
+      ...{
+        id,
+        state: 'resolved',
+        choice: before?.value === after.value ? 'server' : clientHash === hash ? 'client' : 'value',
+      },
+      ...{ closedVersion: after.version, closedAtMs: nowMs, closedBy: userId },
+    }),
+  );
+  const seen = before?.loggedVersion ?? 0;
+  const events = own.map((one, at) => conflictResolved(one, conflictEnds[at] as ConflictEndRow, seen, actor));
+  return { events, conflictEnds };
 };
 
 /**
@@ -95,47 +151,47 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
   const { actor, device, nowMs, userId } = command;
   const denied = requireRole(state, userId, 'editor');
   if (denied) return denied;
-  if (Buffer.byteLength(command.sent.data) > documentBytes)
-    return refuse('too_large', `A document must be at most ${documentBytes} bytes long`);
   if (command.sent.version > maxVersion) return refuse('invalid_request', 'version is too large');
   const sent = { ...command.sent, timestamp: Math.min(command.sent.timestamp, nowMs + maxAheadMs) };
+  const rules = command.rulesOf(sent.type);
   const row = state.documents.get(keyOf(sent.type, sent.id));
+  const unfit = refusal(rules, sent, row);
+  if (unfit) return unfit;
+  const { policy } = rules;
 
   const write = (
     data: string,
     version: number,
     timestamp: number,
     outcome: 'applied' | 'settled',
-    more: {
-      readonly conflicts?: readonly ConflictRow[];
-    } = {},
+    conflict?: ConflictRow,
   ): Decision<ClassicApplied> => {
     const offset = state.head + 1;
-    const hlc = `${Math.max(0, timestamp).toString(16).padStart(12, '0')}-0000-${device}`;
+    const stamp = { version, hlc: hlcOf(timestamp, device), by: writerOf(userId, device) };
     const next: DocumentRow = {
-      space: state.id,
-      collection: sent.type,
-      id: sent.id,
-      version,
-      loggedVersion: version,
-      value: data,
-      hash: command.hashOf(JSON.parse(data) as Json),
-      offset,
+      ...{ space: state.id, collection: sent.type, id: sent.id, version, loggedVersion: version },
+      ...{ value: data, hash: command.hashOf(JSON.parse(data) as Json), offset },
       // A whole value: every field of it was written now.
-      fields: JSON.stringify({ '': { version, hlc } }),
-      deleted: false,
-      updatedAtMs: nowMs,
-      clientTimeMs: timestamp,
+      fields: JSON.stringify({ '': stamp }),
+      ...{ deleted: false, updatedAtMs: nowMs, clientTimeMs: timestamp },
     };
     const note = { timestamp, settled: outcome === 'settled' };
+    const chosen =
+      outcome === 'applied' ? chosenBy(state, command, row, next) : { events: [], conflictEnds: [] };
     const events: NewEvent[] = [
       documentEvent(next, { actor, device }, note),
       ...sessionEvents(row, next, actor),
+      ...chosen.events,
     ];
+    const writes: Writes = {
+      documents: [next],
+      conflicts: conflict ? [conflict] : [],
+      conflictEnds: chosen.conflictEnds,
+    };
     return {
-      result: { outcome, offset, server: toSyncData(next), conflictId: more.conflicts?.[0]?.id },
+      result: { outcome, offset, server: toSyncData(next), conflictId: conflict?.id },
       events,
-      writes: { documents: [next], conflicts: more.conflicts ?? [] },
+      writes,
     };
   };
 
@@ -146,10 +202,11 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
       return unchanged({ outcome: 'unchanged', offset: 0, server: toSyncData(row) });
     // Nobody needs to hear of it: whoever is ahead has the content already. So what the log says stays as well.
     const raised = { ...row, version: sent.version };
+    const { events, conflictEnds } = chosenBy(state, command, row, raised);
     return {
       result: { outcome: 'unchanged', offset: 0, server: toSyncData(raised) },
-      events: [],
-      writes: { documents: [raised] },
+      events,
+      writes: { documents: [raised], conflictEnds },
     };
   }
   const next = sent.version > row.version && sent.version <= row.version + maxJump;
@@ -166,50 +223,45 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
     };
   }
 
-  const settled = settledValue(row, sent);
-  const conflict = (winner: 'server' | 'client', open: boolean): ConflictRow => ({
-    id: command.conflictId,
-    space: state.id,
-    collection: sent.type,
-    documentId: sent.id,
-    field: '',
-    strategy: policyOf(sent.type).strategy,
-    state: open ? 'open' : 'settled',
-    winner,
-    serverValue: row.value,
-    clientValue: sent.data,
-    baseVersion: sent.version,
-    serverVersion: row.version,
-    userId,
-    device,
-    seq: null,
-    createdAtMs: nowMs,
-  });
-  if (settled === 'manual') {
-    // The same value sent again is the same conflict.
-    const known = [...state.conflicts.values()].find(
-      (one) =>
-        one.state === 'open' &&
-        one.collection === sent.type &&
-        one.documentId === sent.id &&
-        one.clientValue === sent.data,
+  const conflict = (winner: 'server' | 'client', open: boolean, version: number): ConflictRow =>
+    conflictRow(
+      {
+        ...{ field: '', winner, resolver: open ? 'manual' : resolverOf(policy, ''), open },
+        ...{ serverValue: undefined, clientValue: JSON.parse(sent.data) as Json },
+      },
+      {
+        ...{ id: command.conflictId, space: state.id, collection: sent.type, documentId: sent.id },
+        ...{
+          strategy: policy.strategy,
+          baseVersion: sent.version,
+          serverVersion: row.loggedVersion,
+          version,
+        },
+        ...{ userId, device, seq: null, createdAtMs: nowMs },
+      },
+      command.hashOf,
+      { serverValue: row.value, clientValue: sent.data },
     );
+  const settled = settledValue(row, sent, policy, device, nowMs);
+  if (settled === 'manual') {
+    const opened = conflict('server', true, row.loggedVersion);
+    // The same value sent again is the same conflict.
+    const known = askedAlready(state.openConflicts.values(), opened);
     const answer = { outcome: 'conflict', server: toSyncData(row) } as const;
     if (known) return unchanged({ ...answer, offset: 0, conflictId: known.id });
-    const opened = conflict('server', true);
+    if (openOf(state.openConflicts.values(), sent.type, sent.id) >= maxOpenConflicts)
+      return refuse(
+        'forbidden',
+        `A document has at most ${maxOpenConflicts} open conflicts: settle some first`,
+      );
+    const data = { conflictId: opened.id, collection: sent.type, id: sent.id, field: '' };
     return {
       result: { ...answer, offset: state.head + 1, conflictId: opened.id },
-      events: [
-        {
-          type: 'conflict.detected',
-          actor,
-          data: { conflictId: opened.id, collection: sent.type, id: sent.id, field: '' },
-        },
-      ],
+      events: [{ type: 'conflict.detected', actor, data }],
       writes: { conflicts: [opened] },
     };
   }
   const version = above - 1 + settled.bump;
   const timestamp = settled.winner === 'client' ? sent.timestamp : row.clientTimeMs;
-  return write(settled.data, version, timestamp, 'settled', { conflicts: [conflict(settled.winner, false)] });
+  return write(settled.data, version, timestamp, 'settled', conflict(settled.winner, false, version));
 };

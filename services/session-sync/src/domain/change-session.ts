@@ -1,7 +1,8 @@
-import { encodeHlc, type Json, type Op, policyOf, settle } from '@skein/sync-core';
+import { encodeHlc, type Json, type Op, settle } from '@skein/sync-core';
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
 import { documentEvent, documentState, nextVersion, sessionEvents } from './document.ts';
 import type { Actor } from './event.ts';
+import type { RulesOf } from './rules.ts';
 import { sessionDocument, sessionOf } from './session.ts';
 import { type DocumentRow, keyOf, type SpaceState } from './state.ts';
 
@@ -13,6 +14,7 @@ export interface ChangeSession {
   readonly memoryEnabled?: boolean | undefined;
   readonly nowMs: number;
   readonly hashOf: (value: Json) => string;
+  readonly rulesOf: RulesOf;
 }
 
 /** The session after it; `offset` of the document's event, 0 when nothing changed. */
@@ -47,7 +49,7 @@ export const changeSession = (state: SpaceState, command: ChangeSession): Decisi
     ops,
     hlc: encodeHlc({ ms: nowMs, counter: 0, device: actor.device ?? actor.platform }),
   };
-  const settled = settle(before, mutation, policyOf(sessionDocument.collection), nowMs);
+  const settled = settle(before, mutation, command.rulesOf(sessionDocument.collection).policy, nowMs);
   if (!('document' in settled) || !settled.document)
     return refuse('invalid_request', 'The session cannot be changed like this');
   const { document } = settled;

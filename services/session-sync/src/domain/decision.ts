@@ -10,6 +10,7 @@ export interface Refusal {
     | 'too_large'
     | 'expected_seq'
     | 'seq_reused'
+    | 'superseded'
     | 'idempotency_mismatch';
   readonly detail: string;
   readonly meta?: Readonly<Record<string, string>>;

@@ -1,4 +1,5 @@
 import type { DocumentState, Fields, Json } from '@skein/sync-core';
+import { type Refusal, refuse } from './decision.ts';
 import type { Actor, NewEvent } from './event.ts';
 import { jsonText } from './json-text.ts';
 import { sessionDocument, sessionOf } from './session.ts';
@@ -6,6 +7,12 @@ import { type DocumentRow, keyOf } from './state.ts';
 
 /** Largest value of a document, in bytes of its JSON. */
 export const documentBytes = 256 * 1024;
+
+/** Refuses a document that is too large. */
+export const overSize = (json: string): { readonly refused: Refusal } | undefined =>
+  Buffer.byteLength(json) > documentBytes
+    ? refuse('too_large', `A document must be at most ${documentBytes} bytes long`)
+    : undefined;
 
 /** A row as the merging core sees it. */
 export const documentState = (row: DocumentRow | undefined): DocumentState | undefined =>
@@ -15,6 +22,9 @@ export const documentState = (row: DocumentRow | undefined): DocumentState | und
     fields: JSON.parse(row.fields) as Fields,
     deleted: row.deleted,
   };
+
+/** Who writes, as the stamps of fields tell one writer from another. */
+export const writerOf = (userId: string, device: string): string => `${userId}/${device}`;
 
 /** The version of the next value: above everybody's, also that of classic clients. */
 export const nextVersion = (row: DocumentRow | undefined, merged: number): number =>

@@ -11,6 +11,7 @@ export type EventType =
   | 'document.changed'
   | 'document.deleted'
   | 'conflict.detected'
+  | 'conflict.resolved'
   | 'persona.changed'
   | 'memory.toggled'
   | 'platform.registered'

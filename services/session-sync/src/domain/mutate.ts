@@ -1,4 +1,5 @@
-import { type Clash, type Json, type Mutation, policyOf, settle } from '@skein/sync-core';
+import { type Clash, type Json, type Mutation, maxAheadMs, settle } from '@skein/sync-core';
+import { askedAlready, conflictRow, maxOpenConflicts, openOf } from './conflict-row.ts';
 import { type Decision, refuse, requireRole } from './decision.ts';
 import {
   type ChangedBy,
@@ -7,11 +8,19 @@ import {
   documentState,
   nextVersion,
   sessionEvents,
+  writerOf,
 } from './document.ts';
 import type { Actor, NewEvent } from './event.ts';
 import { encodeObject, jsonText } from './json-text.ts';
-import { isSession, sessionDocument } from './session.ts';
-import { type ConflictRow, type DocumentRow, keyOf, type ResultRow, type SpaceState } from './state.ts';
+import type { RulesOf } from './rules.ts';
+import {
+  type ConflictRow,
+  type DocumentRow,
+  keyOf,
+  type OpenConflict,
+  type ResultRow,
+  type SpaceState,
+} from './state.ts';
 
 /** A mutation as it came: decoded, or known to be malformed, with a hash that tells repetitions. */
 export interface ReceivedMutation {
@@ -31,6 +40,7 @@ export interface Mutate {
   readonly nowMs: number;
   readonly newId: () => string;
   readonly hashOf: (value: Json) => string;
+  readonly rulesOf: RulesOf;
 }
 
 /**
@@ -46,8 +56,12 @@ export interface Mutated {
 const maxOpsLength = 4_096;
 /** Results of one batch together: they fit a frame of 1,000,000 bytes. */
 const resultsBytes = 900_000;
-/** Values one batch may write into the log: a small change of a large document writes the whole of it. */
+/** Values one batch may write, into the log or as the losing sides of conflicts. */
 const writtenBytes = 2_000_000;
+/** A losing value is kept when it could be a document. */
+const fits = (value: Json | undefined): boolean =>
+  value === undefined || Buffer.byteLength(JSON.stringify(value)) <= documentBytes;
+
 /** A result beside its value. */
 const resultBytes = 1_000;
 
@@ -61,9 +75,6 @@ interface Outcome {
   /** Where in the batch the same mutation stands already. */
   readonly sameAs?: number | undefined;
 }
-
-const sideText = (value: Json | undefined): string | null =>
-  value === undefined ? null : JSON.stringify(value);
 
 /**
  * Takes mutations in seq order. Every outcome advances the device, also a refusal: a poison mutation is a result the
@@ -86,86 +97,93 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
   const documents = new Map<string, DocumentRow>();
   const taken: { readonly seq: number; readonly hash: string; readonly at: number }[] = [];
   const conflicts: ConflictRow[] = [];
+  const open = new Map(state.openConflicts);
 
+  /** Keeps what lost. Returns the conflict to look at, undefined when there is none. */
   const remember = (
     clashes: readonly Clash[],
     mutation: Mutation,
     strategy: string,
+    met: number,
     version: number,
   ): string | undefined => {
-    const rows = clashes.map((clash) => ({
-      id: command.newId(),
-      space: state.id,
-      collection: mutation.collection,
-      documentId: mutation.id,
-      field: clash.field,
-      strategy,
-      state: clash.open ? ('open' as const) : ('settled' as const),
-      winner: clash.winner,
-      serverValue: sideText(clash.serverValue),
-      clientValue: sideText(clash.clientValue),
-      baseVersion: mutation.baseVersion,
-      serverVersion: version,
-      userId,
-      device,
-      seq: mutation.seq,
-      createdAtMs: nowMs,
-    }));
-    conflicts.push(...rows);
-    const open = rows.filter((row) => row.state === 'open');
-    for (const row of open)
+    const kept = clashes.map((clash): OpenConflict & Pick<ConflictRow, 'state'> => {
+      const { collection, id: documentId, baseVersion } = mutation;
+      const write = {
+        ...{ id: command.newId(), space: state.id, collection, documentId, strategy, baseVersion },
+        ...{ serverVersion: met, version, userId, device, seq: mutation.seq, createdAtMs: nowMs },
+      };
+      const row = conflictRow(clash, write, command.hashOf);
+      const known = clash.open ? askedAlready(open.values(), row) : undefined;
+      if (known) return { ...known, state: 'open' };
+      conflicts.push(row);
+      written += (row.serverValue?.length ?? 0) + (row.clientValue?.length ?? 0) + resultBytes;
+      if (!clash.open) return row;
+      open.set(row.id, row);
+      const { id: conflictId, field } = row;
       events.push({
         type: 'conflict.detected',
         actor,
-        data: { conflictId: row.id, collection: row.collection, id: row.documentId, field: row.field },
+        data: { conflictId, collection, id: documentId, field },
       });
-    return (open[0] ?? rows[0])?.id;
+      return row;
+    });
+    return (kept.find((one) => one.state === 'open') ?? kept[0])?.id;
   };
 
-  const rejected = (seq: number, code: string): Outcome => ({ fields: { seq, outcome: 'rejected', code } });
+  const rejected = (
+    seq: number,
+    code: string,
+    more: { path?: string; conflictId?: string } = {},
+  ): Outcome => ({
+    fields: { seq, outcome: 'rejected', code, ...more },
+  });
 
-  const take = ({ seq, mutation }: ReceivedMutation): Outcome => {
-    if (!mutation) return rejected(seq, 'invalid_request');
+  const take = ({ seq, mutation, fault }: ReceivedMutation): Outcome => {
+    if (!mutation) return rejected(seq, 'invalid_request', fault?.path ? { path: fault.path } : {});
     if (readOnly) return rejected(seq, 'forbidden');
-    const key = keyOf(mutation.collection, mutation.id);
+    const { collection, id } = mutation;
+    const { policy, faultOf } = command.rulesOf(collection);
+    if (policy.direction === 'pull') return rejected(seq, 'read_only');
+    const key = keyOf(collection, id);
     const row = documents.get(key) ?? state.documents.get(key);
-    const policy = policyOf(mutation.collection);
     const current = documentState(row);
-    const settled = settle(current, mutation, policy, nowMs);
+    const met = row?.loggedVersion ?? 0;
+    const settled = settle(current, mutation, policy, nowMs, writerOf(userId, device));
     if (settled.outcome === 'stale')
       return {
-        fields: { seq, outcome: 'stale', version: row?.loggedVersion ?? 0 },
+        fields: { seq, outcome: 'stale', version: met },
         value: row && !row.deleted ? row.value : undefined,
         about: key,
       };
-    if (settled.outcome === 'rejected') return rejected(seq, settled.code);
+    if (settled.outcome === 'rejected') {
+      const kept = settled.clashes.filter(({ clientValue }) => fits(clientValue));
+      const conflictId = remember(kept, mutation, policy.strategy, met, met);
+      return rejected(seq, settled.code, conflictId === undefined ? {} : { conflictId });
+    }
     const { document } = settled;
+    const opening = settled.clashes.filter((clash) => clash.open).length;
+    if (opening > 0 && openOf(open.values(), collection, id) + opening > maxOpenConflicts)
+      return rejected(seq, 'too_many_conflicts');
+    if (!settled.clashes.every(({ clientValue }) => fits(clientValue))) return rejected(seq, 'too_large');
     let offset: number | undefined;
     let now = row;
     if (document && document !== current) {
       const value = JSON.stringify(document.value);
       if (Buffer.byteLength(value) > documentBytes) return rejected(seq, 'too_large');
-      if (
-        mutation.collection === sessionDocument.collection &&
-        !document.deleted &&
-        !isSession(document.value)
-      )
-        return rejected(seq, 'invalid_value');
+      if (!document.deleted) {
+        const path = faultOf(document.value, row?.deleted ? undefined : current?.value);
+        if (path !== undefined) return rejected(seq, 'invalid_value', path === '' ? {} : { path });
+      }
       offset = state.head + events.length + 1;
       const version = nextVersion(row, document.version);
       now = {
-        space: state.id,
-        collection: mutation.collection,
-        id: mutation.id,
-        version,
-        loggedVersion: version,
-        value,
+        ...{ space: state.id, collection, id, version, loggedVersion: version, value, offset },
         hash: command.hashOf(document.value),
-        offset,
         fields: JSON.stringify(document.fields),
         deleted: document.deleted,
         updatedAtMs: nowMs,
-        clientTimeMs: Math.min(Number.parseInt(mutation.hlc.slice(0, 12), 16), nowMs + 60_000),
+        clientTimeMs: Math.min(Number.parseInt(mutation.hlc.slice(0, 12), 16), nowMs + maxAheadMs),
       };
       const ops = JSON.stringify(settled.ops);
       const by: ChangedBy = { actor, device, seq };
@@ -176,7 +194,7 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
       documents.set(key, now);
       written += value.length;
     }
-    const conflictId = remember(settled.clashes, mutation, policy.strategy, now?.loggedVersion ?? 0);
+    const conflictId = remember(settled.clashes, mutation, policy.strategy, met, now?.loggedVersion ?? 0);
     return {
       fields: { seq, outcome: settled.outcome, version: now?.loggedVersion, offset, conflictId },
       // What the device expects it knows already.

@@ -1,4 +1,3 @@
-import { isJsonObject, type Json } from '@skein/sync-core';
 import { keyOf, type SpaceState } from './state.ts';
 
 /** The document that is the session: which persona answers, and whether memory is on. */
@@ -17,12 +16,6 @@ const personaShape = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Whether a value can be a persona's name: it goes into messages and turns as it is. */
 export const isPersona = (value: unknown): value is string =>
   typeof value === 'string' && personaShape.test(value);
-
-/** Whether a value can be a document of the session: an object; only the fields we read have a rule. */
-export const isSession = (value: Json): boolean =>
-  isJsonObject(value) &&
-  (value.persona === undefined || isPersona(value.persona)) &&
-  (value.memoryEnabled === undefined || typeof value.memoryEnabled === 'boolean');
 
 /** Reads `session/current`; anything missing or malformed in it is the default. */
 export const sessionOf = (state: Pick<SpaceState, 'documents'>): SessionState => {

@@ -110,20 +110,58 @@ export interface ConflictRow {
   readonly space: string;
   readonly collection: string;
   readonly documentId: string;
-  /** Field path; empty for the whole document. */
+  /** Field key; empty for the whole document. */
   readonly field: string;
   readonly strategy: string;
+  /** What chose, or stands for a person until one does. */
+  readonly resolver: string;
   readonly state: 'open' | 'settled' | 'resolved' | 'undone';
   readonly winner: 'server' | 'client';
+  /** JSON texts; null: not there. */
   readonly serverValue: string | null;
   readonly clientValue: string | null;
+  /** Hash of the client's value; empty when it is not there. */
+  readonly clientHash: string;
   readonly baseVersion: number;
+  /** The version the client met. */
   readonly serverVersion: number;
+  /** The document's right after it was settled. */
+  readonly version: number;
   readonly userId: string;
   readonly device: string;
   readonly seq: number | null;
   readonly createdAtMs: number;
+  /** How a person ended it; null before. */
+  readonly choice: 'server' | 'client' | 'value' | null;
+  readonly closedVersion: number | null;
+  readonly closedAtMs: number | null;
+  readonly closedBy: string | null;
 }
+
+/** The end a person gives a conflict. */
+export interface ConflictEndRow {
+  readonly id: string;
+  readonly state: 'resolved' | 'undone';
+  readonly choice: 'server' | 'client' | 'value';
+  readonly closedVersion: number;
+  readonly closedAtMs: number;
+  readonly closedBy: string;
+}
+
+/** What tells whether a conflict is open already; without its values, of which there may be many. */
+export type OpenConflict = Pick<
+  ConflictRow,
+  | 'id'
+  | 'space'
+  | 'collection'
+  | 'documentId'
+  | 'field'
+  | 'clientHash'
+  | 'baseVersion'
+  | 'userId'
+  | 'device'
+  | 'seq'
+>;
 
 /** A membership; `role` null ends it. */
 export interface MemberRow {
@@ -131,6 +169,21 @@ export interface MemberRow {
   readonly userId: string;
   readonly role: Role | null;
   readonly joinedAtMs: number;
+  /** The invitation the person came with, which is used up by it. */
+  readonly invitation?: string | undefined;
+}
+
+/** An open door for one person; whoever has the code may come in, with `email` only an account of that address. */
+export interface InvitationRow {
+  readonly id: string;
+  readonly space: string;
+  readonly role: 'editor' | 'viewer';
+  readonly code: string;
+  readonly email: string | null;
+  readonly createdBy: string;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+  readonly acceptedBy: string | null;
 }
 
 /** An installation of one person. */
@@ -165,6 +218,7 @@ export interface Writes {
   readonly seqs?: readonly SeqRow[];
   readonly results?: readonly ResultRow[];
   readonly conflicts?: readonly ConflictRow[];
+  readonly conflictEnds?: readonly ConflictEndRow[];
   readonly members?: readonly MemberRow[];
   readonly devices?: readonly DeviceRow[];
   readonly requests?: readonly RequestRow[];
@@ -189,6 +243,9 @@ export interface Needs {
   readonly device?: { readonly userId: string; readonly id: string } | undefined;
   /** Open conflicts of these documents. */
   readonly openConflicts?: boolean | undefined;
+  /** One conflict, whole, and its document. */
+  readonly conflict?: string | undefined;
+  readonly invitation?: string | undefined;
   /** The remembered answer of this request. */
   readonly request?: Pick<RequestRow, 'userId' | 'method' | 'key'> | undefined;
 }
@@ -208,8 +265,10 @@ export interface SpaceState {
   readonly seqs: Map<string, number>;
   readonly results: Map<string, ResultRow>;
   readonly devices: Map<string, DeviceRow>;
+  readonly openConflicts: Map<string, OpenConflict>;
   readonly conflicts: Map<string, ConflictRow>;
   readonly requests: Map<string, RequestRow>;
+  readonly invitations: Map<string, InvitationRow>;
 }
 
 /** Key of a pair or triple in the maps of a state. */
@@ -228,8 +287,10 @@ export const emptyState = (
   seqs: new Map(),
   results: new Map(),
   devices: new Map(),
+  openConflicts: new Map(),
   conflicts: new Map(),
   requests: new Map(),
+  invitations: new Map(),
 });
 
 /** The newest conversation of those known. */
@@ -260,10 +321,21 @@ export const evolve = (state: SpaceState, events: number, writes: Writes): void 
   for (const row of writes.documents ?? []) state.documents.set(keyOf(row.collection, row.id), row);
   for (const row of writes.seqs ?? []) state.seqs.set(keyOf(row.userId, row.device), row.lastSeq);
   for (const row of writes.results ?? []) state.results.set(keyOf(row.userId, row.device, row.seq), row);
-  for (const row of writes.conflicts ?? []) state.conflicts.set(row.id, row);
-  for (const { userId, role } of writes.members ?? [])
+  for (const row of writes.conflicts ?? []) {
+    state.conflicts.set(row.id, row);
+    if (row.state === 'open') state.openConflicts.set(row.id, row);
+  }
+  for (const row of writes.conflictEnds ?? []) {
+    const known = state.conflicts.get(row.id);
+    if (known) state.conflicts.set(row.id, { ...known, ...row });
+    state.openConflicts.delete(row.id);
+  }
+  for (const { userId, role, invitation = '' } of writes.members ?? []) {
     if (role === null) state.roles.delete(userId);
     else state.roles.set(userId, role);
+    const used = state.invitations.get(invitation);
+    if (used) state.invitations.set(invitation, { ...used, acceptedBy: userId });
+  }
   for (const row of writes.devices ?? []) state.devices.set(keyOf(row.userId, row.id), row);
   for (const row of writes.requests ?? []) state.requests.set(keyOf(row.userId, row.method, row.key), row);
 };

@@ -5,7 +5,13 @@ import type { ListedDevice, SpaceView } from '../app/ports.ts';
 import { nameBytes } from '../app/validate.ts';
 import type { SyncData } from '../domain/apply-classic.ts';
 import type { LoggedEvent } from '../domain/event.ts';
-import type { ConversationRow, DocumentRow, MessageRow } from '../domain/state.ts';
+import type {
+  ConflictRow,
+  ConversationRow,
+  DocumentRow,
+  InvitationRow,
+  MessageRow,
+} from '../domain/state.ts';
 
 /** Spaces one device can be present in. */
 const maxAttached = 1_000;
@@ -56,6 +62,27 @@ export const toDocument = (row: DocumentRow): syncV1.Document => ({
   hash: row.hash,
   offset: row.offset,
   updatedAtMs: row.updatedAtMs,
+});
+
+export const toConflict = (row: ConflictRow): syncV1.Conflict => ({
+  ...{ id: row.id, collection: row.collection, documentId: row.documentId, field: row.field },
+  ...{ strategy: row.strategy, reason: row.resolver, state: row.state, winner: row.winner },
+  serverJson: row.serverValue ?? undefined,
+  clientJson: row.clientValue ?? undefined,
+  ...{ serverVersion: row.serverVersion, baseVersion: row.baseVersion, version: row.version },
+  ...{ userId: row.userId, deviceId: row.device, seq: row.seq ?? 0, createdAtMs: row.createdAtMs },
+  ...{ choice: row.choice ?? '', closedBy: row.closedBy ?? '' },
+  ...{ closedAtMs: row.closedAtMs ?? 0, closedVersion: row.closedVersion ?? 0 },
+});
+
+export const toInvitation = ({
+  space: _,
+  acceptedBy: __,
+  email,
+  ...row
+}: InvitationRow): syncV1.Invitation => ({
+  ...row,
+  email: email ?? '',
 });
 
 export const toSyncData = ({ data, ...rest }: SyncData): syncV1.SyncData => ({ ...rest, dataJson: data });

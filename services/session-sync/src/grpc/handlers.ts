@@ -6,10 +6,12 @@ import { callOf, requiredDevice, serviceCallOf } from './call.ts';
 import {
   fromLiveRequests,
   fromSyncData,
+  toConflict,
   toConversation,
   toDeviceState,
   toDocument,
   toEvents,
+  toInvitation,
   toLiveResponse,
   toMessage,
   toSpace,
@@ -50,6 +52,44 @@ const spaceHandlers = ({ spaces }: SessionApp) =>
       await spaces.removeMember(callOf(ctx), req.space, req.userId);
       return {};
     },
+  }) satisfies Partial<SyncHandlers>;
+
+const invitationHandlers = ({ invitations }: SessionApp) =>
+  ({
+    createInvitation: async (req, ctx) => {
+      const { space, role, email, expiresInHours: hours } = req;
+      const wanted = { role, email, hours, key: ctx.idempotencyKey ?? '' };
+      return { invitation: toInvitation(await invitations.create(callOf(ctx), space, wanted)) };
+    },
+    listInvitations: async (req, ctx) => {
+      const { items, next } = await invitations.list(callOf(ctx), req.space, page(req));
+      return { items: items.map(toInvitation), next: next ?? '' };
+    },
+    revokeInvitation: async (req, ctx) => {
+      await invitations.revoke(callOf(ctx), req.space, req.invitationId);
+      return {};
+    },
+    readInvitation: (req, ctx) => invitations.read(callOf(ctx), req.code, req.email),
+    acceptInvitation: async (req, ctx) => ({
+      space: toSpace(await invitations.accept(callOf(ctx), req.code, req.email)),
+    }),
+  }) satisfies Partial<SyncHandlers>;
+
+const conflictHandlers = ({ conflicts }: SessionApp) =>
+  ({
+    listConflicts: async (req, ctx) => {
+      const { items, next } = await conflicts.list(callOf(ctx), req.space, req.state, page(req));
+      return { items: items.map(toConflict), next: next ?? '' };
+    },
+    resolveConflict: async (req, ctx) => ({
+      conflict: await conflicts.resolve(callOf(ctx, req.origin), req.space, req.conflictId, {
+        ...req,
+        value: req.valueJson,
+      }),
+    }),
+    undoConflict: async (req, ctx) => ({
+      conflict: await conflicts.undo(callOf(ctx, req.origin), req.space, req.conflictId),
+    }),
   }) satisfies Partial<SyncHandlers>;
 
 const logHandlers = ({ readEvents, readSnapshot, readStateHashes, live }: SessionApp) =>
@@ -196,6 +236,11 @@ const allow = {
   listMembers: gatewayOnly,
   putMember: gatewayOnly,
   removeMember: gatewayOnly,
+  createInvitation: gatewayOnly,
+  listInvitations: gatewayOnly,
+  revokeInvitation: gatewayOnly,
+  readInvitation: gatewayOnly,
+  acceptInvitation: gatewayOnly,
   readSnapshot: gatewayOnly,
   readStateHashes: gatewayOnly,
   readEvents: gatewayOnly,
@@ -213,6 +258,9 @@ const allow = {
   getDocument: gatewayOnly,
   compareDocuments: gatewayOnly,
   changeSession: gatewayOnly,
+  listConflicts: gatewayOnly,
+  resolveConflict: gatewayOnly,
+  undoConflict: gatewayOnly,
   registerPlatform: gatewayOnly,
   ackDevice: gatewayOnly,
   listDevices: gatewayOnly,
@@ -227,9 +275,11 @@ export const syncImplementation = (app: SessionApp): Implementation =>
     syncV1.SyncServiceService,
     {
       ...spaceHandlers(app),
+      ...invitationHandlers(app),
       ...logHandlers(app),
       ...conversationHandlers(app),
       ...documentHandlers(app),
+      ...conflictHandlers(app),
       ...deviceHandlers(app),
       ...classicHandlers(app),
     },

@@ -118,6 +118,72 @@ export interface RemoveMemberRequest {
 export interface RemoveMemberResponse {
 }
 
+export interface Invitation {
+  id: string;
+  /** editor, viewer */
+  role: string;
+  /** Only an account of this address may use it; empty: whoever has the code. */
+  email: string;
+  code: string;
+  createdBy: string;
+  createdAtMs: number;
+  expiresAtMs: number;
+}
+
+export interface CreateInvitationRequest {
+  space: string;
+  role: string;
+  email: string;
+  /** 0: a week; a month at most. */
+  expiresInHours: number;
+}
+
+export interface CreateInvitationResponse {
+  invitation?: Invitation | undefined;
+}
+
+export interface ListInvitationsRequest {
+  space: string;
+  limit: number;
+  cursor: string;
+}
+
+export interface ListInvitationsResponse {
+  items: Invitation[];
+  next: string;
+}
+
+export interface RevokeInvitationRequest {
+  space: string;
+  invitationId: string;
+}
+
+export interface RevokeInvitationResponse {
+}
+
+export interface ReadInvitationRequest {
+  code: string;
+  /** Address of the acting person's account. */
+  email: string;
+}
+
+export interface ReadInvitationResponse {
+  /** Of the space. */
+  title: string;
+  role: string;
+  expiresAtMs: number;
+}
+
+export interface AcceptInvitationRequest {
+  code: string;
+  /** Address of the acting person's account. */
+  email: string;
+}
+
+export interface AcceptInvitationResponse {
+  space?: Space | undefined;
+}
+
 /** One committed event. `json` is the public Event `{id, type, time, actor, data}`. */
 export interface LoggedEvent {
   offset: number;
@@ -398,6 +464,95 @@ export interface CompareDocumentsResponse {
   gone: DocumentVersion[];
   /** Empty on the last page. */
   next: string;
+}
+
+/** Two writes of one field that did not know of each other. A value that is absent was not there. */
+export interface Conflict {
+  id: string;
+  collection: string;
+  documentId: string;
+  /** JSON Pointer; empty for the whole document. */
+  field: string;
+  strategy: string;
+  /** What chose: server, client, newest, larger, smaller, manual, delete. */
+  reason: string;
+  /** open, settled, resolved, undone */
+  state: string;
+  /** server, client */
+  winner: string;
+  serverJson?: string | undefined;
+  clientJson?:
+    | string
+    | undefined;
+  /** The version the client met, the one it had seen, and the document's right after. */
+  serverVersion: number;
+  baseVersion: number;
+  version: number;
+  /** Whose write met the other. */
+  userId: string;
+  deviceId: string;
+  /** Of the mutation; 0 for a classic write. */
+  seq: number;
+  createdAtMs: number;
+  /** How a person ended it; empty before. server, client, value */
+  choice: string;
+  closedBy: string;
+  closedAtMs: number;
+  closedVersion: number;
+}
+
+export interface ListConflictsRequest {
+  space: string;
+  /** Empty: all. */
+  state: string;
+  limit: number;
+  cursor: string;
+}
+
+export interface ListConflictsResponse {
+  items: Conflict[];
+  next: string;
+}
+
+export interface ResolveConflictRequest {
+  space: string;
+  conflictId: string;
+  /** server, client, value */
+  choice: string;
+  /** Of the choice `value`. */
+  valueJson?:
+    | string
+    | undefined;
+  /** The version of the document the person saw. */
+  version: number;
+  origin?: Origin | undefined;
+}
+
+/** How a conflict ended. */
+export interface EndedConflict {
+  conflictId: string;
+  /** resolved, undone */
+  state: string;
+  collection: string;
+  documentId: string;
+  /** Of the document after it. */
+  version: number;
+  /** Of conflict.resolved; 0 when it had ended like this before. */
+  offset: number;
+}
+
+export interface ResolveConflictResponse {
+  conflict?: EndedConflict | undefined;
+}
+
+export interface UndoConflictRequest {
+  space: string;
+  conflictId: string;
+  origin?: Origin | undefined;
+}
+
+export interface UndoConflictResponse {
+  conflict?: EndedConflict | undefined;
 }
 
 export interface ChangeSessionRequest {
@@ -1834,6 +1989,805 @@ export const RemoveMemberResponse: MessageFns<RemoveMemberResponse> = {
   },
   fromPartial(_: DeepPartial<RemoveMemberResponse>): RemoveMemberResponse {
     const message = createBaseRemoveMemberResponse();
+    return message;
+  },
+};
+
+function createBaseInvitation(): Invitation {
+  return { id: "", role: "", email: "", code: "", createdBy: "", createdAtMs: 0, expiresAtMs: 0 };
+}
+
+export const Invitation: MessageFns<Invitation> = {
+  encode(message: Invitation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    if (message.email !== "") {
+      writer.uint32(26).string(message.email);
+    }
+    if (message.code !== "") {
+      writer.uint32(34).string(message.code);
+    }
+    if (message.createdBy !== "") {
+      writer.uint32(42).string(message.createdBy);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(48).int64(message.createdAtMs);
+    }
+    if (message.expiresAtMs !== 0) {
+      writer.uint32(56).int64(message.expiresAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Invitation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInvitation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.createdBy = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.expiresAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Invitation>): Invitation {
+    return Invitation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Invitation>): Invitation {
+    const message = createBaseInvitation();
+    message.id = object.id ?? "";
+    message.role = object.role ?? "";
+    message.email = object.email ?? "";
+    message.code = object.code ?? "";
+    message.createdBy = object.createdBy ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.expiresAtMs = object.expiresAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseCreateInvitationRequest(): CreateInvitationRequest {
+  return { space: "", role: "", email: "", expiresInHours: 0 };
+}
+
+export const CreateInvitationRequest: MessageFns<CreateInvitationRequest> = {
+  encode(message: CreateInvitationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    if (message.email !== "") {
+      writer.uint32(26).string(message.email);
+    }
+    if (message.expiresInHours !== 0) {
+      writer.uint32(32).int32(message.expiresInHours);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateInvitationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateInvitationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.expiresInHours = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CreateInvitationRequest>): CreateInvitationRequest {
+    return CreateInvitationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateInvitationRequest>): CreateInvitationRequest {
+    const message = createBaseCreateInvitationRequest();
+    message.space = object.space ?? "";
+    message.role = object.role ?? "";
+    message.email = object.email ?? "";
+    message.expiresInHours = object.expiresInHours ?? 0;
+    return message;
+  },
+};
+
+function createBaseCreateInvitationResponse(): CreateInvitationResponse {
+  return { invitation: undefined };
+}
+
+export const CreateInvitationResponse: MessageFns<CreateInvitationResponse> = {
+  encode(message: CreateInvitationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.invitation !== undefined) {
+      Invitation.encode(message.invitation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateInvitationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateInvitationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.invitation = Invitation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CreateInvitationResponse>): CreateInvitationResponse {
+    return CreateInvitationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateInvitationResponse>): CreateInvitationResponse {
+    const message = createBaseCreateInvitationResponse();
+    message.invitation = (object.invitation !== undefined && object.invitation !== null)
+      ? Invitation.fromPartial(object.invitation)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListInvitationsRequest(): ListInvitationsRequest {
+  return { space: "", limit: 0, cursor: "" };
+}
+
+export const ListInvitationsRequest: MessageFns<ListInvitationsRequest> = {
+  encode(message: ListInvitationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).int32(message.limit);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(26).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListInvitationsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListInvitationsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListInvitationsRequest>): ListInvitationsRequest {
+    return ListInvitationsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListInvitationsRequest>): ListInvitationsRequest {
+    const message = createBaseListInvitationsRequest();
+    message.space = object.space ?? "";
+    message.limit = object.limit ?? 0;
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBaseListInvitationsResponse(): ListInvitationsResponse {
+  return { items: [], next: "" };
+}
+
+export const ListInvitationsResponse: MessageFns<ListInvitationsResponse> = {
+  encode(message: ListInvitationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.items) {
+      Invitation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListInvitationsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListInvitationsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items.push(Invitation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListInvitationsResponse>): ListInvitationsResponse {
+    return ListInvitationsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListInvitationsResponse>): ListInvitationsResponse {
+    const message = createBaseListInvitationsResponse();
+    message.items = object.items?.map((e) => Invitation.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeInvitationRequest(): RevokeInvitationRequest {
+  return { space: "", invitationId: "" };
+}
+
+export const RevokeInvitationRequest: MessageFns<RevokeInvitationRequest> = {
+  encode(message: RevokeInvitationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.invitationId !== "") {
+      writer.uint32(18).string(message.invitationId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeInvitationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeInvitationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.invitationId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RevokeInvitationRequest>): RevokeInvitationRequest {
+    return RevokeInvitationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeInvitationRequest>): RevokeInvitationRequest {
+    const message = createBaseRevokeInvitationRequest();
+    message.space = object.space ?? "";
+    message.invitationId = object.invitationId ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeInvitationResponse(): RevokeInvitationResponse {
+  return {};
+}
+
+export const RevokeInvitationResponse: MessageFns<RevokeInvitationResponse> = {
+  encode(_: RevokeInvitationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeInvitationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeInvitationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RevokeInvitationResponse>): RevokeInvitationResponse {
+    return RevokeInvitationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RevokeInvitationResponse>): RevokeInvitationResponse {
+    const message = createBaseRevokeInvitationResponse();
+    return message;
+  },
+};
+
+function createBaseReadInvitationRequest(): ReadInvitationRequest {
+  return { code: "", email: "" };
+}
+
+export const ReadInvitationRequest: MessageFns<ReadInvitationRequest> = {
+  encode(message: ReadInvitationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.email !== "") {
+      writer.uint32(18).string(message.email);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadInvitationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadInvitationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadInvitationRequest>): ReadInvitationRequest {
+    return ReadInvitationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadInvitationRequest>): ReadInvitationRequest {
+    const message = createBaseReadInvitationRequest();
+    message.code = object.code ?? "";
+    message.email = object.email ?? "";
+    return message;
+  },
+};
+
+function createBaseReadInvitationResponse(): ReadInvitationResponse {
+  return { title: "", role: "", expiresAtMs: 0 };
+}
+
+export const ReadInvitationResponse: MessageFns<ReadInvitationResponse> = {
+  encode(message: ReadInvitationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.title !== "") {
+      writer.uint32(10).string(message.title);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    if (message.expiresAtMs !== 0) {
+      writer.uint32(24).int64(message.expiresAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadInvitationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadInvitationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expiresAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadInvitationResponse>): ReadInvitationResponse {
+    return ReadInvitationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadInvitationResponse>): ReadInvitationResponse {
+    const message = createBaseReadInvitationResponse();
+    message.title = object.title ?? "";
+    message.role = object.role ?? "";
+    message.expiresAtMs = object.expiresAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseAcceptInvitationRequest(): AcceptInvitationRequest {
+  return { code: "", email: "" };
+}
+
+export const AcceptInvitationRequest: MessageFns<AcceptInvitationRequest> = {
+  encode(message: AcceptInvitationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.email !== "") {
+      writer.uint32(18).string(message.email);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptInvitationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptInvitationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AcceptInvitationRequest>): AcceptInvitationRequest {
+    return AcceptInvitationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AcceptInvitationRequest>): AcceptInvitationRequest {
+    const message = createBaseAcceptInvitationRequest();
+    message.code = object.code ?? "";
+    message.email = object.email ?? "";
+    return message;
+  },
+};
+
+function createBaseAcceptInvitationResponse(): AcceptInvitationResponse {
+  return { space: undefined };
+}
+
+export const AcceptInvitationResponse: MessageFns<AcceptInvitationResponse> = {
+  encode(message: AcceptInvitationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== undefined) {
+      Space.encode(message.space, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptInvitationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptInvitationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = Space.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AcceptInvitationResponse>): AcceptInvitationResponse {
+    return AcceptInvitationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AcceptInvitationResponse>): AcceptInvitationResponse {
+    const message = createBaseAcceptInvitationResponse();
+    message.space = (object.space !== undefined && object.space !== null) ? Space.fromPartial(object.space) : undefined;
     return message;
   },
 };
@@ -5035,6 +5989,908 @@ export const CompareDocumentsResponse: MessageFns<CompareDocumentsResponse> = {
   },
 };
 
+function createBaseConflict(): Conflict {
+  return {
+    id: "",
+    collection: "",
+    documentId: "",
+    field: "",
+    strategy: "",
+    reason: "",
+    state: "",
+    winner: "",
+    serverJson: undefined,
+    clientJson: undefined,
+    serverVersion: 0,
+    baseVersion: 0,
+    version: 0,
+    userId: "",
+    deviceId: "",
+    seq: 0,
+    createdAtMs: 0,
+    choice: "",
+    closedBy: "",
+    closedAtMs: 0,
+    closedVersion: 0,
+  };
+}
+
+export const Conflict: MessageFns<Conflict> = {
+  encode(message: Conflict, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.collection !== "") {
+      writer.uint32(18).string(message.collection);
+    }
+    if (message.documentId !== "") {
+      writer.uint32(26).string(message.documentId);
+    }
+    if (message.field !== "") {
+      writer.uint32(34).string(message.field);
+    }
+    if (message.strategy !== "") {
+      writer.uint32(42).string(message.strategy);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    if (message.state !== "") {
+      writer.uint32(58).string(message.state);
+    }
+    if (message.winner !== "") {
+      writer.uint32(66).string(message.winner);
+    }
+    if (message.serverJson !== undefined) {
+      writer.uint32(74).string(message.serverJson);
+    }
+    if (message.clientJson !== undefined) {
+      writer.uint32(82).string(message.clientJson);
+    }
+    if (message.serverVersion !== 0) {
+      writer.uint32(88).int64(message.serverVersion);
+    }
+    if (message.baseVersion !== 0) {
+      writer.uint32(96).int64(message.baseVersion);
+    }
+    if (message.version !== 0) {
+      writer.uint32(104).int64(message.version);
+    }
+    if (message.userId !== "") {
+      writer.uint32(114).string(message.userId);
+    }
+    if (message.deviceId !== "") {
+      writer.uint32(122).string(message.deviceId);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(128).int64(message.seq);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(136).int64(message.createdAtMs);
+    }
+    if (message.choice !== "") {
+      writer.uint32(146).string(message.choice);
+    }
+    if (message.closedBy !== "") {
+      writer.uint32(154).string(message.closedBy);
+    }
+    if (message.closedAtMs !== 0) {
+      writer.uint32(160).int64(message.closedAtMs);
+    }
+    if (message.closedVersion !== 0) {
+      writer.uint32(168).int64(message.closedVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Conflict {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConflict();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.collection = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.documentId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.strategy = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.winner = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.serverJson = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.clientJson = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.serverVersion = longToNumber(reader.int64());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.baseVersion = longToNumber(reader.int64());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.deviceId = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.int64());
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.choice = reader.string();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.closedBy = reader.string();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.closedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.closedVersion = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Conflict>): Conflict {
+    return Conflict.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Conflict>): Conflict {
+    const message = createBaseConflict();
+    message.id = object.id ?? "";
+    message.collection = object.collection ?? "";
+    message.documentId = object.documentId ?? "";
+    message.field = object.field ?? "";
+    message.strategy = object.strategy ?? "";
+    message.reason = object.reason ?? "";
+    message.state = object.state ?? "";
+    message.winner = object.winner ?? "";
+    message.serverJson = object.serverJson ?? undefined;
+    message.clientJson = object.clientJson ?? undefined;
+    message.serverVersion = object.serverVersion ?? 0;
+    message.baseVersion = object.baseVersion ?? 0;
+    message.version = object.version ?? 0;
+    message.userId = object.userId ?? "";
+    message.deviceId = object.deviceId ?? "";
+    message.seq = object.seq ?? 0;
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.choice = object.choice ?? "";
+    message.closedBy = object.closedBy ?? "";
+    message.closedAtMs = object.closedAtMs ?? 0;
+    message.closedVersion = object.closedVersion ?? 0;
+    return message;
+  },
+};
+
+function createBaseListConflictsRequest(): ListConflictsRequest {
+  return { space: "", state: "", limit: 0, cursor: "" };
+}
+
+export const ListConflictsRequest: MessageFns<ListConflictsRequest> = {
+  encode(message: ListConflictsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).int32(message.limit);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(34).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListConflictsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListConflictsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListConflictsRequest>): ListConflictsRequest {
+    return ListConflictsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListConflictsRequest>): ListConflictsRequest {
+    const message = createBaseListConflictsRequest();
+    message.space = object.space ?? "";
+    message.state = object.state ?? "";
+    message.limit = object.limit ?? 0;
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBaseListConflictsResponse(): ListConflictsResponse {
+  return { items: [], next: "" };
+}
+
+export const ListConflictsResponse: MessageFns<ListConflictsResponse> = {
+  encode(message: ListConflictsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.items) {
+      Conflict.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListConflictsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListConflictsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items.push(Conflict.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListConflictsResponse>): ListConflictsResponse {
+    return ListConflictsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListConflictsResponse>): ListConflictsResponse {
+    const message = createBaseListConflictsResponse();
+    message.items = object.items?.map((e) => Conflict.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseResolveConflictRequest(): ResolveConflictRequest {
+  return { space: "", conflictId: "", choice: "", valueJson: undefined, version: 0, origin: undefined };
+}
+
+export const ResolveConflictRequest: MessageFns<ResolveConflictRequest> = {
+  encode(message: ResolveConflictRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.conflictId !== "") {
+      writer.uint32(18).string(message.conflictId);
+    }
+    if (message.choice !== "") {
+      writer.uint32(26).string(message.choice);
+    }
+    if (message.valueJson !== undefined) {
+      writer.uint32(34).string(message.valueJson);
+    }
+    if (message.version !== 0) {
+      writer.uint32(40).int64(message.version);
+    }
+    if (message.origin !== undefined) {
+      Origin.encode(message.origin, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveConflictRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveConflictRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.conflictId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.choice = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.valueJson = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.origin = Origin.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResolveConflictRequest>): ResolveConflictRequest {
+    return ResolveConflictRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResolveConflictRequest>): ResolveConflictRequest {
+    const message = createBaseResolveConflictRequest();
+    message.space = object.space ?? "";
+    message.conflictId = object.conflictId ?? "";
+    message.choice = object.choice ?? "";
+    message.valueJson = object.valueJson ?? undefined;
+    message.version = object.version ?? 0;
+    message.origin = (object.origin !== undefined && object.origin !== null)
+      ? Origin.fromPartial(object.origin)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEndedConflict(): EndedConflict {
+  return { conflictId: "", state: "", collection: "", documentId: "", version: 0, offset: 0 };
+}
+
+export const EndedConflict: MessageFns<EndedConflict> = {
+  encode(message: EndedConflict, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conflictId !== "") {
+      writer.uint32(10).string(message.conflictId);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.collection !== "") {
+      writer.uint32(26).string(message.collection);
+    }
+    if (message.documentId !== "") {
+      writer.uint32(34).string(message.documentId);
+    }
+    if (message.version !== 0) {
+      writer.uint32(40).int64(message.version);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(48).int64(message.offset);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndedConflict {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndedConflict();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conflictId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.collection = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.documentId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.version = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EndedConflict>): EndedConflict {
+    return EndedConflict.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndedConflict>): EndedConflict {
+    const message = createBaseEndedConflict();
+    message.conflictId = object.conflictId ?? "";
+    message.state = object.state ?? "";
+    message.collection = object.collection ?? "";
+    message.documentId = object.documentId ?? "";
+    message.version = object.version ?? 0;
+    message.offset = object.offset ?? 0;
+    return message;
+  },
+};
+
+function createBaseResolveConflictResponse(): ResolveConflictResponse {
+  return { conflict: undefined };
+}
+
+export const ResolveConflictResponse: MessageFns<ResolveConflictResponse> = {
+  encode(message: ResolveConflictResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conflict !== undefined) {
+      EndedConflict.encode(message.conflict, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveConflictResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveConflictResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conflict = EndedConflict.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResolveConflictResponse>): ResolveConflictResponse {
+    return ResolveConflictResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResolveConflictResponse>): ResolveConflictResponse {
+    const message = createBaseResolveConflictResponse();
+    message.conflict = (object.conflict !== undefined && object.conflict !== null)
+      ? EndedConflict.fromPartial(object.conflict)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUndoConflictRequest(): UndoConflictRequest {
+  return { space: "", conflictId: "", origin: undefined };
+}
+
+export const UndoConflictRequest: MessageFns<UndoConflictRequest> = {
+  encode(message: UndoConflictRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.conflictId !== "") {
+      writer.uint32(18).string(message.conflictId);
+    }
+    if (message.origin !== undefined) {
+      Origin.encode(message.origin, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndoConflictRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndoConflictRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.conflictId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.origin = Origin.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UndoConflictRequest>): UndoConflictRequest {
+    return UndoConflictRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UndoConflictRequest>): UndoConflictRequest {
+    const message = createBaseUndoConflictRequest();
+    message.space = object.space ?? "";
+    message.conflictId = object.conflictId ?? "";
+    message.origin = (object.origin !== undefined && object.origin !== null)
+      ? Origin.fromPartial(object.origin)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUndoConflictResponse(): UndoConflictResponse {
+  return { conflict: undefined };
+}
+
+export const UndoConflictResponse: MessageFns<UndoConflictResponse> = {
+  encode(message: UndoConflictResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conflict !== undefined) {
+      EndedConflict.encode(message.conflict, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndoConflictResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndoConflictResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conflict = EndedConflict.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UndoConflictResponse>): UndoConflictResponse {
+    return UndoConflictResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UndoConflictResponse>): UndoConflictResponse {
+    const message = createBaseUndoConflictResponse();
+    message.conflict = (object.conflict !== undefined && object.conflict !== null)
+      ? EndedConflict.fromPartial(object.conflict)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseChangeSessionRequest(): ChangeSessionRequest {
   return { space: "", persona: undefined, memoryEnabled: undefined, origin: undefined };
 }
@@ -7858,6 +9714,65 @@ export const SyncServiceService = {
       Buffer.from(RemoveMemberResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveMemberResponse => RemoveMemberResponse.decode(value),
   },
+  /** Opens a team space to one more person, who has to accept; owners only. */
+  createInvitation: {
+    path: "/skein.sync.v1.SyncService/CreateInvitation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreateInvitationRequest): Buffer =>
+      Buffer.from(CreateInvitationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreateInvitationRequest => CreateInvitationRequest.decode(value),
+    responseSerialize: (value: CreateInvitationResponse): Buffer =>
+      Buffer.from(CreateInvitationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CreateInvitationResponse => CreateInvitationResponse.decode(value),
+  },
+  /** Invitations that can still be used; owners only. */
+  listInvitations: {
+    path: "/skein.sync.v1.SyncService/ListInvitations" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListInvitationsRequest): Buffer =>
+      Buffer.from(ListInvitationsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListInvitationsRequest => ListInvitationsRequest.decode(value),
+    responseSerialize: (value: ListInvitationsResponse): Buffer =>
+      Buffer.from(ListInvitationsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListInvitationsResponse => ListInvitationsResponse.decode(value),
+  },
+  revokeInvitation: {
+    path: "/skein.sync.v1.SyncService/RevokeInvitation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeInvitationRequest): Buffer =>
+      Buffer.from(RevokeInvitationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeInvitationRequest => RevokeInvitationRequest.decode(value),
+    responseSerialize: (value: RevokeInvitationResponse): Buffer =>
+      Buffer.from(RevokeInvitationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeInvitationResponse => RevokeInvitationResponse.decode(value),
+  },
+  /** What the acting person would accept. NOT_FOUND for every code that opens nothing. */
+  readInvitation: {
+    path: "/skein.sync.v1.SyncService/ReadInvitation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReadInvitationRequest): Buffer =>
+      Buffer.from(ReadInvitationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadInvitationRequest => ReadInvitationRequest.decode(value),
+    responseSerialize: (value: ReadInvitationResponse): Buffer =>
+      Buffer.from(ReadInvitationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadInvitationResponse => ReadInvitationResponse.decode(value),
+  },
+  /** Lets the acting person in, once per invitation. */
+  acceptInvitation: {
+    path: "/skein.sync.v1.SyncService/AcceptInvitation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AcceptInvitationRequest): Buffer =>
+      Buffer.from(AcceptInvitationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AcceptInvitationRequest => AcceptInvitationRequest.decode(value),
+    responseSerialize: (value: AcceptInvitationResponse): Buffer =>
+      Buffer.from(AcceptInvitationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AcceptInvitationResponse => AcceptInvitationResponse.decode(value),
+  },
   /** Events after a position, oldest first. OUT_OF_RANGE (position_lost) for a wrong epoch or a position above head. */
   readEvents: {
     path: "/skein.sync.v1.SyncService/ReadEvents" as const,
@@ -8019,6 +9934,40 @@ export const SyncServiceService = {
       Buffer.from(CompareDocumentsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CompareDocumentsResponse => CompareDocumentsResponse.decode(value),
   },
+  /** What lost against something else, newest first. */
+  listConflicts: {
+    path: "/skein.sync.v1.SyncService/ListConflicts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListConflictsRequest): Buffer => Buffer.from(ListConflictsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListConflictsRequest => ListConflictsRequest.decode(value),
+    responseSerialize: (value: ListConflictsResponse): Buffer =>
+      Buffer.from(ListConflictsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListConflictsResponse => ListConflictsResponse.decode(value),
+  },
+  /** A person chooses. FAILED_PRECONDITION (superseded) when the document was changed since, or somebody was quicker. */
+  resolveConflict: {
+    path: "/skein.sync.v1.SyncService/ResolveConflict" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResolveConflictRequest): Buffer =>
+      Buffer.from(ResolveConflictRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResolveConflictRequest => ResolveConflictRequest.decode(value),
+    responseSerialize: (value: ResolveConflictResponse): Buffer =>
+      Buffer.from(ResolveConflictResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolveConflictResponse => ResolveConflictResponse.decode(value),
+  },
+  /** Brings back what lost. FAILED_PRECONDITION (superseded) when the field was written since. */
+  undoConflict: {
+    path: "/skein.sync.v1.SyncService/UndoConflict" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UndoConflictRequest): Buffer => Buffer.from(UndoConflictRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UndoConflictRequest => UndoConflictRequest.decode(value),
+    responseSerialize: (value: UndoConflictResponse): Buffer =>
+      Buffer.from(UndoConflictResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UndoConflictResponse => UndoConflictResponse.decode(value),
+  },
   /** persona_change and memory_toggle: mutations of session/current. */
   changeSession: {
     path: "/skein.sync.v1.SyncService/ChangeSession" as const,
@@ -8116,6 +10065,15 @@ export interface SyncServiceServer extends UntypedServiceImplementation {
   putMember: handleUnaryCall<PutMemberRequest, PutMemberResponse>;
   /** Owners remove anybody but the last owner; everybody may leave. */
   removeMember: handleUnaryCall<RemoveMemberRequest, RemoveMemberResponse>;
+  /** Opens a team space to one more person, who has to accept; owners only. */
+  createInvitation: handleUnaryCall<CreateInvitationRequest, CreateInvitationResponse>;
+  /** Invitations that can still be used; owners only. */
+  listInvitations: handleUnaryCall<ListInvitationsRequest, ListInvitationsResponse>;
+  revokeInvitation: handleUnaryCall<RevokeInvitationRequest, RevokeInvitationResponse>;
+  /** What the acting person would accept. NOT_FOUND for every code that opens nothing. */
+  readInvitation: handleUnaryCall<ReadInvitationRequest, ReadInvitationResponse>;
+  /** Lets the acting person in, once per invitation. */
+  acceptInvitation: handleUnaryCall<AcceptInvitationRequest, AcceptInvitationResponse>;
   /** Events after a position, oldest first. OUT_OF_RANGE (position_lost) for a wrong epoch or a position above head. */
   readEvents: handleUnaryCall<ReadEventsRequest, ReadEventsResponse>;
   /** The whole state at one position, in parts; applied at the last one. */
@@ -8142,6 +10100,12 @@ export interface SyncServiceServer extends UntypedServiceImplementation {
   getDocument: handleUnaryCall<GetDocumentRequest, GetDocumentResponse>;
   /** Compares what a client has with what there is (frame sync_request). */
   compareDocuments: handleUnaryCall<CompareDocumentsRequest, CompareDocumentsResponse>;
+  /** What lost against something else, newest first. */
+  listConflicts: handleUnaryCall<ListConflictsRequest, ListConflictsResponse>;
+  /** A person chooses. FAILED_PRECONDITION (superseded) when the document was changed since, or somebody was quicker. */
+  resolveConflict: handleUnaryCall<ResolveConflictRequest, ResolveConflictResponse>;
+  /** Brings back what lost. FAILED_PRECONDITION (superseded) when the field was written since. */
+  undoConflict: handleUnaryCall<UndoConflictRequest, UndoConflictResponse>;
   /** persona_change and memory_toggle: mutations of session/current. */
   changeSession: handleUnaryCall<ChangeSessionRequest, ChangeSessionResponse>;
   /** Notes where a device is; an event only when that changes something. */
@@ -8267,6 +10231,85 @@ export interface SyncServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
+  ): ClientUnaryCall;
+  /** Opens a team space to one more person, who has to accept; owners only. */
+  createInvitation(
+    request: CreateInvitationRequest,
+    callback: (error: ServiceError | null, response: CreateInvitationResponse) => void,
+  ): ClientUnaryCall;
+  createInvitation(
+    request: CreateInvitationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CreateInvitationResponse) => void,
+  ): ClientUnaryCall;
+  createInvitation(
+    request: CreateInvitationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CreateInvitationResponse) => void,
+  ): ClientUnaryCall;
+  /** Invitations that can still be used; owners only. */
+  listInvitations(
+    request: ListInvitationsRequest,
+    callback: (error: ServiceError | null, response: ListInvitationsResponse) => void,
+  ): ClientUnaryCall;
+  listInvitations(
+    request: ListInvitationsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListInvitationsResponse) => void,
+  ): ClientUnaryCall;
+  listInvitations(
+    request: ListInvitationsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListInvitationsResponse) => void,
+  ): ClientUnaryCall;
+  revokeInvitation(
+    request: RevokeInvitationRequest,
+    callback: (error: ServiceError | null, response: RevokeInvitationResponse) => void,
+  ): ClientUnaryCall;
+  revokeInvitation(
+    request: RevokeInvitationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeInvitationResponse) => void,
+  ): ClientUnaryCall;
+  revokeInvitation(
+    request: RevokeInvitationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeInvitationResponse) => void,
+  ): ClientUnaryCall;
+  /** What the acting person would accept. NOT_FOUND for every code that opens nothing. */
+  readInvitation(
+    request: ReadInvitationRequest,
+    callback: (error: ServiceError | null, response: ReadInvitationResponse) => void,
+  ): ClientUnaryCall;
+  readInvitation(
+    request: ReadInvitationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReadInvitationResponse) => void,
+  ): ClientUnaryCall;
+  readInvitation(
+    request: ReadInvitationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReadInvitationResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets the acting person in, once per invitation. */
+  acceptInvitation(
+    request: AcceptInvitationRequest,
+    callback: (error: ServiceError | null, response: AcceptInvitationResponse) => void,
+  ): ClientUnaryCall;
+  acceptInvitation(
+    request: AcceptInvitationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AcceptInvitationResponse) => void,
+  ): ClientUnaryCall;
+  acceptInvitation(
+    request: AcceptInvitationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AcceptInvitationResponse) => void,
   ): ClientUnaryCall;
   /** Events after a position, oldest first. OUT_OF_RANGE (position_lost) for a wrong epoch or a position above head. */
   readEvents(
@@ -8497,6 +10540,54 @@ export interface SyncServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CompareDocumentsResponse) => void,
+  ): ClientUnaryCall;
+  /** What lost against something else, newest first. */
+  listConflicts(
+    request: ListConflictsRequest,
+    callback: (error: ServiceError | null, response: ListConflictsResponse) => void,
+  ): ClientUnaryCall;
+  listConflicts(
+    request: ListConflictsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListConflictsResponse) => void,
+  ): ClientUnaryCall;
+  listConflicts(
+    request: ListConflictsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListConflictsResponse) => void,
+  ): ClientUnaryCall;
+  /** A person chooses. FAILED_PRECONDITION (superseded) when the document was changed since, or somebody was quicker. */
+  resolveConflict(
+    request: ResolveConflictRequest,
+    callback: (error: ServiceError | null, response: ResolveConflictResponse) => void,
+  ): ClientUnaryCall;
+  resolveConflict(
+    request: ResolveConflictRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolveConflictResponse) => void,
+  ): ClientUnaryCall;
+  resolveConflict(
+    request: ResolveConflictRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolveConflictResponse) => void,
+  ): ClientUnaryCall;
+  /** Brings back what lost. FAILED_PRECONDITION (superseded) when the field was written since. */
+  undoConflict(
+    request: UndoConflictRequest,
+    callback: (error: ServiceError | null, response: UndoConflictResponse) => void,
+  ): ClientUnaryCall;
+  undoConflict(
+    request: UndoConflictRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UndoConflictResponse) => void,
+  ): ClientUnaryCall;
+  undoConflict(
+    request: UndoConflictRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UndoConflictResponse) => void,
   ): ClientUnaryCall;
   /** persona_change and memory_toggle: mutations of session/current. */
   changeSession(
