@@ -28,6 +28,7 @@ const mayImport = {
     'events',
     'events-nats',
   ],
+  cli: ['contracts', 'postgres', 'events'],
   launcher: ['contracts', 'service-kit', 'postgres', 'components'],
   testkit: ['contracts', 'sync-core'],
   console: ['sync-core'],

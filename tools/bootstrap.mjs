@@ -21,6 +21,7 @@ const commands = {
     needs: ['console', 'components'],
   },
   check: { about: 'format, lint, types, unused code, layers, protos', run: [tool('tools/check.ts')] },
+  skein: { about: 'look after a running mesh', run: [tool('packages/cli/src/main.ts')] },
   components: {
     about: 'fetch or build Consul, NATS and the like',
     run: [tool('packages/components/src/main.ts')],

@@ -1,3 +1,4 @@
+export { adminTransaction } from './admin-transaction.ts';
 export { type DatabaseOptions, openDatabase } from './database.ts';
 export type { Database, Queryable, QueryOptions, Row, Sql, TransactionOptions, Tx } from './database-port.ts';
 export {

@@ -1,0 +1,90 @@
+import { hostname, userInfo } from 'node:os';
+import { parseArgs } from 'node:util';
+import { dropDeadLetters, listDeadLetters, retryDeadLetters } from './dead-letters.ts';
+import { openGateway } from './gateway.ts';
+import { reanchor } from './reanchor.ts';
+import { screenOf } from './screen.ts';
+import { help, UsageError } from './usage.ts';
+
+/** What a run may read and where it writes. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly write: (line: string) => void;
+}
+
+const options = {
+  service: { type: 'string' },
+  from: { type: 'string' },
+  reason: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+const parse = (args: readonly string[]) => {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+};
+
+const needed = (value: string | undefined, what: string): string => {
+  if (value === undefined || value.trim() === '') throw new UsageError(`${what} is needed.`);
+  return value;
+};
+
+/** A time a person typed, in full: `2026-01-31T12:00Z`. */
+const timeOf = (text: string): string => {
+  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN;
+  if (Number.isNaN(ms))
+    throw new UsageError('--from must be a time with its zone, such as 2026-01-31T12:00:00Z.');
+  return new Date(ms).toISOString();
+};
+
+/**
+ * Runs one command and resolves with whether everything it was asked for was done. UsageError for a command line that
+ * cannot be used; any other error is a sentence of who refused.
+ */
+export const runCommand = async (args: readonly string[], { env, write }: Surroundings): Promise<boolean> => {
+  const { values, positionals } = parse(args);
+  const [group = '', verb = '', ...ids] = positionals;
+  if (values.help) {
+    write(help);
+    return true;
+  }
+  const screen = screenOf(values.json, write);
+  const reason = () => needed(values.reason, '--reason, which is kept in the journal,');
+  const some = () => {
+    if (ids.length === 0)
+      throw new UsageError('Name one or more ids, as "skein dead-letters list" shows them.');
+    return ids;
+  };
+  switch (`${group} ${verb}`) {
+    case 'dead-letters list':
+      await listDeadLetters(openGateway(env), screen, values.service);
+      return true;
+    case 'dead-letters retry':
+      return retryDeadLetters(openGateway(env), screen, some(), reason());
+    case 'dead-letters drop':
+      await dropDeadLetters(openGateway(env), screen, some(), reason());
+      return true;
+    case 'events replay': {
+      const service = needed(values.service, '--service');
+      const order = { service, from: timeOf(needed(values.from, '--from')), reason: reason() };
+      await openGateway(env).call('POST', '/v1/admin/replays', order);
+      screen.row(order, `${service} publishes again from ${order.from}.`);
+      return true;
+    }
+    case 'db reanchor': {
+      const actor = `${userInfo().username}@${hostname()}`;
+      await reanchor(needed(env['DATABASE_URL'], 'DATABASE_URL'), screen, { actor, reason: reason() });
+      return true;
+    }
+    default:
+      throw new UsageError(
+        group === '' ? 'Say what to do.' : `There is no command "${`${group} ${verb}`.trim()}".`,
+      );
+  }
+};

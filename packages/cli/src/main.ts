@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+import { AppError } from '@skein/contracts';
+import { runCommand } from './command.ts';
+import { help, UsageError } from './usage.ts';
+
+/** sysexits.h: the command line cannot be used. */
+const exitUsage = 64;
+
+try {
+  const fine = await runCommand(process.argv.slice(2), {
+    env: process.env,
+    write: (line) => process.stdout.write(`${line}\n`),
+  });
+  process.exitCode = fine ? 0 : 1;
+} catch (error) {
+  const sentence =
+    error instanceof AppError ? error.detail : error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${sentence}\n${error instanceof UsageError ? `\n${help}` : ''}`);
+  process.exitCode = error instanceof UsageError ? exitUsage : 1;
+}

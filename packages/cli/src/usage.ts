@@ -1,0 +1,27 @@
+/** The command line cannot be used; the message says what would be right. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** What `--help` prints. */
+export const help = `skein: look after a running mesh.
+
+  skein dead-letters list [--service NAME]      events that consumers have given up
+  skein dead-letters retry ID... --reason TEXT  have them handled again, now; every effect happens once
+  skein dead-letters drop ID... --reason TEXT   forget them: they will have no effect
+  skein events replay --service NAME --from TIME --reason TEXT
+                                                publish again what auth or session-sync wrote since then
+  skein db reanchor --reason TEXT               after a restore, an import or a fail-over that lost something,
+                                                while all services are stopped
+
+Options
+  --json                    one JSON object a line
+  --help                    this page
+
+Environment
+  SKEIN_URL                 the gateway [http://127.0.0.1:8002]
+  SKEIN_TOKEN               an API token with the scope operator, or an operator's access token
+  DATABASE_URL              for db: the database of the services, as a user who owns their schemas
+
+Exit codes: 0 done, 1 refused or failed, 64 wrong command line.
+`;
