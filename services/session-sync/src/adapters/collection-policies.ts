@@ -98,6 +98,12 @@ const compiled = (policies: Readonly<Record<string, Policy>>): Map<string, Rules
   return rules;
 };
 
+/** An issue as a field error; of a key that is none, what is wrong with the key. */
+const fieldError = (issue: z.core.$ZodIssue): FieldError => ({
+  path: issue.path.join('.'),
+  message: (issue.code === 'invalid_key' && issue.issues[0]?.message) || issue.message,
+});
+
 const invalid = (errors: readonly FieldError[]): AppError =>
   new AppError(
     'invalid_request',
@@ -109,8 +115,7 @@ const invalid = (errors: readonly FieldError[]): AppError =>
 export const collectionPolicies = (own: unknown = {}): CollectionPolicies => {
   const read = (given: unknown): Map<string, Rules> => {
     const parsed = policySet.safeParse(given);
-    if (!parsed.success)
-      throw invalid(parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })));
+    if (!parsed.success) throw invalid(parsed.error.issues.map(fieldError));
     return compiled({ '*': defaultPolicy, ...shippedPolicies, ...parsed.data });
   };
   let rules = read(own);
