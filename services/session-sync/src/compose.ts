@@ -67,7 +67,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const database = platform.database(migrations);
   const { bus, live: opened } = platform.events();
   const live = over.live ?? opened;
-  const policies = over.policies ?? collectionPolicies();
+  const policies = over.policies ?? collectionPolicies(JSON.parse(config.COLLECTION_POLICIES) as unknown);
   const reads = postgresSpaceReads(database);
   const devices = postgresDevices(database);
   const maker = postgresSpaceMaker(database);

@@ -1,5 +1,6 @@
 import { platformConfig } from '@skein/platform';
-import { type ConfigOf, milliseconds } from '@skein/service-kit';
+import { type ConfigOf, milliseconds, text } from '@skein/service-kit';
+import { checkPolicies } from './adapters/collection-policies.ts';
 
 /** Settings of session-sync. */
 export const config = {
@@ -9,6 +10,10 @@ export const config = {
     fallback: 600_000,
   }),
   SWEEP_MS: milliseconds('Pause between two looks for turns without an end', { min: 100, fallback: 30_000 }),
+  COLLECTION_POLICIES: {
+    ...text('Rules of collections over the shipped ones, as one JSON object', { fallback: '{}' }),
+    ...{ kind: 'JSON', parse: checkPolicies },
+  },
 };
 
 /** Their values. */

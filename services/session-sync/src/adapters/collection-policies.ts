@@ -59,8 +59,7 @@ export interface CollectionPolicies {
 const pointOf = ({ instancePath, keyword, params }: ErrorObject): string =>
   keyword === 'required' ? `${instancePath}/${String(params['missingProperty'])}` : instancePath;
 
-const sayable = (errors: ValidateFunction['errors']): readonly string[] =>
-  (errors ?? []).map((error) => `${error.keyword} ${pointOf(error)}`);
+const nameOf = (error: ErrorObject): string => `${error.keyword} ${pointOf(error)}`;
 
 const rulesFrom = (given: Policy): Rules => {
   if (given.schema === undefined) return { policy: given, faultOf: () => undefined };
@@ -72,12 +71,13 @@ const rulesFrom = (given: Policy): Rules => {
     policy: given,
     faultOf: (value: Json, before?: Json) => {
       if (first(value)) return undefined;
-      const fault = pointOf(first.errors?.[0] as ErrorObject);
-      if (before === undefined || first(before)) return fault;
+      const [fault] = first.errors as [ErrorObject];
+      if (before === undefined || first(before)) return pointOf(fault);
       every(before);
-      const known = new Set(sayable(every.errors));
+      const known = new Set(every.errors?.map(nameOf));
       every(value);
-      return sayable(every.errors).every((one) => known.has(one)) ? undefined : fault;
+      const fresh = every.errors?.find((error) => !known.has(nameOf(error)));
+      return fresh && pointOf(fresh);
     },
   };
 };
@@ -135,4 +135,10 @@ export const collectionPolicies = (own: unknown = {}): CollectionPolicies => {
           retentionDays === undefined || collection === '*' ? [] : [{ collection, days: retentionDays }],
       ),
   };
+};
+
+/** The text as it is when it is a JSON object of valid policies; otherwise throws what is wrong with it. */
+export const checkPolicies = (json: string): string => {
+  collectionPolicies(JSON.parse(json) as unknown);
+  return json;
 };
