@@ -38,6 +38,18 @@ const routes = [
   ['POST', '/v1/spaces', 'key', 'createSpace', { title: 'Team' }],
   ['PUT', '/v1/spaces/{space}/members/{user}', 'key', 'putMember', { role: 'editor' }],
   ['DELETE', '/v1/spaces/{space}/members/{user}', 'key', 'removeMember', undefined],
+  ['POST', '/v1/spaces/{space}/invitations', 'key', 'createInvitation', { role: 'editor' }],
+  ['DELETE', '/v1/spaces/{space}/invitations/{invitation}', 'harmless', 'revokeInvitation', undefined],
+  ['POST', '/v1/invitations/preview', 'harmless', 'getProfile', { code: 'c' }],
+  ['POST', '/v1/invitations/accept', 'harmless', 'getProfile', { code: 'c' }],
+  [
+    'POST',
+    '/v1/spaces/{space}/conflicts/{conflict}/resolve',
+    'key',
+    'resolveConflict',
+    { choice: 'server', version: 1 },
+  ],
+  ['POST', '/v1/spaces/{space}/conflicts/{conflict}/undo', 'key', 'undoConflict', undefined],
   ['POST', '/v1/spaces/{space}/conversations', 'key', 'createConversation', {}],
   ['POST', '/v1/spaces/{space}/messages', 'key', 'appendMessage', { clientMessageId: 'c', text: 'hi' }],
   [

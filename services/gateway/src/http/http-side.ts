@@ -16,8 +16,10 @@ import type { Route } from './route.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { authRoutes } from './routes/auth.ts';
 import { classicRoutes } from './routes/classic.ts';
+import { conflictRoutes } from './routes/conflicts.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { documentRoutes } from './routes/documents.ts';
+import { invitationRoutes } from './routes/invitations.ts';
 import { meRoutes } from './routes/me.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { spaceRoutes } from './routes/spaces.ts';
@@ -52,8 +54,10 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     ...authRoutes(clients),
     ...meRoutes(clients),
     ...spaceRoutes(clients),
+    ...invitationRoutes(clients),
     ...conversationRoutes(clients),
     ...documentRoutes(clients),
+    ...conflictRoutes(clients),
     ...adminRoutes(options.eventAdmins),
     ...classicRoutes({
       ...{ clients, live, clock, newId, seen: seenDocuments() },

@@ -10,10 +10,7 @@ const reserved: readonly { readonly methods: readonly string[]; readonly path: R
   { methods: ['DELETE'], path: /^\/v1\/me$/ },
   { methods: ['GET'], path: /^\/v1\/me\/export$/ },
   { methods: ['GET', 'POST', 'DELETE'], path: /^\/v1\/me\/identities(?:\/[^/]+)?$/ },
-  { methods: ['GET', 'POST', 'DELETE'], path: /^\/v1\/spaces\/[^/]+\/invitations(?:\/[^/]+)?$/ },
   { methods: ['GET'], path: /^\/v1\/spaces\/[^/]+\/state$/ },
-  { methods: ['GET'], path: /^\/v1\/spaces\/[^/]+\/conflicts$/ },
-  { methods: ['POST'], path: /^\/v1\/spaces\/[^/]+\/conflicts\/[^/]+\/(?:resolve|undo)$/ },
   { methods: ['POST'], path: /^\/v1\/spaces\/[^/]+\/conversations\/[^/]+\/fork$/ },
   {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],

@@ -7,7 +7,7 @@ import { id, listAnswer, listOf, page, pageRequest, spaceId } from '../schemas/b
 import { type event, events, eventsQuery, member, memberRole, newSpace, space } from '../schemas/space.ts';
 
 /** The closed sets of the contract arrive as text; an unknown one is a fault of the service behind. */
-const encodeSpace = (given: syncV1.Space | undefined): z.infer<typeof space> => {
+export const encodeSpace = (given: syncV1.Space | undefined): z.infer<typeof space> => {
   const { id, kind, title, role, epoch, head } = must(given, 'session-sync answers with a space');
   return { id, kind: kind as 'personal' | 'team', title, role: role as Role, epoch, head };
 };
@@ -32,9 +32,10 @@ const encodeEvents = (read: syncV1.ReadEventsResponse): z.infer<typeof events> =
   };
 };
 
-/** What it costs to make a space and to add somebody to one, in messages: both stay, and others get to see them. */
+/** What it costs to make a space, in messages: it stays. */
 const createCost = 10;
-const memberCost = 2;
+/** What it costs to add somebody to a space, by one’s own hand or by an invitation: others get to see them. */
+export const memberCost = 2;
 
 const tag = 'spaces';
 const params = z.object({ space: spaceId });

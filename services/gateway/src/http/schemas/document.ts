@@ -70,6 +70,7 @@ export const mutationResult = z
     value: anyJson.optional(),
     conflictId: z.string().optional(),
     code: z.string().optional(),
+    path: z.string().optional().describe('Of `rejected`: where'),
     original: anyJson.optional(),
   })
   .meta({ id: 'MutationResult' });
