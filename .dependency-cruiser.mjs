@@ -52,6 +52,7 @@ const owners = [
     ['services/gateway', 'packages/testkit'],
     'only the gateway speaks HTTP and WebSocket to the outside',
   ],
+  ['nodemailer', ['services/user'], 'mail goes through the port Mailer, which bounds and retries'],
   ['@node-rs/argon2', ['services/auth'], 'only auth ever sees a password'],
 ];
 

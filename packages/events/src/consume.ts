@@ -26,6 +26,8 @@ export interface Consumer extends Service {
    * transaction must then be rolled back.
    */
   redo(event: DomainEvent, tx: Tx, signal: AbortSignal): Promise<'done' | 'duplicate'>;
+  /** As in `ConsumeOptions`; told after the commit of a `redo` as well. */
+  readonly committed: ((event: DomainEvent) => void) | undefined;
 }
 
 /** Longer than the bus keeps events, so that nothing that can still come is forgotten. */
@@ -91,6 +93,7 @@ export const consume = (options: ConsumeOptions): Consumer => {
   return {
     ...subscription,
     consumer,
+    committed: options.committed,
     redo: async (event, tx, signal) => {
       const known = upcastDomainEvent(event);
       if (!(await noteHandled(tx, consumer, known.id))) return 'duplicate';

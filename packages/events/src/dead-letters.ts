@@ -12,7 +12,8 @@ export interface DeadLetter {
   /** What its last attempt said. */
   readonly error: string;
   readonly attempts: number;
-  readonly diedAtMs: number;
+  /** Microseconds since the epoch: pages must not lose what died in the same millisecond. */
+  readonly diedAtUs: number;
 }
 
 /** Who asks for something that is kept in the journal, and why. */
@@ -41,7 +42,7 @@ export interface DeadLetters {
 }
 
 /** Where a page of dead letters ends. */
-export type DeadLetterPosition = Pick<DeadLetter, 'consumer' | 'eventId' | 'diedAtMs'>;
+export type DeadLetterPosition = Pick<DeadLetter, 'consumer' | 'eventId' | 'diedAtUs'>;
 
 /** Writes into the journal of what operators did. */
 export const noteOrder = (
@@ -71,14 +72,15 @@ export const deadLetters = (database: Database, consumers: readonly Consumer[]):
       event: string;
       error: string;
       attempts: number;
-      diedAtMs: number;
+      diedAtUs: number;
     }>(
       `select consumer, event_id as "eventId", event, error, attempts,
-         extract(epoch from died_at)::float8 * 1000 as "diedAtMs"
+         (extract(epoch from died_at) * 1000000)::bigint as "diedAtUs"
        from dead_letter
-       where $1::float8 is null or (died_at, consumer, event_id) > (to_timestamp($1::float8 / 1000), $2, $3)
+       where $1::bigint is null
+         or (died_at, consumer, event_id) > (timestamptz 'epoch' + $1 * interval '1 microsecond', $2, $3)
        order by died_at, consumer, event_id limit $4`,
-      [after?.diedAtMs ?? null, after?.consumer ?? null, after?.eventId ?? null, limit],
+      [after?.diedAtUs ?? null, after?.consumer ?? null, after?.eventId ?? null, limit],
     );
     return rows.map(({ event, ...row }) => {
       const { type, subject } = JSON.parse(event) as DomainEvent;
@@ -90,20 +92,22 @@ export const deadLetters = (database: Database, consumers: readonly Consumer[]):
     const owner = consumers.find((one) => one.consumer === consumer);
     if (!owner) throw absent(consumer, eventId);
     try {
-      const outcome = await database.transaction(
+      const { event, became } = await database.transaction(
         async (tx) => {
           const [row] = await tx.query<{ event: string }>(
             'delete from dead_letter where consumer = $1 and event_id = $2 returning event',
             [consumer, eventId],
           );
           if (!row) throw absent(consumer, eventId);
-          const became = await owner.redo(JSON.parse(row.event) as DomainEvent, tx, signal);
+          const event = JSON.parse(row.event) as DomainEvent;
+          const became = await owner.redo(event, tx, signal);
           await noteOrder(tx, 'retry', target, became, order);
-          return became;
+          return { event, became };
         },
         { signal },
       );
-      return { outcome };
+      if (became === 'done') owner.committed?.(event);
+      return { outcome: became };
     } catch (error) {
       const found = await database.query(
         'update dead_letter set error = $3, attempts = attempts + 1 where consumer = $1 and event_id = $2 returning 1',

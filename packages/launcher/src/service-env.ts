@@ -21,7 +21,11 @@ export interface Surroundings extends PortPlan {
 }
 
 /** Settings that one service alone may see. */
-const ownPrefix: Readonly<Partial<Record<ServiceName, string>>> = { agent: 'AGENT_', auth: 'AUTH_MASTER_' };
+const ownPrefix: Readonly<Partial<Record<ServiceName, string>>> = {
+  agent: 'AGENT_',
+  auth: 'AUTH_MASTER_',
+  user: 'MAIL_',
+};
 
 /** What npm tells its scripts, and a launcher's own channel: nobody further down needs them. */
 const dropped = /^(npm_|NODE_CHANNEL_)/;

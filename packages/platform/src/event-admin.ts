@@ -38,17 +38,17 @@ const operatorOf = (actor: CallContext['actor']): string => {
   return actor.userId;
 };
 
-const toCursor = ({ diedAtMs, consumer, eventId }: DeadLetterPosition): string =>
-  Buffer.from(JSON.stringify([diedAtMs, consumer, eventId])).toString('base64url');
+const toCursor = ({ diedAtUs, consumer, eventId }: DeadLetterPosition): string =>
+  Buffer.from(JSON.stringify([diedAtUs, consumer, eventId])).toString('base64url');
 
 const fromCursor = (cursor: string): DeadLetterPosition | undefined => {
   if (cursor === '') return undefined;
   try {
-    const [diedAtMs, consumer, eventId] = JSON.parse(
+    const [diedAtUs, consumer, eventId] = JSON.parse(
       Buffer.from(cursor, 'base64url').toString(),
     ) as unknown[];
-    if (typeof diedAtMs === 'number' && typeof consumer === 'string' && typeof eventId === 'string')
-      return { diedAtMs, consumer, eventId };
+    if (Number.isSafeInteger(diedAtUs) && typeof consumer === 'string' && typeof eventId === 'string')
+      return { diedAtUs: Number(diedAtUs), consumer, eventId };
   } catch {
     // Not JSON: not one of ours either.
   }
@@ -65,7 +65,13 @@ const handlersOf = (options: EventAdminOptions): Handlers<eventsV1.EventAdminSer
       const found = await letters.list({ limit: size + 1, after: fromCursor(cursor) });
       const items = found.slice(0, size);
       const last = items.at(-1);
-      return { items, next: last && found.length > size ? toCursor(last) : '' };
+      return {
+        items: items.map(({ diedAtUs, ...letter }) => ({
+          ...letter,
+          diedAtMs: Math.floor(diedAtUs / 1_000),
+        })),
+        next: last && found.length > size ? toCursor(last) : '',
+      };
     },
     retryDeadLetter: async ({ consumer, eventId, reason }, ctx) => {
       const retried = await letters.retry(consumer, eventId, orderOf(ctx, reason), ctx.signal);

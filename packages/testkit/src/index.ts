@@ -4,3 +4,4 @@ export {
   type FakeChatCompletions,
   fakeChatCompletions,
 } from './chat-completions.ts';
+export { type ReceivedMail, type SmtpProcess, startSmtp } from './smtp.ts';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { AppError, authV1, type DomainEvent, userV1 } from '@skein/contracts';
+import { AppError, authV1, type DomainEvent, eventsV1, userV1 } from '@skein/contracts';
 import { type EventBus, postgresBus } from '@skein/events';
 import { openDatabase } from '@skein/postgres';
 import { testDatabase } from '@skein/postgres/testing';
@@ -56,7 +56,10 @@ export interface Person {
 }
 
 /** The real service on a real database and bus, with auth on the wire; stopped when the test ends. */
-export const startUser = async () => {
+export const startUser = async (
+  env: Readonly<Record<string, string>> = {},
+  over: Parameters<typeof compose>[1] = {},
+) => {
   const { url } = await testDatabase();
   const asked: string[] = [];
   const { server: auth, known } = authServer(asked);
@@ -66,8 +69,9 @@ export const startUser = async () => {
     DISCOVERY_URL: `static:auth=127.0.0.1:${auth.port}`,
     INTERNAL_SECRET: secret,
     LOG_LEVEL: 'silent',
+    ...env,
   });
-  const { service, server } = await compose(config);
+  const { service, server } = await compose(config, over);
   await service.run();
   // The publisher's side of the bus, in a schema of its own.
   const database = openDatabase(
@@ -82,7 +86,14 @@ export const startUser = async () => {
     log,
     metrics: createMetrics(),
   });
-  const all = lifecycle('test', [database, bus, client]);
+  const events: RpcClient<eventsV1.EventAdminServiceService> = rpcClient(eventsV1.EventAdminServiceService, {
+    service: 'user',
+    target: `ipv4:127.0.0.1:${server.port}`,
+    identity: identity({ service: 'gateway', secret }),
+    log,
+    metrics: createMetrics(),
+  });
+  const all = lifecycle('test', [database, bus, client, events]);
   onTestFinished(async () => {
     await all.stop();
     await service.drain?.();
@@ -98,7 +109,7 @@ export const startUser = async () => {
     const actor = { userId: id, sessionId: randomUUID(), scopes: ['session'] };
     return { id, account, call: (options) => rootContext({ actor, timeoutMs: 10_000, ...options }) };
   };
-  return { client, bus, database, auth, asked, person };
+  return { client, events, bus, database, auth, asked, person };
 };
 
 const envelope = (userId: string) => ({

@@ -36,4 +36,20 @@ create index notices_newest on notices (user_id, time desc, id desc);
   { version: 2, name: 'outbox and inbox', sql: eventTablesSql },
   { version: 3, name: 'idempotency keys', sql: idempotencyTableSql },
   { version: 4, name: 'care of dead letters', sql: eventAdminSql() },
+  {
+    version: 5,
+    name: 'mails that wait',
+    sql: `
+-- Ids only: addresses and words are looked up when a mail is sent.
+create table mail (
+  event_id text primary key,
+  user_id text not null,
+  event text not null,
+  attempts int not null default 0,
+  due_at timestamptz not null default now()
+);
+create index mail_due on mail (due_at);
+create index mail_user on mail (user_id);
+`,
+  },
 ];

@@ -1,3 +1,5 @@
+import type { DomainEvent } from '@skein/contracts';
+import type { MailText } from '../domain/mail.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { Profile, ProfileChange } from '../domain/profile.ts';
 
@@ -59,4 +61,40 @@ export interface Store extends Repositories {
 /** Who an account belongs to, as auth knows it. Rejects with `not_found` when there is none. */
 export interface Accounts<C> {
   byId(userId: string, call: C): Promise<{ email: string; displayName: string; createdAtMs: number }>;
+}
+
+/** A mail to one person. */
+export interface Mail extends MailText {
+  /** The same for every attempt: receivers recognise a mail that comes twice. */
+  readonly id: string;
+  readonly to: { readonly name: string; readonly address: string };
+}
+
+/** What became of handing a mail over. */
+export type MailOutcome =
+  | { readonly outcome: 'sent' }
+  /** `final`: the server will never take it. `why` names no address. */
+  | { readonly outcome: 'refused'; readonly final: boolean; readonly why: string };
+
+/** Hands mails to a server, within its own time-outs. Never rejects for what the server or the network does. */
+export interface Mailer {
+  send(mail: Mail): Promise<MailOutcome>;
+}
+
+/** A mail that is due: which event asks for it, and the how manieth attempt this is. */
+export interface DueMail {
+  readonly event: DomainEvent;
+  readonly attempt: number;
+}
+
+/** Mails that wait. Only ids: addresses and words are looked up when a mail is sent. */
+export interface MailQueue {
+  /** Takes what is due, at most `limit`. What is not settled in time is due again: a process may die. */
+  take(limit: number): Promise<readonly DueMail[]>;
+  /** It is sent, or nobody is there to send it to. */
+  done(eventId: string): Promise<void>;
+  /** Not now: due again after a while. */
+  later(eventId: string, delayMs: number): Promise<void>;
+  /** Never by itself: the event becomes a dead letter, for an operator to retry or drop. */
+  giveUp(mail: DueMail, why: string): Promise<void>;
 }

@@ -1,0 +1,99 @@
+import type { Notice } from './notice.ts';
+
+/** Languages that mails are written in. */
+export const mailLanguages = ['en', 'zh'] as const;
+
+/** One of `mailLanguages`. */
+export type MailLanguage = (typeof mailLanguages)[number];
+
+/** What a mail says. */
+export interface MailText {
+  readonly subject: string;
+  /** Plain text. No links: a mail about security that teaches to follow links helps whoever imitates it. */
+  readonly text: string;
+}
+
+/** What a template may use: everything else stays where it is. */
+interface Facts {
+  readonly name: string;
+  /** When it happened, in the person's language and time zone. */
+  readonly time: string;
+  /** Where they signed in: `web`, `ios` … */
+  readonly platform: string;
+}
+
+type Template = (facts: Facts) => MailText;
+
+/** To add a language: one more column, and its name in `mailLanguages`. */
+const templates: Readonly<Record<Notice['kind'], Readonly<Record<MailLanguage, Template>>>> = {
+  welcome: {
+    en: ({ name }) => ({
+      subject: 'Welcome to Skein',
+      text: `Hello ${name},
+
+your account is ready. Sign in on any device or chat platform: your session, settings and history come along.
+
+If it was not you who made this account, you need not do anything: nobody can use it without your password.
+`,
+    }),
+    zh: ({ name }) => ({
+      subject: '欢迎使用 Skein',
+      text: `${name}，您好：
+
+您的账户已经可以使用。在任何设备或聊天平台上登录，您的会话、设置和历史记录都会随之同步。
+
+如果这个账户不是您注册的，您无需进行任何操作：没有您的密码，任何人都无法使用它。
+`,
+    }),
+  },
+  unusual_login: {
+    en: ({ name, time, platform }) => ({
+      subject: 'New sign-in to your Skein account',
+      text: `Hello ${name},
+
+somebody signed in to your account from a place it had not been used at before.
+
+  When      ${time}
+  Platform  ${platform}
+
+If it was you, there is nothing to do. If not, open Skein as you always do, remove this device in your list of devices
+and change your password.
+`,
+    }),
+    zh: ({ name, time, platform }) => ({
+      subject: '您的 Skein 账户有新的登录',
+      text: `${name}，您好：
+
+有人在一个从未使用过的地点登录了您的账户。
+
+  时间  ${time}
+  平台  ${platform}
+
+如果是您本人，无需进行任何操作。如果不是，请像平时一样打开 Skein，在设备列表中移除该设备，并修改您的密码。
+`,
+    }),
+  },
+};
+
+/** The language of a BCP 47 locale, or the given one when mails are not written in it or it is not known. */
+export const mailLanguageOf = (locale: string, otherwise: MailLanguage): MailLanguage =>
+  mailLanguages.find((language) => locale === language || locale.startsWith(`${language}-`)) ?? otherwise;
+
+const timeText = (timeMs: number, language: MailLanguage, timezone: string): string =>
+  new Intl.DateTimeFormat(language === 'zh' ? 'zh-CN' : 'en-GB', {
+    dateStyle: 'long',
+    timeStyle: 'long',
+    timeZone: timezone || 'UTC',
+  }).format(timeMs);
+
+/** The mail for a notice, as a person reads it. */
+export const mailOf = (
+  { kind, timeMs, data }: Pick<Notice, 'kind' | 'timeMs' | 'data'>,
+  { displayName, timezone }: { readonly displayName: string; readonly timezone: string },
+  language: MailLanguage,
+): MailText =>
+  templates[kind][language]({
+    name: displayName,
+    time: timeText(timeMs, language, timezone),
+    platform: String(data['platform'] ?? ''),
+  });

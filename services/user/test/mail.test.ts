@@ -1,0 +1,63 @@
+import { readConfig } from '@skein/service-kit';
+import { describe, expect, it } from 'vitest';
+import { mailLanguageOf, mailLanguages, mailOf } from '../src/domain/mail.ts';
+import { mustUpgrade, readMailUrl } from '../src/domain/mail-url.ts';
+import { userConfig } from '../src/index.ts';
+
+describe('the words of a mail', () => {
+  const ada = { displayName: 'Ada', timezone: '' };
+  it.each(mailLanguages)('are there for every kind of notice in %s', (language) => {
+    for (const kind of ['welcome', 'unusual_login'] as const) {
+      const { subject, text } = mailOf({ kind, timeMs: 0, data: { platform: 'web' } }, ada, language);
+      expect(subject).not.toBe('');
+      expect(text).toContain('Ada');
+      expect(text).not.toMatch(/https?:|undefined/);
+    }
+  });
+
+  it('are in the language of the locale, or in the one of the deployment', () => {
+    expect(mailLanguageOf('zh-Hant-TW', 'en')).toBe('zh');
+    expect(mailLanguageOf('zhx', 'en')).toBe('en');
+    expect(mailLanguageOf('', 'zh')).toBe('zh');
+    expect(mailLanguageOf('de', 'zh')).toBe('zh');
+  });
+});
+
+describe('MAIL_URL', () => {
+  it('names server, port and login', () => {
+    expect(readMailUrl('smtp://mail.example.org')).toEqual({
+      ...{ host: 'mail.example.org', port: 587, tls: false, login: undefined },
+    });
+    expect(readMailUrl('smtps://skein:p%40ss@mail.example.org:80')).toEqual({
+      ...{ host: 'mail.example.org', port: 80, tls: true },
+      login: { user: 'skein', password: 'p@ss' },
+    });
+    expect(readMailUrl('smtps://[::1]/')).toMatchObject({ host: '[::1]', port: 465 });
+  });
+
+  it('sends a password only below TLS, but on this machine', () => {
+    expect(mustUpgrade(readMailUrl('smtp://a:b@mail.example.org'))).toBe(true);
+    expect(mustUpgrade(readMailUrl('smtps://a:b@mail.example.org'))).toBe(false);
+    expect(mustUpgrade(readMailUrl('smtp://a:b@127.0.0.1'))).toBe(false);
+    expect(mustUpgrade(readMailUrl('smtp://mail.example.org'))).toBe(false);
+  });
+
+  it.each([
+    ['MAIL_URL', 'http://mail', /smtp: or smtps:/],
+    ['MAIL_URL', 'smtp://', /smtp:\/\/host:port/],
+    ['MAIL_URL', 'smtp://a:s3cret@mail:99999', /smtp:\/\/host:port/],
+    ['MAIL_URL', 'smtp://user@mail', /a user and a password, or neither/],
+    ['MAIL_URL', 'smtp://mail/path', /end with the host or the port/],
+    ['MAIL_FROM', 'nobody', /must be an address/],
+    ['MAIL_FROM', 'A <a@b>\r\nBcc: c@d', /must be an address/],
+    ['MAIL_LANGUAGE', 'tlh', /en, zh/],
+  ])('or its like is refused with a sentence: %s=%s', (name, value, sentence) => {
+    const read = () =>
+      readConfig(userConfig, {
+        ...{ DATABASE_URL: 'postgres://db/x', DISCOVERY_URL: 'static:auth=127.0.0.1:1' },
+        ...{ INTERNAL_SECRET: 'i'.repeat(32), [name]: value },
+      });
+    expect(read).toThrow(sentence);
+    expect(read).not.toThrow(/s3cret/);
+  });
+});
