@@ -92,40 +92,40 @@ const comeBack = async (
   return results as [Result, Result];
 };
 
+/** Rows of all cases at once: each has a person of its own. */
+const rowsOf = <T>(cases: readonly T[], row: (one: T) => Promise<string[]>): Promise<string[][]> =>
+  Promise.all(cases.map(row));
+
 const edits = (field: string): Record<Device, readonly unknown[]> => ({
   phone: [{ op: 'set', path: [field], value: 'phone' }],
   laptop: [{ op: 'set', path: [field], value: 'laptop' }],
 });
 
 const sameField = async (): Promise<string> => {
-  const rows: string[][] = [];
-  for (const collection of collections) {
-    const fields = collection === 'diagnosis_result' ? ['text', 'clientNotes'] : ['text'];
-    for (const field of fields)
-      for (const order of orders) {
-        const user = person('same', collection, field, ...order);
-        const [first, second] = await comeBack(user, collection, order, edits(field));
-        expect(first).toMatchObject({ outcome: 'applied', version: 2 });
-        const stands = (await documentOf(user, collection)) as Record<string, unknown>;
-        const kept = await keptOf(user);
-        if (!kept) throw new Error('two writes of one field leave a conflict');
-        const loser = loserOf(kept);
-        // Nothing is lost: one of them stands, the other is kept.
-        expect([stands[field], loser].sort()).toEqual(['laptop', 'phone']);
-        await bringBack(user, kept);
-        const after = (await documentOf(user, collection)) as Record<string, unknown>;
-        expect(after[field]).toBe(loser);
-        rows.push([
-          ...[code(collection), strategyOf(collection), code(field), order[0], told(second)],
-          ...[
-            String(stands[field]),
-            String(loser),
-            kept.reason,
-            `${kept.state === 'open' ? 'resolve' : 'undo'} → ${after[field]}`,
-          ],
-        ]);
-      }
-  }
+  const cases = collections.flatMap((collection) =>
+    (collection === 'diagnosis_result' ? ['text', 'clientNotes'] : ['text']).flatMap((field) =>
+      orders.map((order) => ({ collection, field, order })),
+    ),
+  );
+  const rows = await rowsOf(cases, async ({ collection, field, order }) => {
+    const user = person('same', collection, field, ...order);
+    const [first, second] = await comeBack(user, collection, order, edits(field));
+    expect(first).toMatchObject({ outcome: 'applied', version: 2 });
+    const stands = (await documentOf(user, collection)) as Record<string, unknown>;
+    const kept = await keptOf(user);
+    if (!kept) throw new Error('two writes of one field leave a conflict');
+    const loser = loserOf(kept);
+    // Nothing is lost: one of them stands, the other is kept.
+    expect([stands[field], loser].sort()).toEqual(['laptop', 'phone']);
+    await bringBack(user, kept);
+    const after = (await documentOf(user, collection)) as Record<string, unknown>;
+    expect(after[field]).toBe(loser);
+    return [
+      ...[code(collection), strategyOf(collection), code(field), order[0], told(second)],
+      ...[String(stands[field]), String(loser), kept.reason],
+      `${kept.state === 'open' ? 'resolve' : 'undo'} → ${after[field]}`,
+    ];
+  });
   return table(
     [
       'collection',
@@ -143,7 +143,6 @@ const sameField = async (): Promise<string> => {
 };
 
 const otherFields = async (): Promise<string> => {
-  const rows: string[][] = [];
   const both: readonly (readonly [string, Record<Device, readonly unknown[]>])[] = [
     ['different fields', { phone: edits('text').phone, laptop: edits('clientNotes').laptop }],
     [
@@ -161,42 +160,41 @@ const otherFields = async (): Promise<string> => {
       },
     ],
   ];
-  for (const [what, did] of both)
-    for (const collection of collections) {
-      const ends: unknown[] = [];
-      const conflicts: string[] = [];
-      for (const order of orders) {
-        const user = person('other', what, collection, ...order);
-        await comeBack(user, collection, order, did);
-        ends.push(await documentOf(user, collection));
-        const kept = await keptOf(user);
-        conflicts.push(kept ? `${kept.state}, kept ${plain(loserOf(kept))}` : 'none');
-      }
-      rows.push([what, code(collection), ...ends.map(plain), [...new Set(conflicts)].join('; ')]);
+  const cases = both.flatMap(([what, did]) => collections.map((collection) => ({ what, did, collection })));
+  const rows = await rowsOf(cases, async ({ what, did, collection }) => {
+    const ends: unknown[] = [];
+    const conflicts: string[] = [];
+    for (const order of orders) {
+      const user = person('other', what, collection, ...order);
+      await comeBack(user, collection, order, did);
+      ends.push(await documentOf(user, collection));
+      const kept = await keptOf(user);
+      conflicts.push(kept ? `${kept.state}, kept ${plain(loserOf(kept))}` : 'none');
     }
+    return [what, code(collection), ...ends.map(plain), [...new Set(conflicts)].join('; ')];
+  });
   return table(['both wrote', 'collection', 'phone first', 'laptop first', 'conflict'], rows);
 };
 
 const deleteAgainstEdit = async (): Promise<string> => {
-  const rows: string[][] = [];
-  for (const collection of collections)
-    for (const order of orders) {
-      const user = person('delete', collection, ...order);
-      const did = { phone: [{ op: 'delete', path: [] }], laptop: edits('text').laptop };
-      const [, second] = await comeBack(user, collection, order, did);
-      const stands = await documentOf(user, collection);
-      const kept = await keptOf(user);
-      let back = '–';
-      if (kept) {
-        await bringBack(user, kept);
-        back = `undo → ${plain(await documentOf(user, collection))}`;
-      }
-      rows.push([
-        ...[code(collection), policyOf(collection).deletes.replace('_', ' ')],
-        ...[order[0] === 'phone' ? 'the delete' : 'the edit', told(second)],
-        ...[plain(stands), kept ? plain(loserOf(kept)) : '–', back],
-      ]);
+  const cases = collections.flatMap((collection) => orders.map((order) => ({ collection, order })));
+  const rows = await rowsOf(cases, async ({ collection, order }) => {
+    const user = person('delete', collection, ...order);
+    const did = { phone: [{ op: 'delete', path: [] }], laptop: edits('text').laptop };
+    const [, second] = await comeBack(user, collection, order, did);
+    const stands = await documentOf(user, collection);
+    const kept = await keptOf(user);
+    let back = '–';
+    if (kept) {
+      await bringBack(user, kept);
+      back = `undo → ${plain(await documentOf(user, collection))}`;
     }
+    return [
+      ...[code(collection), policyOf(collection).deletes.replace('_', ' ')],
+      ...[order[0] === 'phone' ? 'the delete' : 'the edit', told(second)],
+      ...[plain(stands), kept ? plain(loserOf(kept)) : '–', back],
+    ];
+  });
   return table(
     ['collection', 'rule', 'first back', 'second is told', 'stands', 'kept', 'brought back by'],
     rows,
@@ -259,49 +257,50 @@ const classicDevice = (user: string, type: string) => {
 };
 
 const classicBeside = async (): Promise<string> => {
-  const rows: string[][] = [];
-  for (const collection of collections)
-    for (const first of ['classic', 'phone'] as const) {
-      const user = person('classic', collection, first);
-      await begin(user, collection);
-      const classic = classicDevice(user, collection);
-      await classic.catchUp();
-      classic.edit({ ...base, text: 'classic', clientNotes: 'classic' });
-      const modern = async () => {
-        const mutation = {
-          ...{ seq: 1, collection, id: 'd', baseVersion: 1, hlc: stamps.phone },
-          ops: edits('text').phone,
-        };
-        return told((await mutate(user, 'phone', [mutation])).results[0]);
+  const cases = collections.flatMap((collection) =>
+    (['classic', 'phone'] as const).map((first) => ({ collection, first })),
+  );
+  const rows = await rowsOf(cases, async ({ collection, first }) => {
+    const user = person('classic', collection, first);
+    await begin(user, collection);
+    const classic = classicDevice(user, collection);
+    await classic.catchUp();
+    classic.edit({ ...base, text: 'classic', clientNotes: 'classic' });
+    const modern = async () => {
+      const mutation = {
+        ...{ seq: 1, collection, id: 'd', baseVersion: 1, hlc: stamps.phone },
+        ops: edits('text').phone,
       };
-      // By its timestamp the classic client wrote last.
-      let result = '';
-      if (first === 'phone') result = await modern();
-      await classic.comeBack(5_000);
-      if (first === 'classic') result = await modern();
+      return told((await mutate(user, 'phone', [mutation])).results[0]);
+    };
+    // By its timestamp the classic client wrote last.
+    let result = '';
+    if (first === 'phone') result = await modern();
+    await classic.comeBack(5_000);
+    if (first === 'classic') result = await modern();
+    await classic.catchUp();
+    const stands = await documentOf(user, collection);
+    const { value, version, sends, outcomes } = classic.state;
+    const kept = await keptOf(user);
+    if (kept?.state === 'open') {
+      // Until the person has chosen, the classic client keeps what it has.
+      await bringBack(user, kept);
       await classic.catchUp();
-      const stands = await documentOf(user, collection);
-      const { value, version, sends, outcomes } = classic.state;
-      const kept = await keptOf(user);
-      if (kept?.state === 'open') {
-        // Until the person has chosen, the classic client keeps what it has.
-        await bringBack(user, kept);
-        await classic.catchUp();
-        const settled = classic.state;
-        expect(settled.value).toEqual(await documentOf(user, collection));
-        expect(settled.sends).toBe(sends);
-      } else expect(value).toEqual(stands);
-      expect(sends).toBe(1);
-      const { document } = await sync.gateway.getDocument(
-        { space: 'personal', collection, id: 'd' },
-        actingFor(user),
-      );
-      expect(classic.state.version).toBe(document?.version);
-      rows.push([
-        ...[code(collection), first, outcomes.join(), result, plain(stands)],
-        ...[String(version), kept ? `${kept.state}, kept ${plain(loserOf(kept))}` : 'none'],
-      ]);
-    }
+      const settled = classic.state;
+      expect(settled.value).toEqual(await documentOf(user, collection));
+      expect(settled.sends).toBe(sends);
+    } else expect(value).toEqual(stands);
+    expect(sends).toBe(1);
+    const { document } = await sync.gateway.getDocument(
+      { space: 'personal', collection, id: 'd' },
+      actingFor(user),
+    );
+    expect(classic.state.version).toBe(document?.version);
+    return [
+      ...[code(collection), first, outcomes.join(), result, plain(stands)],
+      ...[String(version), kept ? `${kept.state}, kept ${plain(loserOf(kept))}` : 'none'],
+    ];
+  });
   return table(
     ['type', 'first back', 'classic is told', 'phone is told', 'stands', 'version there', 'conflict'],
     rows,
@@ -362,4 +361,4 @@ ${await classicBeside()}
   await expect(page).toMatchFileSnapshot(
     join(import.meta.dirname, '../../../docs/reference/conflict-outcomes.md'),
   );
-});
+}, 120_000);
