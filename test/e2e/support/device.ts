@@ -21,6 +21,12 @@ export interface Device {
   /** Every frame received, for looking at. */
   readonly frames: readonly Frame[];
   readonly connections: number;
+  /** How far it is in the personal space. */
+  readonly position: { readonly epoch: string; readonly offset: number } | undefined;
+  /** The state hash of the last whole snapshot, if it was given one. */
+  readonly snapshot:
+    | { readonly epoch: string; readonly offset: number; readonly stateHash: string }
+    | undefined;
   /** Sends a request and resolves with its result; rejects with its error frame. Needs a live connection. */
   request(frame: Omit<Frame, 'id'> & { type: string }): Promise<Frame>;
   /** Sends a message; when the connection breaks before the answer it is sent again with the same id. */
@@ -46,6 +52,7 @@ export const openDevice = async (
   const waiting = new Map<string, { resolve: (frame: Frame) => void; reject: (error: unknown) => void }>();
   let space = '';
   let position: { epoch: string; offset: number; lastId?: string } | undefined;
+  let snapshot: Device['snapshot'];
   let socket: WebSocket | undefined;
   let live = false;
   let closed = false;
@@ -69,6 +76,11 @@ export const openDevice = async (
       if (type === 'message.completed' || type === 'turn.cancelled' || type === 'turn.failed') {
         texts.set(data['messageId'] as string, data['text'] as string);
       }
+    }
+    // Of several parts the last one makes it whole; what this device keeps of it is where it is and its hash.
+    if (frame.type === 'snapshot' && frame['space'] === space && frame['part'] === frame['parts']) {
+      position = { epoch: frame['epoch'] as string, offset: frame['offset'] as number };
+      snapshot = { ...position, stateHash: frame['stateHash'] as string };
     }
     if (frame.type === 'token') {
       const messageId = frame['messageId'] as string;
@@ -171,6 +183,12 @@ export const openDevice = async (
     frames,
     get connections() {
       return connections;
+    },
+    get position() {
+      return position;
+    },
+    get snapshot() {
+      return snapshot;
     },
     request,
     say,
