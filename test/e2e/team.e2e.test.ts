@@ -146,6 +146,30 @@ describe('a team space', () => {
     expect(members.body.items).toHaveLength(2);
   });
 
+  it('is entered by who accepts an invitation, on the live devices within a second, and by nobody else', async () => {
+    const team = await newTeam('By invitation');
+    await write(ann, team, 'before Bob');
+    const invited = await call<{ id: string; code: string }>(ann, 'POST', `/v1/spaces/${team}/invitations`, {
+      ...{ role: 'viewer', email: bob.email.toUpperCase() },
+    });
+    expect(invited.status).toBe(201);
+    const code = { code: invited.body.code };
+    expect((await call(host, 'POST', '/v1/invitations/accept', code)).status).toBe(404);
+    const seen = await call(bob, 'POST', '/v1/invitations/preview', code);
+    expect(seen.body).toMatchObject({ title: 'By invitation', role: 'viewer' });
+    expect(of(laptop, team)).toEqual([]);
+    const startedAt = performance.now();
+    const accepted = await call(bob, 'POST', '/v1/invitations/accept', code);
+    expect(accepted).toMatchObject({ status: 200, body: { id: team, role: 'viewer' } });
+    await laptop.until('subscribed', isFrame('subscribed', team));
+    expect(performance.now() - startedAt).toBeLessThan(promisedMs);
+    expect(JSON.stringify((await logOf(bob, team)).body)).toContain('before Bob');
+    const body = { clientMessageId: 'v', text: 'may I?', reply: false };
+    expect((await call(bob, 'POST', `/v1/spaces/${team}/messages`, body)).status).toBe(403);
+    const open = await call<{ items: unknown[] }>(ann, 'GET', `/v1/spaces/${team}/invitations`);
+    expect(open.body.items).toEqual([]);
+  });
+
   it('ends for a removed member within a second: nothing more is sent, nothing can be read or written', async () => {
     const team = await newTeam('Short');
     await add(team, bob);
