@@ -114,6 +114,8 @@ export const claimSagas = (
     readonly leaseMs: number;
     readonly limit: number;
     readonly known: readonly DefinitionId[];
+    /** Sagas in hand: after standing still for too long a process keeps them, if nobody has taken them over. */
+    readonly held: readonly string[];
   },
 ): Promise<Claimed[]> =>
   db.query<Claimed>(
@@ -125,6 +127,7 @@ with due as (
   where s.due_at <= now()
     and (s.name, s.version) in (select * from unnest($1::text[], $2::int[]))
     and (s.state <> 'waiting' or not ${notFirstInLine('s')})
+    and not (s.owner = $4 and s.id = any($6::uuid[]))
   order by s.due_at limit $3 for update of s skip locked
 )
 update saga s set owner = $4, fence = s.fence + 1, due_at = now() + make_interval(secs => $5 / 1000.0),
@@ -138,6 +141,7 @@ returning ${sagaColumns('s')}, due.owner as "previousOwner"`,
       claim.limit,
       claim.owner,
       claim.leaseMs,
+      claim.held,
     ],
   );
 

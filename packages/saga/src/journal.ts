@@ -35,9 +35,9 @@ export interface Deferral {
   readonly failure: string | undefined;
 }
 
-/** How many writes share a statement at most; more would hold the first of them back for the last. */
-const maxUnits = 512;
-/** Two statements under way: one is written to disk while the next one is parsed. */
+/** How many writes share a statement at most: of 256 sagas in step two halves overlap, one in Node, one in Postgres. */
+const maxUnits = 128;
+/** Statements of each kind under way at once. */
 const concurrency = 2;
 
 /**

@@ -64,6 +64,16 @@ const follow = (tx: Tx, id: string, { state, failure }: Pick<Progress, 'state' |
     [id, state, failure ? JSON.stringify(failure) : null, endStates.has(state)],
   );
 
+/** Undefined for a journal that does not fit: then a person can only end the saga. */
+const progressOf = (definition: SagaDefinition, entries: readonly Entry[]): Progress | undefined => {
+  try {
+    return replay(definition.steps, entries);
+  } catch {
+    // The orchestrator has logged why, at every claim.
+    return undefined;
+  }
+};
+
 /**
  * Does what a person decided about a saga, in one transaction: checked against the journal, written with who and
  * why, and whoever is at the saga loses it. `not_found`, `saga_state` with the reason, `invalid_request`.
@@ -80,11 +90,12 @@ export const operate = async (
   const once = async (tx: Tx): Promise<SagaState> => {
     const keys = await holdLinesOf(tx, id);
     const row = await lockedRow(tx, id);
-    const definition = definitionOf(row);
+    const known = definitionOf(row);
     const entries = (await readEntries(tx, [id])).get(id) ?? [];
     if (entries.length >= maxEntries)
       throw new AppError('saga_state', 'The journal of this saga is full: only its database can be repaired');
-    const progress = definition && replay(definition.steps, entries);
+    const progress = known && progressOf(known, entries);
+    const definition = progress && known;
     const entry = verbEntry(verb, by, { row, progress, definition, nowMs: Date.now() });
     const after: Pick<Progress, 'state' | 'failure'> =
       definition && progress

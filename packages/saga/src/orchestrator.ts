@@ -1,6 +1,6 @@
 import { AppError } from '@skein/contracts';
 import type { Database, Tx } from '@skein/postgres';
-import { must, type Service } from '@skein/service-kit';
+import { must, periodic, type Service } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
 import { alarm } from './alarm.ts';
 import {
@@ -18,7 +18,6 @@ import { joinLines } from './locks.ts';
 import { sagaMetrics } from './metrics.ts';
 import { prepareSaga, type StartOptions, sagaWithKey } from './new-saga.ts';
 import { operate } from './operate.ts';
-import { pauseUntil } from './pause.ts';
 import { type Held, letGoFault, sagaRunner } from './runner.ts';
 import { type Settled, settling } from './settling.ts';
 import { initialProgress, replay, type SagaState } from './state.ts';
@@ -120,14 +119,18 @@ export const sagas = (options: SagasOptions): Sagas => {
   const survey = surveySagas({ database, known: names, metrics, log });
   let stopping = false;
   let loop: Promise<void> = Promise.resolve();
-  let renewal: NodeJS.Timeout | undefined;
   const due = alarm(minPollMs);
   const stopped = new AbortController();
 
-  const runOne = sagaRunner(
-    { database, journal: writer, log, metrics, random, now: () => Date.now() },
-    (ms) => pauseUntil(ms, stopped.signal),
-  );
+  const runOne = sagaRunner({
+    database,
+    journal: writer,
+    log,
+    metrics,
+    random,
+    now: () => Date.now(),
+    stopped: stopped.signal,
+  });
 
   const take = (one: Held): void => {
     held.set(one.id, one);
@@ -176,7 +179,13 @@ export const sagas = (options: SagasOptions): Sagas => {
   const claim = async (): Promise<boolean> => {
     const limit = Math.min(200, maxInHand - held.size);
     if (limit <= 0 || names.length === 0) return false;
-    const rows = await claimSagas(database, { owner: instance, leaseMs, limit, known: names });
+    const rows = await claimSagas(database, {
+      owner: instance,
+      leaseMs,
+      limit,
+      known: names,
+      held: [...held.keys()],
+    });
     if (rows.length === 0) return false;
     const journals = await readEntries(
       database,
@@ -214,15 +223,18 @@ export const sagas = (options: SagasOptions): Sagas => {
   const renew = async (): Promise<void> => {
     const mine = [...held.values()].map(({ id, fence }) => ({ id, fence }));
     if (mine.length === 0) return;
-    const gone = await renewLeases(database, mine, leaseMs).catch((error: unknown) => {
-      log.warn({ err: error }, 'could not renew the leases of sagas');
-      return [];
-    });
+    const gone = await renewLeases(database, mine, leaseMs);
     for (const id of gone) {
       const one = held.get(id);
       if (one && mine.some((was) => was.id === id && was.fence === one.fence)) letGo(one, 'lost');
     }
   };
+
+  const leases = periodic('saga-leases', {
+    everyMs: leaseMs / renewalsPerLease,
+    work: renew,
+    failed: (error) => log.warn({ err: error }, 'could not renew the leases of sagas'),
+  });
 
   const prepared = <Input>(definition: SagaDefinition<Input>, input: Input, options: StartOptions) => {
     if (known.get(idOf(definition))?.steps !== definition.steps)
@@ -242,10 +254,7 @@ export const sagas = (options: SagasOptions): Sagas => {
     run: async () => {
       loop = forever();
       survey.start();
-      const again = () => {
-        renewal = setTimeout(() => void renew().then(again), leaseMs / renewalsPerLease);
-      };
-      again();
+      await leases.run();
     },
     wake: () => due.wake(),
     settled: (id, { signal }) => ends.wait(id, signal),
@@ -320,12 +329,11 @@ export const sagas = (options: SagasOptions): Sagas => {
     stop: async () => {
       stopping = true;
       due.wake();
-      clearTimeout(renewal);
       survey.stop();
       ends.stop();
       for (const one of held.values()) letGo(one, 'stopping');
       stopped.abort();
-      await Promise.all([loop, ...running]);
+      await Promise.all([loop, leases.stop(), ...running]);
       await writer.stop();
     },
   };

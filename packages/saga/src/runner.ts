@@ -9,6 +9,7 @@ import type { SagaDefinition, Step } from './definition.ts';
 import { appendEntries, isEnd, type Journal } from './journal.ts';
 import { holdLinesOf, leaveLines } from './locks.ts';
 import type { SagaMetrics } from './metrics.ts';
+import { pauseUntil } from './pause.ts';
 import { sagaKeepDays, sagaKeepMs } from './schema.ts';
 import { type Entry, evolve, type Failure, type Progress, replay } from './state.ts';
 
@@ -39,6 +40,8 @@ export interface RunnerOptions {
   readonly metrics: SagaMetrics;
   readonly random: () => number;
   readonly now: () => number;
+  /** Aborts when the process stops: nothing is waited for any more. */
+  readonly stopped: AbortSignal;
 }
 
 /** Attempts after which a compensation that still fails is reported as an error, and counted as stuck. */
@@ -69,12 +72,9 @@ const spanOf = (held: Held, step: Step, attempt: number, now: number): SpanOptio
   };
 };
 
-/** Resolves after a while, or when told to. */
-export type Pause = (ms: number) => Promise<void>;
-
 /** Works on one saga until it has ended, waits for something, or is somebody else's. Never rejects. */
-export const sagaRunner = (options: RunnerOptions, pause: Pause) => {
-  const { database, journal, log, metrics, random, now } = options;
+export const sagaRunner = (options: RunnerOptions) => {
+  const { database, journal, log, metrics, random, now, stopped } = options;
 
   const attemptOnce = (held: Held, step: Step): Promise<Attempted> => {
     const { progress, attempts } = held;
@@ -110,7 +110,7 @@ export const sagaRunner = (options: RunnerOptions, pause: Pause) => {
 
   /** Reads what the journal says, for as long as the database is away; false when the saga is somebody else's. */
   const reload = async (held: Held): Promise<boolean> => {
-    for (let tries = 1; held.letGo === undefined; tries += 1) {
+    for (let tries = 1; held.letGo === undefined && !stopped.aborted; tries += 1) {
       try {
         const row = await readSaga(database, held.id);
         if (row?.fence !== held.fence) return false;
@@ -121,7 +121,7 @@ export const sagaRunner = (options: RunnerOptions, pause: Pause) => {
         return true;
       } catch (error) {
         log.warn({ saga: held.id, err: error }, 'a saga waits for the database');
-        await pause(fullJitter(recovery, tries, random()));
+        await pauseUntil(fullJitter(recovery, tries, random()), stopped);
       }
     }
     return false;

@@ -66,7 +66,9 @@ export const verbEntry = (verb: Verb, by: Operator, situation: Situation): Entry
     return { kind: 'killed', step, ...by };
   }
   if (!progress || !definition)
-    return refuse(`This release has no definition ${row.name}@${row.version}: ask a replica that has it`);
+    return refuse(
+      `This release has no definition ${row.name}@${row.version} that fits: ask one that has it, or kill the saga`,
+    );
   const step = definition.steps[progress.next];
   if (!step) return refuse('The saga is about to end');
   const backward = progress.direction === 'backward';
