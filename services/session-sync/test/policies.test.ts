@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { shippedPolicies } from '@skein/sync-core';
 import { describe, expect, it } from 'vitest';
 import { collectionPolicies } from '../src/adapters/collection-policies.ts';
@@ -14,6 +16,19 @@ const faultsOf = (policies: unknown): string[] => {
 const fine = { strategy: 'server_wins', deletes: 'delete_wins' } as const;
 
 describe('collection policies', () => {
+  it('are taken as the how-to shows them', () => {
+    const page = readFileSync(
+      join(import.meta.dirname, '../../../docs/how-to/set-the-rules-of-collections.md'),
+      'utf8',
+    );
+    const [, json = ''] = /```json\n(.*?)```/s.exec(page) ?? [];
+    const { rulesOf, retained } = collectionPolicies(JSON.parse(json));
+    expect(rulesOf('project').faultOf({ title: 'x', progress: 101 })).toBe('/progress');
+    expect(rulesOf('price_list').policy.direction).toBe('pull');
+    expect(rulesOf('anything').policy.strategy).toBe('newest_wins');
+    expect(retained()).toEqual([{ collection: 'project', days: 365 }]);
+  });
+
   it('are the shipped ones, with a default for all other collections', () => {
     const { rulesOf, retained } = collectionPolicies();
     for (const [name, policy] of Object.entries(shippedPolicies))
