@@ -51,8 +51,25 @@ export const inspectSaga = async (db: Queryable, id: string): Promise<Inspected>
 const changeOf = ({ row, entries }: Inspected): string =>
   `${row.state} ${row.attempts} ${row.owner} ${entries.length}`;
 
+/** Most who watch a saga in one process; the next one is `overloaded`. */
+const maxWatchers = 200;
+
+/** Lets at most so many watch at once. */
+export const sagaWatching = (db: Queryable) => {
+  let watchers = 0;
+  return async function* (id: string, signal: AbortSignal): AsyncGenerator<Inspected> {
+    if (watchers >= maxWatchers) throw new AppError('overloaded', 'Too many are watching');
+    watchers += 1;
+    try {
+      yield* watchSaga(db, id, signal);
+    } finally {
+      watchers -= 1;
+    }
+  };
+};
+
 /** A saga each time something has changed, until it has ended or the signal aborts. */
-export async function* watchSaga(db: Queryable, id: string, signal: AbortSignal): AsyncGenerator<Inspected> {
+async function* watchSaga(db: Queryable, id: string, signal: AbortSignal): AsyncGenerator<Inspected> {
   let seen = '';
   while (!signal.aborted) {
     const now = await inspectSaga(db, id);

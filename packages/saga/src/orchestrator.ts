@@ -12,7 +12,7 @@ import {
   type SagaRow,
 } from './claims.ts';
 import type { SagaDefinition } from './definition.ts';
-import { type Inspected, inspectSaga, listSagas, type SagaFilter, watchSaga } from './inspect.ts';
+import { type Inspected, inspectSaga, listSagas, type SagaFilter, sagaWatching } from './inspect.ts';
 import { insertSagas, journal } from './journal.ts';
 import { joinLines } from './locks.ts';
 import { sagaMetrics } from './metrics.ts';
@@ -116,6 +116,7 @@ export const sagas = (options: SagasOptions): Sagas => {
   const held = new Map<string, Held>();
   const running = new Set<Promise<void>>();
   const ends = settling({ database, isHere: (id) => held.has(id), log });
+  const watching = sagaWatching(database);
   const survey = surveySagas({ database, known: names, metrics, log });
   let stopping = false;
   let loop: Promise<void> = Promise.resolve();
@@ -269,7 +270,7 @@ export const sagas = (options: SagasOptions): Sagas => {
     },
     list: (filter) => listSagas(database, filter),
     inspect: (id) => inspectSaga(database, id),
-    watch: (id, { signal }) => watchSaga(database, id, signal),
+    watch: (id, { signal }) => watching(id, signal),
     start: async <Input, Results>(
       tx: Tx,
       definition: SagaDefinition<Input, Results>,

@@ -20,6 +20,16 @@ export type Verb =
   /** End it as it stands; nothing is taken back. */
   | { readonly kind: 'kill' };
 
+/** Every kind of verb. */
+export const verbKinds = [
+  'cancel',
+  'compensate',
+  'retry',
+  'skip',
+  'force_complete',
+  'kill',
+] as const satisfies readonly Verb['kind'][];
+
 /** Who does it, and why; both are written into the journal. */
 export interface Operator {
   readonly actor: string;
