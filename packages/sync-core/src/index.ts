@@ -31,6 +31,7 @@ export {
   type Policy,
   policyOf,
   type Resolver,
+  resolve,
   resolverOf,
   type Strategy,
   shippedPolicies,
