@@ -137,6 +137,82 @@ describe('settling a mutation', () => {
     ).toMatchObject({ document: { value: { title: 'later' } } });
   });
 
+  it('knows its writer: what a device wrote itself is no news to it, whatever version it names', () => {
+    const queue = ['one', 'two', 'three'].map((text) => mutation(2, [set('title', text)]));
+    for (const strategy of ['server_wins', 'manual', 'newest_wins'] as const) {
+      let state: DocumentState | undefined = document;
+      for (const one of queue) {
+        const settled = settle(state, one, policy(strategy), now, 'ann/phone');
+        if (!('document' in settled)) throw new Error(settled.outcome);
+        expect(settled.clashes).toEqual([]);
+        state = settled.document;
+      }
+      expect(state?.value).toEqual({ title: 'three', note: 'old' });
+      // To anybody else it is, also to another person's device of that name.
+      for (const writer of ['ann/laptop', 'bob/phone', undefined])
+        expect(settle(state, mutation(2, [set('title', 'x')]), policy(strategy), now, writer)).toMatchObject({
+          clashes: [{ serverValue: 'three', clientValue: 'x' }],
+        });
+    }
+    const edited = settle(document, mutation(2, [set('note', 'mine')]), policy('merge'), now, 'ann/phone');
+    const remove = mutation(2, [{ op: 'delete', path: [] }]);
+    const keeps = policy('merge', { deletes: 'edit_wins' });
+    const state = 'document' in edited ? edited.document : undefined;
+    expect(settle(state, remove, keeps, now, 'ann/phone')).toMatchObject({ document: { deleted: true } });
+    expect(settle(state, remove, keeps, now, 'ann/laptop')).toMatchObject({ code: 'edited' });
+  });
+
+  it('takes a whole that meets changed parts apart, and goes by the resolver nearest above each', () => {
+    const server: DocumentState = {
+      ...{ version: 2, deleted: false },
+      value: { a: { x: 1, y: 1, z: 1 }, tags: ['s'], kept: true, open: 's' },
+      fields: { '': { version: 2, hlc: at(500) } },
+    };
+    const rules = policy('merge', {
+      resolvers: { '/a': 'client', '/a/y': 'larger', '/tags': 'union', '/open': 'manual' },
+      otherwise: 'server',
+    });
+    const client = { a: { x: 2, y: 0, z: 1 }, tags: ['c'], open: 'c', other: 'c' };
+    const settled = settle(server, mutation(1, [{ op: 'set', path: [], value: client }]), rules, now);
+    expect(settled).toMatchObject({
+      outcome: 'conflict',
+      document: { value: { a: { x: 2, y: 1, z: 1 }, tags: ['s', 'c'], kept: true, open: 'c' } },
+    });
+    const clashes = 'clashes' in settled ? settled.clashes : [];
+    expect(clashes.map(({ field, resolver, winner, open }) => [field, resolver, winner, open])).toEqual([
+      ['/a/x', 'client', 'client', false],
+      ['/a/y', 'larger', 'server', false],
+      ['/open', 'manual', 'client', true],
+      ['/other', 'server', 'server', false],
+    ]);
+  });
+
+  it('settles as one what has too many parts, and stamps as one what has too many fields', () => {
+    const wide = (value: number) =>
+      Object.fromEntries(Array.from({ length: 1_500 }, (_, n) => [`k${n}`, value]));
+    const server = { ...document, value: wide(1), fields: { '': { version: 2, hlc: at(500), by: 'x' } } };
+    const whole = mutation(1, [{ op: 'set', path: [], value: wide(2) }]);
+    const settled = settle(server, whole, policy('merge', { otherwise: 'server' }), now);
+    expect(settled).toMatchObject({ outcome: 'conflict', clashes: [{ field: '', winner: 'server' }] });
+    // Of several writers it is news to each of them, and as new as the newest.
+    let state: DocumentState = document;
+    for (let n = 0; n < 1_100; n += 1) {
+      const hlc = at(n === 5 ? 9_000 : 600);
+      const one = settle(
+        state,
+        mutation(state.version, [set(`k${n}`, n)], hlc),
+        policy('merge'),
+        now,
+        `d${n % 2}`,
+      );
+      if (!('document' in one) || !one.document) throw new Error(one.outcome);
+      state = one.document;
+    }
+    expect(Object.keys(state.fields).length).toBeLessThan(200);
+    expect(state.fields['']).toMatchObject({ hlc: at(9_000) });
+    expect(state.fields['']?.by).toBeUndefined();
+  });
+
   describe('of a deleted document', () => {
     const gone: DocumentState = { ...document, version: 3, deleted: true };
     it('is refused when deletes win, and brings it back when edits win', () => {

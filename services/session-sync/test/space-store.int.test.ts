@@ -4,11 +4,13 @@ import { createLogger } from '@skein/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventLogSource } from '../src/adapters/event-log-source.ts';
 import { systemIds } from '../src/adapters/ids.ts';
+import { postgresConflicts } from '../src/adapters/postgres-conflicts.ts';
 import { postgresSpaceMaker, postgresSpaceReads } from '../src/adapters/postgres-space-reads.ts';
 import { postgresSpaceStore } from '../src/adapters/postgres-space-store.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
 import { type SpacePlan, SpacesMoved } from '../src/app/ports.ts';
+import type { ConflictRow } from '../src/domain/state.ts';
 
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
 const open = async (url: string): Promise<Database> => {
@@ -64,6 +66,25 @@ describe('the store', () => {
     await expect(failed).rejects.toBeInstanceOf(SpacesMoved);
     await expect(failed).rejects.toMatchObject({ spaces: new Set([two]) });
     expect(await head(one)).toBe(1);
+  });
+
+  it('takes a conflict from a program of the version before, which does not say why', async () => {
+    const space = await newSpace('upgrade');
+    const before = {
+      ...{ id: systemIds.next(), space, collection: 'task', documentId: 'd', field: '', strategy: 'manual' },
+      ...{
+        state: 'open',
+        winner: 'server',
+        serverValue: '1',
+        clientValue: '2',
+        baseVersion: 1,
+        serverVersion: 3,
+      },
+      ...{ userId: 'upgrade', device: 'd', seq: 1, createdAtMs: 0 },
+    } as unknown as ConflictRow;
+    await postgresSpaceStore(a).commit([{ ...planAt(space, 1), writes: { conflicts: [before] } }]);
+    const { items } = await postgresConflicts(a).list(space, 'open', { limit: 10 });
+    expect(items).toMatchObject([{ id: before.id, resolver: '', clientHash: '', version: 3, choice: null }]);
   });
 
   it('reads the kept results that are asked for, and no more of their text than an answer holds', async () => {
