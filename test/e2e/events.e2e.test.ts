@@ -126,7 +126,10 @@ beforeAll(async () => {
   mesh = await start(first.url);
   person = await newPerson(mesh.url);
   const token = () => person.accessToken;
-  [phone, laptop] = await Promise.all(['phone', 'laptop'].map((id) => openDevice(mesh.url, id, token)));
+  [phone, laptop] = await Promise.all([
+    openDevice(mesh.url, 'phone', token),
+    openDevice(mesh.url, 'laptop', token),
+  ]);
 }, 180_000);
 
 afterAll(async () => {

@@ -48,8 +48,8 @@ handle one. A change that an older consumer could misread is a new version: cons
 they read them, and one that meets a version newer than it knows leaves the event for its successor.`,
     '## How they travel',
     `As CloudEvents 1.0 in JSON, in the JetStream stream \`SKEIN_EVENTS\`, on the subject
-\`skein.events.<type>.<user or space id>\`. \`Nats-Msg-Id\` is the event's id; \`traceparent\`, \`correlation-id\` and
-\`causation-id\` are headers. Events stay for 7 days; after that, or when the broker lost its store, the owner's database
-is what there is. An event that fails again and again becomes a row of \`dead_letter\` in the consumer's own schema; operators see, retry
-and drop those ([look after events](../how-to/look-after-events.md)).`,
+\`skein.events.<type>.<user or space id>\`. \`Nats-Msg-Id\` is the event's id, with the moment of the replay after a slash
+when it is replayed; \`traceparent\`, \`correlation-id\` and \`causation-id\` are headers. Events stay for 7 days; after that, or when the broker lost its store, the owner's database
+is what there is. An event that fails again and again becomes a row of \`dead_letter\` in the consumer's own schema;
+operators see, retry and drop those ([look after events](../how-to/look-after-events.md)).`,
   );

@@ -113,9 +113,6 @@ export const relayRow = (database: Database, name: string, instance: string) => 
   },
 });
 
-/** The row of a relay as a replica sees it. */
-export type RelayLease = ReturnType<typeof relayRow>;
-
 const insufficientPrivilege = '42501';
 
 /** The identity of the database server's files; empty where the user may not ask. */

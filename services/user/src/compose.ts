@@ -9,7 +9,6 @@ import { authAccounts } from './adapters/auth-accounts.ts';
 import { migrations } from './adapters/migrations.ts';
 import { mailConsumer, postgresMailQueue, queueMail } from './adapters/postgres-mail-queue.ts';
 import { postgresStore, repositoriesOn } from './adapters/postgres-store.ts';
-import { smtpMailer } from './adapters/smtp-mailer.ts';
 import { followAccounts, followed } from './app/follow-accounts.ts';
 import { listNotices } from './app/list-notices.ts';
 import { mailWorker } from './app/mail-worker.ts';
@@ -71,11 +70,12 @@ export const compose = async (
     committed: ahead,
   });
 
-  /** The parts of reaching people by mail; none without a mail server. */
-  const mailing = () => {
+  /** The parts of reaching people by mail; none without a mail server, and then its client is not even loaded. */
+  const mailing = async () => {
     if (config.MAIL_URL === '') return { parts: [], consumers: [] };
     if (config.MAIL_FROM === '')
       throw new ConfigError(['MAIL_FROM is required with MAIL_URL: who mails are from']);
+    const { smtpMailer } = await import('./adapters/smtp-mailer.ts');
     const queue = postgresMailQueue(database);
     const attempts = metrics.counter('skein_mail_attempts_total', 'Attempts to send a mail, by outcome');
     const send = sendMail({
@@ -115,7 +115,7 @@ export const compose = async (
     };
     return { parts: [worker, mails], consumers: [{ ...mails, redo }] };
   };
-  const mail = mailing();
+  const mail = await mailing();
   const pruning = periodic('pruning', {
     everyMs: pruneEveryMs,
     work: () => pruneIdempotencyKeys(database),
