@@ -137,7 +137,7 @@ describe('the log as outbox', () => {
         rows.push(...page);
         position = page.at(-1)?.position ?? position;
         expect(mine()).toHaveLength(2);
-      });
+      }, 15_000);
       const events = mine();
       expect(events.map(({ type, data }) => [type, data])).toEqual([
         [
