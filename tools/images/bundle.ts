@@ -5,7 +5,7 @@ import { root } from '../run.ts';
 
 /** A service as plain JavaScript that runs on Node alone. */
 export interface Bundle {
-  /** `main.mjs` and the chunks that are loaded later, by file name. */
+  /** `main.mjs`, mostly `skein.mjs`, and the chunks that are loaded later, by file name. */
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** A source map for each of them; for whoever reads a stack trace, never for the image. */
   readonly maps: ReadonlyMap<string, Uint8Array>;
@@ -44,15 +44,21 @@ export const namelessImports = ({ inputs }: Metafile): string[] =>
       .map(({ path }) => `${file} → ${path}`),
   );
 
+/** Where the command for operators is of use, and costs next to nothing: it shares the chunks of the service. */
+const withDatabase = (service: string): boolean => service !== 'gateway';
+
 /**
- * Bundles `services/<service>/src/main.ts`. What the source loads lazily (NATS, Consul, telemetry, reflection) stays
+ * Bundles `services/<service>/src/main.ts`, beside most of them the command `skein`. What the source loads lazily (NATS, Consul, telemetry, reflection) stays
  * in chunks of its own: one file would cost every process 8 to 13 MB and a third of its start. The same sources give
  * the same bytes. Throws when something cannot be resolved or would be missing.
  */
 export const bundle = async (service: string): Promise<Bundle> => {
   const result = await build({
     absWorkingDir: root,
-    entryPoints: { main: `services/${service}/src/main.ts` },
+    entryPoints: {
+      main: `services/${service}/src/main.ts`,
+      ...(withDatabase(service) ? { skein: 'packages/cli/src/main.ts' } : {}),
+    },
     outdir: `dist/images/${service}`,
     outExtension: { '.js': '.mjs' },
     bundle: true,

@@ -21,10 +21,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const options = { version, platform: ownPlatform() };
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-/** A bundle as it starts in an image: nothing but Node, and nothing of this work tree around it. */
-const start = async (service: string, args: string[], env: Record<string, string>) => {
-  const main = join(folder, service, 'main.mjs');
-  const ended = promisify(execFile)(process.execPath, [main, ...args], { cwd: folder, env });
+/** A program of a bundle as it starts in an image: nothing but Node, and nothing of this work tree around it. */
+const start = async (service: string, args: string[], env: Record<string, string>, program = 'main.mjs') => {
+  const path = join(folder, service, program);
+  const ended = promisify(execFile)(process.execPath, [path, ...args], { cwd: folder, env });
   return ended.then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
     (error: { code: number; stdout: string; stderr: string }) => error,
@@ -48,6 +48,21 @@ describe('what goes into an image', () => {
     expect(code).toBe(78);
     expect(stderr).toContain('GRPC_PORT must be a whole number from 0 to 65535');
     expect(stderr).toContain('INTERNAL_SECRET is required');
+  });
+
+  it('has the command for operators beside a service with a database', async () => {
+    const program = 'skein.mjs';
+    expect(await start('auth', ['--help'], {}, program)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('skein db reanchor'),
+    });
+    const DATABASE_URL = 'postgres://nobody@127.0.0.1:1/none';
+    expect(await start('auth', ['db', 'reanchor', '--reason', 'x'], { DATABASE_URL }, program)).toMatchObject(
+      {
+        code: 1,
+        stderr: expect.stringContaining('did not answer'),
+      },
+    );
   });
 
   it.each(services)('of %s has a bill of materials that its schema accepts', async (service) => {

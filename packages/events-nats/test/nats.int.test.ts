@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { type NatsOptions, startNats } from '@skein/components';
 import { loginEvent, testEventBus } from '@skein/events/testing';
 import { createLogger } from '@skein/telemetry';
@@ -104,6 +105,29 @@ describe('JetStream', () => {
     await expect.poll(() => got, { timeout: waitMs }).toEqual([event.id]);
     // Both are done with: they will not come again.
     await expect.poll(() => bus.handled(['user.login']), { timeout: waitMs }).toBe(mark);
+  });
+
+  it('notices that its consumer vanished from the server, makes it again and goes on', async () => {
+    const nats = await server();
+    const link = await connected(nats.url);
+    const bus = jetStreamBus({ link, log });
+    const consumer = randomUUID();
+    const got: string[] = [];
+    const part = bus.subscribe({
+      consumer,
+      types: ['user.login'],
+      handle: async (event) => void got.push(event.id),
+    });
+    await part.run();
+    onTestFinished(() => part.stop());
+    const before = loginEvent('u1');
+    await bus.publish([before]);
+    await expect.poll(() => got, { timeout: waitMs }).toEqual([before.id]);
+    await (await jetstreamManager(link.get())).consumers.delete('SKEIN_EVENTS', consumer);
+    const after = loginEvent('u1', 2);
+    await bus.publish([after]);
+    // A new consumer begins with the oldest event: effects stay single by the inbox.
+    await expect.poll(() => got, { timeout: waitMs }).toEqual([before.id, before.id, after.id]);
   });
 
   it('tells how far all consumers of a type are', async () => {
