@@ -39,6 +39,7 @@ describe('layers', () => {
     ['domain-is-pure', 'services/auth/src/domain/login.ts', 'packages/postgres/src/index.ts'],
     ['app-knows-ports-only', 'services/auth/src/app/login.ts', 'services/auth/src/adapters/users.ts'],
     ['app-knows-ports-only', 'services/auth/src/app/login.ts', 'packages/postgres/src/index.ts'],
+    ['app-knows-ports-only', 'services/auth/src/app/login.ts', 'packages/saga/src/index.ts'],
     [
       'edges-do-not-import-each-other',
       'services/auth/src/grpc/auth.ts',
