@@ -49,9 +49,9 @@ const classicDevice = (user: string, id: string) => {
 };
 
 /** Deletes a task from another kind of device. */
-const deleteAs = async (user: string, id: string) => {
+const deleteAs = async (user: string, id: string, collection = 'task') => {
   const hlc = '000000000fff-0000-web';
-  const mutations = [{ seq: 1, collection: 'task', id, baseVersion: 1, ops: [{ op: 'delete' }], hlc }];
+  const mutations = [{ seq: 1, collection, id, baseVersion: 1, ops: [{ op: 'delete' }], hlc }];
   const { resultsJson } = await sync.gateway.mutate(
     {
       space: 'personal',
@@ -297,6 +297,46 @@ describe('a conflict that a classic device leaves open', () => {
       outcome: 'conflict',
       offset: 0,
     });
+  });
+
+  it('is kept when it met a deletion, and comes back by undo where deletes win', async () => {
+    const user = 'met-a-delete';
+    const phone = classicDevice(user, 'phone');
+    await phone.send('task', { a: 1 }, 1);
+    await deleteAs(user, 'doc');
+    // What it had anyway is no edit; what it made of it is.
+    expect((await phone.send('task', { a: 1 }, 1)).conflictId).toBe('');
+    const lost = await phone.send('task', { a: 2 }, 2);
+    expect(lost).toMatchObject({ outcome: 'settled', server: { dataJson: 'null' } });
+    await sync.gateway.undoConflict(
+      { space: 'personal', conflictId: lost.conflictId, origin: undefined },
+      actingFor(user),
+    );
+    const { items } = await phone.since(0);
+    expect(items).toMatchObject([{ dataJson: '{"a":2}' }]);
+    expect(items[0]?.version).toBeGreaterThan(lost.server?.version ?? 0);
+  });
+
+  it('brings back what was deleted where edits win', async () => {
+    const user = 'edits-win';
+    const phone = classicDevice(user, 'phone');
+    await phone.send('health_data', { a: 1 }, 1);
+    await deleteAs(user, 'doc', 'health_data');
+    expect(await phone.send('health_data', { a: 1 }, 1)).toMatchObject({ server: { dataJson: 'null' } });
+    expect(await phone.send('health_data', { a: 2 }, 2)).toMatchObject({
+      ...{ outcome: 'settled', server: { dataJson: '{"a":2}', version: 4 } },
+    });
+  });
+
+  it('never makes a document that is too large out of two that are not', async () => {
+    const user = 'two-halves';
+    const [phone, laptop] = [classicDevice(user, 'phone'), classicDevice(user, 'laptop')];
+    await phone.send('diagnosis_result', { findings: 'x'.repeat(200_000) }, 1);
+    const settled = await laptop.send('diagnosis_result', { clientNotes: 'y'.repeat(200_000) }, 1);
+    expect(settled).toMatchObject({ outcome: 'settled', server: { version: 3 } });
+    expect(settled.server?.dataJson).toContain('findings');
+    expect(settled.server?.dataJson).not.toContain('clientNotes');
+    expect(settled.conflictId).not.toBe('');
   });
 
   it('never holds what could reach a prototype', async () => {

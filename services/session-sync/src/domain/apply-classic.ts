@@ -1,4 +1,4 @@
-import { encodeHlc, type Json, maxAheadMs, type Policy, resolverOf, settle } from '@skein/sync-core';
+import { type Clash, encodeHlc, type Json, maxAheadMs, resolverOf, settle } from '@skein/sync-core';
 import { askedAlready, conflictResolved, conflictRow, maxOpenConflicts, openOf } from './conflict-row.ts';
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
 import { documentEvent, overSize, sessionEvents, writerOf } from './document.ts';
@@ -62,8 +62,17 @@ export const toSyncData = (row: DocumentRow): SyncData => ({
 const hlcOf = (timestamp: number, device: string): string =>
   encodeHlc({ ms: Math.max(0, timestamp), counter: 0, device });
 
-/** Two whole values, settled field by field: each differs from what the other side saw. */
-const merged = (row: DocumentRow, sent: SyncData, policy: Policy, device: string, nowMs: number): string => {
+/**
+ * Two whole values, settled field by field: each differs from what the other side saw. What both make together may be
+ * no document of the collection; then the server's stands.
+ */
+const merged = (
+  row: DocumentRow,
+  sent: SyncData,
+  { policy, faultOf }: Rules,
+  device: string,
+  nowMs: number,
+) => {
   const value = JSON.parse(row.value) as Json;
   const { collection, id, clientTimeMs } = row;
   const fields = { '': { version: 1, hlc: hlcOf(clientTimeMs, '') } };
@@ -72,20 +81,22 @@ const merged = (row: DocumentRow, sent: SyncData, policy: Policy, device: string
     ops: [{ op: 'set', path: [], value: JSON.parse(sent.data) as Json }] as const,
   };
   const settled = settle({ version: 1, value, fields, deleted: false }, mutation, policy, nowMs);
-  return 'document' in settled && settled.document ? JSON.stringify(settled.document.value) : row.value;
+  if (!('document' in settled) || !settled.document) return row.value;
+  const text = JSON.stringify(settled.document.value);
+  return overSize(text) || faultOf(settled.document.value, value) !== undefined ? row.value : text;
 };
 
 /** Which value stands when both sides changed, by the type's strategy. */
 const settledValue = (
   row: DocumentRow,
   sent: SyncData,
-  policy: Policy,
+  rules: Rules,
   device: string,
   nowMs: number,
 ): { readonly winner: 'server' | 'client'; readonly data: string; readonly bump: number } | 'manual' => {
   const server = { winner: 'server', data: row.value, bump: 1 } as const;
   const client = { winner: 'client', data: sent.data, bump: 1 } as const;
-  switch (policy.strategy) {
+  switch (rules.policy.strategy) {
     case 'server_wins':
       return server;
     case 'client_wins':
@@ -93,7 +104,7 @@ const settledValue = (
     case 'newest_wins':
       return sent.timestamp > row.clientTimeMs ? client : server;
     case 'merge':
-      return { winner: 'server', data: merged(row, sent, policy, device, nowMs), bump: 2 };
+      return { winner: 'server', data: merged(row, sent, rules, device, nowMs), bump: 2 };
     case 'manual':
       return 'manual';
   }
@@ -212,22 +223,15 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
   const next = sent.version > row.version && sent.version <= row.version + maxJump;
   const sawHead = command.seenOffset >= row.offset;
   if (next && sawHead) return write(sent.data, sent.version, sent.timestamp, 'applied');
-  // A deletion this device has not seen yet stays, whatever it sends. The version it is told holds from now on:
-  // were it not kept, its echo would look like the next write of somebody who saw the deletion.
-  if (row.deleted) {
-    const raised = { ...row, version: above };
-    return {
-      result: { outcome: 'settled', offset: 0, server: toSyncData(raised) },
-      events: [],
-      writes: { documents: [raised] },
-    };
-  }
-
-  const conflict = (winner: 'server' | 'client', open: boolean, version: number): ConflictRow =>
+  /** What lost against what is there, or was: `open` while a person has to choose. */
+  const conflict = (
+    how: { readonly winner: 'server' | 'client'; readonly resolver: Clash['resolver']; readonly open?: true },
+    version: number,
+  ): ConflictRow =>
     conflictRow(
       {
-        ...{ field: '', winner, resolver: open ? 'manual' : resolverOf(policy, ''), open },
-        ...{ serverValue: undefined, clientValue: JSON.parse(sent.data) as Json },
+        ...{ open: false, ...how, field: '', serverValue: undefined },
+        clientValue: JSON.parse(sent.data) as Json,
       },
       {
         ...{ id: command.conflictId, space: state.id, collection: sent.type, documentId: sent.id },
@@ -240,11 +244,25 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
         ...{ userId, device, seq: null, createdAtMs: nowMs },
       },
       command.hashOf,
-      { serverValue: row.value, clientValue: sent.data },
+      { serverValue: row.deleted ? null : row.value, clientValue: sent.data },
     );
-  const settled = settledValue(row, sent, policy, device, nowMs);
+  if (row.deleted) {
+    const edited = row.value !== sent.data;
+    if (edited && policy.deletes === 'edit_wins') return write(sent.data, above, sent.timestamp, 'settled');
+    // A deletion this device has not seen yet stays, whatever it sends. The version it is told holds from now on:
+    // were it not kept, its echo would look like the next write of somebody who saw the deletion.
+    const raised = { ...row, version: above };
+    const kept = edited ? [conflict({ winner: 'server', resolver: 'delete' }, row.loggedVersion)] : [];
+    return {
+      result: { outcome: 'settled', offset: 0, server: toSyncData(raised), conflictId: kept[0]?.id },
+      events: [],
+      writes: { documents: [raised], conflicts: kept },
+    };
+  }
+
+  const settled = settledValue(row, sent, rules, device, nowMs);
   if (settled === 'manual') {
-    const opened = conflict('server', true, row.loggedVersion);
+    const opened = conflict({ winner: 'server', resolver: 'manual', open: true }, row.loggedVersion);
     // The same value sent again is the same conflict.
     const known = askedAlready(state.openConflicts.values(), opened);
     const answer = { outcome: 'conflict', server: toSyncData(row) } as const;
@@ -263,5 +281,6 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
   }
   const version = above - 1 + settled.bump;
   const timestamp = settled.winner === 'client' ? sent.timestamp : row.clientTimeMs;
-  return write(settled.data, version, timestamp, 'settled', conflict(settled.winner, false, version));
+  const lost = conflict({ winner: settled.winner, resolver: resolverOf(policy, '') }, version);
+  return write(settled.data, version, timestamp, 'settled', lost);
 };
