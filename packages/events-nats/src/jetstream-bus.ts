@@ -43,6 +43,15 @@ const duplicateWindowMs = 120_000;
 const publishTimeoutMs = 5_000;
 const streamNotFound = 10_059;
 
+/** Undefined for what is no domain event: nothing of ours can have stored it. */
+const readable = (message: { json<T>(): T }): DomainEvent | undefined => {
+  try {
+    return fromCloudEvent(message.json());
+  } catch {
+    return undefined;
+  }
+};
+
 const subjectsOf = (type: DomainEventType): string => `skein.events.${type}.*`;
 
 /**
@@ -145,8 +154,8 @@ export const jetStreamBus = ({ link, log, replicas = 1 }: JetStreamBusOptions): 
         let newest: StoredEvent | undefined;
         for (const type of types) {
           const message = await jsm.streams.getMessage(stream, { last_by_subj: subjectsOf(type) });
-          if (message && message.seq > (newest?.mark ?? 0))
-            newest = { mark: message.seq, event: fromCloudEvent(message.json()) };
+          const event = message && readable(message);
+          if (event && message.seq > (newest?.mark ?? 0)) newest = { mark: message.seq, event };
         }
         return newest;
       }),

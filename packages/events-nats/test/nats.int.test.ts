@@ -100,6 +100,7 @@ describe('JetStream', () => {
     });
     await part.run();
     onTestFinished(() => part.stop());
+    expect(await bus.newest(['user.login'])).toBeUndefined();
     const event = loginEvent('u1');
     const { mark } = await bus.publish([event]);
     await expect.poll(() => got, { timeout: waitMs }).toEqual([event.id]);

@@ -38,7 +38,10 @@ export interface OutboxSource {
   before(database: Queryable, timeMs: number): Promise<Position>;
   /** The last row in the order of positions, and when it was written. */
   newest(database: Queryable): Promise<{ readonly position: Position; readonly timeMs: number } | undefined>;
-  /** Whether an event that was published is in the log. */
+  /**
+   * Whether an event that was published is in the log. Also true for one that was erased on purpose: otherwise the log
+   * would look like an older copy. So an erasure keeps the row with its id, or removes a stream whole.
+   */
   has(database: Queryable, event: DomainEvent): Promise<boolean>;
   /** Of a log with streams: the rows of one with offsets between the two, in order. */
   between?(database: Queryable, stream: string, after: number, before: number): Promise<readonly OutboxRow[]>;

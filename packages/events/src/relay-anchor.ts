@@ -1,4 +1,4 @@
-import type { DomainEventType } from '@skein/contracts';
+import { type DomainEvent, type DomainEventType, upcastDomainEvent } from '@skein/contracts';
 import type { Database } from '@skein/postgres';
 import type { Logger } from '@skein/telemetry';
 import { type BusStore, type EventBus, subscriptionDefaults } from './bus.ts';
@@ -31,6 +31,16 @@ export class RestoredDatabase extends Error {
   }
 }
 
+/** Whether we can have published it; a newer release may have, and is not judged. */
+const isLawful = (event: DomainEvent): boolean => {
+  try {
+    upcastDomainEvent(event);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
 /** Throws for a log that is not the continuation of what was published. */
 const refuseRestored = async (
   row: RelayRow,
@@ -53,7 +63,7 @@ const refuseRestored = async (
   const stored = await bus.newest(types);
   const kept = Date.now() - subscriptionDefaults.maxAgeMs;
   // Older ones may be gone from the outbox.
-  if (!stored || stored.mark <= row.busMark || stored.event.time < kept) return;
+  if (!stored || stored.mark <= row.busMark || stored.event.time < kept || !isLawful(stored.event)) return;
   if (!(await source.has(database, stored.event)))
     refuse(`the bus has the event ${stored.event.id}, and the log does not`);
 };

@@ -99,6 +99,19 @@ describe('a database that looks restored', () => {
   });
 });
 
+it('an event on the bus that nobody of ours can have published proves nothing', async () => {
+  const { database } = await fresh();
+  const spy = spyBus();
+  const first = await startRelay(database, spy.bus);
+  await append(database, [now(1)]);
+  await expect.poll(() => spy.published, { timeout: waitMs }).toHaveLength(1);
+  await first.stop();
+  await spy.bus.publish([{ ...now(2), source: 'somebody' }]);
+  await startRelay(database, spy.bus, { instance: 'after' });
+  await append(database, [now(3)]);
+  await expect.poll(() => spy.published, { timeout: waitMs }).toHaveLength(3);
+});
+
 describe('a replay', () => {
   it('publishes again from a time on, and the effects stay single', async () => {
     const { database } = await fresh();

@@ -100,6 +100,8 @@ describe('the log as the source of domain events', () => {
     expect(await eventLogSource.has(database, row.event)).toBe(true);
     // Another event at that place: a log that went on after a restore.
     expect(await eventLogSource.has(database, { ...row.event, id: randomUUID() })).toBe(false);
+    await database.query('delete from event where stream = $1', [space]);
+    expect(await eventLogSource.has(database, row.event)).toBe(true);
   });
 });
 
