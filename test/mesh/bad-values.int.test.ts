@@ -134,6 +134,24 @@ describe('wrong values of the chart', () => {
     expect(output).toContain(says);
   });
 
+  it.each([
+    ['istio.enabled needs Istio', 'security.istio.io/v1'],
+    ['expose.kind gateway-api needs the Gateway API', 'gateway.networking.k8s.io/v1'],
+    ['metrics.monitor serviceMonitor needs the Prometheus operator', 'monitoring.coreos.com/v1'],
+  ])('what the cluster lacks is said before anything is made: %s', async (says, group) => {
+    const kinds = ['security.istio.io/v1', 'gateway.networking.k8s.io/v1', 'monitoring.coreos.com/v1'];
+    // A cluster tells Helm the kinds it has; that is how the chart knows that there is one.
+    const has = (groups: readonly string[]) =>
+      ['v1/Pod', ...groups].flatMap((one) => ['--api-versions', one]);
+    const all = await render('--values', profileValues('istio'), ...has(kinds));
+    expect(all.ok, all.output).toBe(true);
+    const without = kinds.filter((kind) => kind !== group);
+    const { ok, output } = await render('--values', profileValues('istio'), ...has(without));
+    expect(ok, output).toBe(false);
+    expect(output).toContain(says);
+    expect(output).toContain(`this cluster has no ${group}: install that first`);
+  });
+
   it('are all told at once', async () => {
     const { output } = await render(
       '--values',

@@ -76,6 +76,17 @@ describe('the check before an install or upgrade', () => {
     expect(output).toContain('NOT reached (what answers there is not Postgres)');
   });
 
+  it('says that a mesh was wanted, and there is no sidecar', async () => {
+    const port = await closedPort();
+    const { ok, output } = await chartScript('check.mjs', {
+      CHECK_SECONDS: '0',
+      SIDECAR_URL: `http://127.0.0.1:${port}/healthz/ready`,
+    });
+    expect(ok).toBe(false);
+    expect(output).toContain("Istio's sidecar in this pod: NOT reached (ECONNREFUSED). istio.enabled is true");
+    expect(output).toContain('Label the namespace istio-injection=enabled');
+  });
+
   it('asks nothing of what is not used', async () => {
     const { port } = await listener('S');
     const { ok, output } = await chartScript('check.mjs', {

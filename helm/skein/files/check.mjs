@@ -83,6 +83,15 @@ const consul = (text) => {
   };
 };
 
+const sidecar = (url) => ({
+  name: "Istio's sidecar in this pod",
+  fix: 'istio.enabled is true, but without sidecars nothing is encrypted or refused. Label the namespace istio-injection=enabled, or istio.io/rev=<revision>, and install again; where Istio is too old for sidecars as init containers set istio.nativeSidecars to false.',
+  ask: async () => {
+    const response = await fetch(url, { signal: AbortSignal.timeout(attemptMs) });
+    if (!response.ok) throw new Error(`it answers ${response.status}`);
+  },
+});
+
 const reason = (error) => error.cause?.code ?? error.code ?? error.message;
 
 const reachable = async ({ name, fix, ask }) => {
@@ -102,7 +111,9 @@ const reachable = async ({ name, fix, ask }) => {
 };
 
 const { DATABASE_URL: database, EVENTS_URL: events = '', DISCOVERY_URL: discovery = '' } = process.env;
+const { SIDECAR_URL: sidecarUrl } = process.env;
 const wanted = [
+  ...(sidecarUrl ? [sidecar(sidecarUrl)] : []),
   ...(database ? [postgres(database)] : []),
   ...(/^(nats|tls):/.test(events) ? [nats(events)] : []),
   ...(discovery.startsWith('consul:') ? [consul(discovery)] : []),

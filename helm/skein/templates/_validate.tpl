@@ -41,6 +41,19 @@
 {{- if ne (len ($ports | uniq)) 3 -}}
 {{- $faults = append $faults "ports.grpc, ports.management and ports.http must be three different numbers" -}}
 {{- end -}}
+{{- /* Only of a cluster is known what it has: without one, Helm knows no kinds but groups, and nothing is said. */ -}}
+{{- if .Capabilities.APIVersions.Has "v1/Pod" -}}
+{{- $wanted := dict -}}
+{{- if .Values.istio.enabled -}}{{- $_ := set $wanted "istio.enabled" (list "security.istio.io/v1" "Istio 1.22 or newer") -}}{{- end -}}
+{{- if eq .Values.expose.kind "gateway-api" -}}{{- $_ := set $wanted "expose.kind gateway-api" (list "gateway.networking.k8s.io/v1" "the Gateway API") -}}{{- end -}}
+{{- if ne .Values.metrics.monitor "none" -}}{{- $_ := set $wanted (printf "metrics.monitor %s" .Values.metrics.monitor) (list "monitoring.coreos.com/v1" "the Prometheus operator") -}}{{- end -}}
+{{- if .Values.metrics.rules -}}{{- $_ := set $wanted "metrics.rules" (list "monitoring.coreos.com/v1" "the Prometheus operator") -}}{{- end -}}
+{{- range $value, $need := $wanted -}}
+{{- if not ($.Capabilities.APIVersions.Has (index $need 0)) -}}
+{{- $faults = append $faults (printf "%s needs %s, and this cluster has no %s: install that first, or leave the value out" $value (index $need 1) (index $need 0)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if $faults -}}
 {{- fail (printf "\n\nThese values do not go together:\n  - %s\n" (join "\n  - " $faults)) -}}
 {{- end -}}
