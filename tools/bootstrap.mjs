@@ -35,6 +35,11 @@ const commands = {
     run: [tool('tools/images/main.ts')],
     needs: ['console'],
   },
+  cluster: {
+    about: 'install and test on the cluster of KUBECONFIG',
+    run: [tool('test/cluster/main.ts')],
+    needs: ['console', 'components'],
+  },
   bench: { about: 'run the benchmarks', run: [tool('tools/bench.ts')], needs: ['console', 'components'] },
 };
 
