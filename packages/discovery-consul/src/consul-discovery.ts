@@ -1,6 +1,7 @@
 import type { Discovery } from '@skein/discovery';
+import { tryFor } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
-import { consulApi } from './consul-api.ts';
+import { type ConsulApi, ConsulRefused, consulApi } from './consul-api.ts';
 import { openToResolvers } from './consul-resolver.ts';
 import { registrationPart } from './registration.ts';
 import { type ServiceWatch, serviceWatch } from './service-watch.ts';
@@ -31,6 +32,33 @@ const parse = (text: string): { readonly authority: string; readonly token: stri
   return { authority: `${url.hostname}:${url.port || '8500'}`, token: decodeURIComponent(url.password) };
 };
 
+const checkPauseMs = 1_000;
+
+const reasonOf = (error: unknown): string =>
+  error instanceof AggregateError
+    ? error.errors.map(reasonOf).join(', ')
+    : error instanceof Error
+      ? error.message
+      : String(error);
+
+/** Asks what every client will ask: that needs an agent, a leader and, with ACLs, a token. */
+const checkAgent = async (api: ConsulApi, authority: string, waitMs: number): Promise<string> => {
+  const isRefusal = (error: unknown) => error instanceof ConsulRefused && error.status === 403;
+  const attempt = () =>
+    api.passing('gateway', { index: 0, waitMs: 0, signal: AbortSignal.timeout(waitMs + 5_000) });
+  try {
+    await tryFor({ waitMs, pauseMs: checkPauseMs, hopeless: isRefusal }, attempt);
+    return `Consul at ${authority} is reached`;
+  } catch (error) {
+    const wayOut = isRefusal(error)
+      ? 'check the ACL token in DISCOVERY_URL'
+      : 'start the agent, or set DISCOVERY_URL to where one runs';
+    throw new Error(`Consul at ${authority} is NOT reached (${reasonOf(error)}): ${wayOut}`, {
+      cause: error,
+    });
+  }
+};
+
 /** Discovery by a Consul agent; see the README for what it does when Consul is away. */
 export const consulDiscovery = (options: ConsulDiscoveryOptions): Discovery => {
   const { log, ttlMs = 10_000, graceMs = 30_000, waitMs = 55_000, random = Math.random } = options;
@@ -50,6 +78,7 @@ export const consulDiscovery = (options: ConsulDiscoveryOptions): Discovery => {
     id: 'discovery',
     run: async () => {},
     stop: async () => close(),
+    check: (waitMs) => checkAgent(api, authority, waitMs),
     target: (service) => `consul://${authority}/${service}`,
     register: ({ service, id, host, port }) =>
       registrationPart({

@@ -27,12 +27,14 @@ const cancel = async (client: pg.Client, config: pg.ClientConfig): Promise<void>
 };
 
 /**
- * Runs a statement on a connection. An aborted signal cancels it on the server; the promise settles only when the
- * cancel request is answered too, so that it can never hit the next statement of this connection. Errors come back as faults.
+ * Runs a statement on a connection. An aborted signal cancels it on the server, by a side connection with the settings
+ * `cancelBy`; the promise settles only when the cancel request is answered too, so that it can never hit the next
+ * statement of this connection. Without `cancelBy` the connection is cut, and the server ends what it did for it.
+ * Errors come back as faults.
  */
 export const runStatement = async <R>(
   client: pg.Client,
-  config: pg.ClientConfig,
+  cancelBy: pg.ClientConfig | undefined,
   sql: Sql,
   params: readonly unknown[] | undefined,
   signal: AbortSignal | undefined,
@@ -42,7 +44,11 @@ export const runStatement = async <R>(
   let cancelling: Promise<void> | undefined;
   let cut: NodeJS.Timeout | undefined;
   const onAbort = () => {
-    cancelling = cancel(client, config);
+    if (!cancelBy) {
+      client.connection.stream.destroy();
+      return;
+    }
+    cancelling = cancel(client, cancelBy);
     cut = setTimeout(() => client.connection.stream.destroy(), cancelTimeoutMs);
   };
   signal?.addEventListener('abort', onAbort, { once: true });
