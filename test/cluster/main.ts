@@ -5,19 +5,24 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../mesh/support/paths.ts';
 import { requireCluster } from './support/cluster.ts';
+import { writeFootprint } from './support/footprint.ts';
 import { loadImages } from './support/images.ts';
 import { installChart, installPlatform, plain, remove } from './support/stack.ts';
+
+/** The stages of a whole run. */
+const usual = ['images', 'remove', 'install', 'test'];
 
 const help = `npm run cluster [-- [options] [STAGE...]]
 
 Installs Skein on the cluster that KUBECONFIG names, and tests it there. It must be a cluster for tests: the namespaces
 ${plain.namespace} and ${plain.platform} are removed first, with everything in them.
 
-Stages, in the order in which they are named; without any: images remove install test
+Stages, in the order in which they are named; without any: ${usual.join(' ')}
   images      build the images that the cluster does not have as they are now, and load them (SKEIN_IMAGE_LOADER)
   remove      remove both namespaces
   install     components, Secrets and chart, as docs/how-to/install-with-helm.md says; stays installed
   test        run the tests, on what is installed
+  footprint   measure what is installed at rest, for docs/reference/footprint-on-kubernetes.md
 
 Options
   --images NAMES   which images: services (a cluster that can pull the others), or all [all]
@@ -59,6 +64,7 @@ const stages: Readonly<Record<string, (asked: Asked) => Promise<void>>> = {
     await timed('chart', () => installChart(plain));
   },
   test: ({ tests }) => timed('tests', () => vitest(tests)),
+  footprint: () => timed('footprint', () => writeFootprint(plain, 'Without a mesh')),
 };
 
 const main = async (args: readonly string[]): Promise<void> => {
@@ -74,7 +80,7 @@ const main = async (args: readonly string[]): Promise<void> => {
     throw new Error(`There is no stage ${unknown}; the stages are: ${Object.keys(stages).join(', ')}.`);
   await requireCluster();
   const asked = { images: [values.images], tests: args.slice(cut + 1) };
-  for (const name of positionals.length > 0 ? positionals : Object.keys(stages)) await stages[name]?.(asked);
+  for (const name of positionals.length > 0 ? positionals : usual) await stages[name]?.(asked);
 };
 
 try {

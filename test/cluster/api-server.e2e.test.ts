@@ -1,0 +1,68 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { componentPath } from '@skein/components';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { chart, profiles, profileValues } from '../mesh/support/paths.ts';
+import { ask, must } from './support/program.ts';
+import { plain, platformManifests } from './support/stack.ts';
+import { useStack } from './support/use-stack.ts';
+
+useStack(plain);
+
+/** What the API server says of objects that it is asked to take, but not to keep: one line for each. */
+const dryRun = async (manifests: string): Promise<{ ok: boolean; warnings: string[]; refused: string[] }> => {
+  const { ok, stderr } = await ask('kubectl', ['apply', '--dry-run=server', '-f', '-'], { input: manifests });
+  const lines = stderr.trim().split('\n').filter(Boolean);
+  return {
+    ok,
+    warnings: lines.filter((line) => line.startsWith('Warning:')),
+    refused: lines.filter((line) => !line.startsWith('Warning:')),
+  };
+};
+
+const accepted = { ok: true, warnings: [], refused: [] };
+
+/** Kinds that a profile uses and a bare cluster lacks; definitions alone start nothing. */
+const customResources = [
+  'sigs.k8s.io/gateway-api',
+  'github.com/prometheus-operator/prometheus-operator',
+  'istio.io/api',
+];
+
+beforeAll(async () => {
+  const folder = join(await componentPath('kubernetes-schemas'), 'crds');
+  for (const module of customResources) {
+    const known = await readdir(join(folder, module));
+    // Too large for the annotation of a client-side apply. What is there already stays as it is.
+    for (const file of known)
+      await ask('kubectl', ['create', '-f', join(folder, module, file)], { timeoutMs: 60_000 });
+  }
+  await must('kubectl', ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
+}, 180_000);
+
+describe('the API server', () => {
+  it.each(profiles)('takes every object of the profile %s, without a warning', async (profile) => {
+    const args = ['template', 'dry', chart, '-n', plain.namespace, '--values', profileValues(profile)];
+    expect(await dryRun(await must('helm', args))).toEqual(accepted);
+  });
+
+  it.each(['k8s', 'istio'] as const)('takes the components of %s, without a warning', async (manifests) => {
+    expect(await dryRun(await platformManifests({ ...plain, manifests }))).toEqual(accepted);
+  });
+
+  it('would have warned of a pod that is not restricted', async () => {
+    const pod = {
+      ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'dry', namespace: plain.namespace } },
+      spec: {
+        selector: { matchLabels: { app: 'dry' } },
+        template: {
+          metadata: { labels: { app: 'dry' } },
+          spec: { containers: [{ name: 'dry', image: 'dry:1', securityContext: { privileged: true } }] },
+        },
+      },
+    };
+    const { ok, warnings } = await dryRun(JSON.stringify(pod));
+    expect(ok).toBe(true);
+    expect(warnings.join()).toContain('would violate PodSecurity "restricted:latest": privileged');
+  });
+});
