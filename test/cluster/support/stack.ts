@@ -17,13 +17,16 @@ export interface Stack {
   readonly values: readonly string[];
 }
 
+/** Lets several installations into a small cluster; for the arguments of each. */
+export const smallValues = ['--values', join(root, 'test', 'cluster', 'values.yaml')] as const;
+
 /** What the how-to installs: plain, for trying out. */
 export const plain: Stack = {
   release: 'skein',
   namespace: 'skein',
   platform: 'skein-platform',
   manifests: 'k8s',
-  values: ['--values', profileValues('default')],
+  values: ['--values', profileValues('default'), ...smallValues],
 };
 
 /** A first start pulls images, makes a database and migrates five schemas. */
