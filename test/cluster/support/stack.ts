@@ -13,6 +13,8 @@ export interface Stack {
   readonly platform: string;
   /** The kustomization with the components: `k8s`, or `istio` for those in a mesh. */
   readonly manifests: 'k8s' | 'istio';
+  /** The revision of Istio that injects the sidecars; without one the cluster's own does. */
+  readonly revision?: string;
   /** More arguments of `helm install`, such as values. */
   readonly values: readonly string[];
 }
@@ -41,12 +43,16 @@ const settled = (seconds: number) => ({ timeoutMs: (seconds + 30) * 1000 });
 const platformValues = ({ platform }: Stack): string[] => {
   if (platform === plain.platform) return [];
   const host = (name: string) => `${name}.${platform}.svc.cluster.local`;
-  const peers = { to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': platform } } }] };
+  const peers = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': platform } } }];
+  // Each value by its whole name: beside it stays what else the values of the stack say.
   return Object.entries({
-    events: { url: `nats://${host('nats')}:4222` },
-    discovery: { url: `consul://${host('consul')}:8500` },
+    'events.url': `nats://${host('nats')}:4222`,
+    'discovery.url': `consul://${host('consul')}:8500`,
     otlpEndpoint: `http://${host('otel-collector')}:4318`,
-    networkPolicy: { database: peers, events: peers, discovery: peers, telemetry: peers },
+    'networkPolicy.database.to': peers,
+    'networkPolicy.events.to': peers,
+    'networkPolicy.discovery.to': peers,
+    'networkPolicy.telemetry.to': peers,
   }).flatMap(([name, value]) => ['--set-json', `${name}=${JSON.stringify(value)}`]);
 };
 
@@ -61,10 +67,13 @@ export const chartArguments = (stack: Stack): string[] => [
 ];
 
 /** The components as they are applied, in the namespaces of the stack. */
-export const platformManifests = async ({ manifests, namespace, platform }: Stack): Promise<string> =>
-  (await kubectl('kustomize', join(root, manifests)))
+export const platformManifests = async (stack: Stack): Promise<string> => {
+  const { manifests, namespace, platform, revision } = stack;
+  return (await kubectl('kustomize', join(root, manifests)))
     .replaceAll(plain.platform, platform)
-    .replaceAll(/((?:name|namespace|metadata\.name): )skein$/gm, `$1${namespace}`);
+    .replaceAll(/((?:name|namespace|metadata\.name): |- )skein$/gm, `$1${namespace}`)
+    .replaceAll('istio-injection: enabled', revision ? `istio.io/rev: ${revision}` : '$&');
+};
 
 const secretValue = async (namespace: string, name: string, key: string): Promise<string | undefined> => {
   const { ok, stdout } = await ask('kubectl', [
