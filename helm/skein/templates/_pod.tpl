@@ -32,7 +32,7 @@ proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
 {{- end }}
 {{- end -}}
 
-{{/* Environment of a service: root, name, s, edges (its entry in files/edges.yaml). */}}
+{{/* Environment of a service: root, name, s, edges (its entry in files/edges.yaml), own (as in skein.secretName). */}}
 {{- define "skein.env" -}}
 - name: INSTANCE_ID
   valueFrom:
@@ -43,18 +43,18 @@ proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
     fieldRef:
       fieldPath: status.podIP
 {{ include "skein.discoveryEnv" .root }}
-{{ include "skein.secretEnv" (dict "root" .root "env" "INTERNAL_SECRET" "block" .root.Values.internalSecret "inline" .root.Values.internalSecret.value) }}
+{{ include "skein.secretEnv" (dict "root" .root "env" "INTERNAL_SECRET" "block" .root.Values.internalSecret "inline" .root.Values.internalSecret.value "own" .own) }}
 {{- if .edges.database }}
-{{ include "skein.databaseEnv" (dict "root" .root "s" .s) }}
+{{ include "skein.databaseEnv" (dict "root" .root "s" .s "own" .own) }}
 {{- end }}
 {{- if .edges.events }}
 {{ include "skein.eventsEnv" .root }}
 {{- end }}
 {{- if eq .name "auth" }}
-{{ include "skein.secretEnv" (dict "root" .root "env" "AUTH_MASTER_KEY" "block" .root.Values.masterKey "inline" .root.Values.masterKey.value) }}
+{{ include "skein.secretEnv" (dict "root" .root "env" "AUTH_MASTER_KEY" "block" .root.Values.masterKey "inline" .root.Values.masterKey.value "own" .own) }}
 {{- end }}
 {{- if and (eq .name "agent") (or .root.Values.modelKey.existingSecret .root.Values.modelKey.value) }}
-{{ include "skein.secretEnv" (dict "root" .root "env" "AGENT_MODEL_KEY" "block" .root.Values.modelKey "inline" .root.Values.modelKey.value) }}
+{{ include "skein.secretEnv" (dict "root" .root "env" "AGENT_MODEL_KEY" "block" .root.Values.modelKey "inline" .root.Values.modelKey.value "own" .own) }}
 {{- end }}
 {{- with .s.extraEnv }}
 {{ toYaml . }}

@@ -22,6 +22,9 @@
 {{- $faults = append $faults (printf "%s is missing: set existingSecret to a Secret with the key %q (README.md says how to make one)" $block $given.key) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.database.directKey .Values.database.url (not .Values.database.existingSecret) -}}
+{{- $faults = append $faults "database.directKey is a key of a Secret, and database.url is given inline: set database.existingSecret to a Secret with both" -}}
+{{- end -}}
 {{- if and (ne .Values.expose.kind "none") (not .Values.expose.host) -}}
 {{- $faults = append $faults (printf "expose.host is missing: the public host name, for expose.kind %s" .Values.expose.kind) -}}
 {{- end -}}

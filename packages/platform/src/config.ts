@@ -20,6 +20,10 @@ export const platformConfig = {
   DATABASE_URL: url('The Postgres database all services share, each in a schema of its own', {
     schemes: ['postgres:', 'postgresql:'],
   }),
+  DATABASE_DIRECT_URL: url(
+    'The same database past a pooler, for migrations, when DATABASE_URL goes through one; empty: there is none',
+    { schemes: ['postgres:', 'postgresql:'], fallback: '' },
+  ),
   DATABASE_POOL_SIZE: integer('Connections to the database this process may hold', {
     min: 1,
     max: 100,

@@ -18,6 +18,7 @@ import {
   startTelemetry,
 } from '@skein/telemetry';
 import type { PlatformConfig } from './config.ts';
+import { measuredDatabase } from './measured-database.ts';
 import { type Buses, loadDiscovery, loadEvents } from './open-adapters.ts';
 import { processMetrics } from './process-metrics.ts';
 import { type ServiceServer, serviceServer } from './service-server.ts';
@@ -70,8 +71,8 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   const log = createLogger({ service: name, instance, level: config.LOG_LEVEL });
   const metrics = createMetrics();
   const self = identity({ service: name, secret: config.INTERNAL_SECRET });
-  const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log });
-  const openBuses = await loadEvents(config.EVENTS_URL, { instance, log });
+  const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log, metrics });
+  const openBuses = await loadEvents(config.EVENTS_URL, { instance, log, metrics });
   const opened: Service[] = [telemetryPart(name, instance, config), processMetrics(metrics), discovery];
   const open = <S extends Service>(part: S): S => {
     opened.push(part);
@@ -88,6 +89,7 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
       openDatabase(
         {
           url: config.DATABASE_URL,
+          directUrl: config.DATABASE_DIRECT_URL || undefined,
           schema,
           migrations,
           poolSize: config.DATABASE_POOL_SIZE,

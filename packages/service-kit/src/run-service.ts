@@ -47,15 +47,18 @@ const readFlags = () => {
   }
 };
 
-/** Ends with what the check of all parts says, each line with the name of the service. */
-const checkService = async (name: string, { service, log }: Composed, waitMs: number): Promise<boolean> => {
-  const tell = (to: NodeJS.WriteStream, lines: string) =>
-    void to.write(lines.replace(/^(?=.)/gm, `${name}: `).replace(/\n?$/, '\n'));
+/** Lines of a check, each with the name of the service: a Job shows those of all services together. */
+const sayLines = (to: NodeJS.WriteStream, name: string, lines: string): void => {
+  for (const line of lines.split('\n')) if (line.trim() !== '') to.write(`${name}: ${line}\n`);
+};
+
+/** Says what the check of all parts finds; true when nothing stands against a start. */
+const checkParts = async (name: string, { service, log }: Composed, waitMs: number): Promise<boolean> => {
   try {
-    tell(process.stdout, (await service.check?.(waitMs)) || 'needs nothing');
+    sayLines(process.stdout, name, (await service.check?.(waitMs)) || 'needs nothing');
     return true;
   } catch (error) {
-    tell(process.stderr, error instanceof Error ? error.message : String(error));
+    sayLines(process.stderr, name, error instanceof Error ? error.message : String(error));
     return false;
   } finally {
     log.flush();
@@ -82,13 +85,13 @@ export const runService = async <S extends ConfigSchema>(options: RunServiceOpti
     );
     return;
   }
-  const hint = given.check && given.hint ? `${given.hint.trim()}\n` : '';
   let composed: Composed;
   try {
     composed = await options.compose(readConfig(options.config, process.env));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${given.check ? `${options.name}: ` : ''}${error.message}\n${hint}`);
+    if (given.check) sayLines(process.stderr, options.name, `${error.message}\n${given.hint}`);
+    else process.stderr.write(`${error.message}\n`);
     process.exitCode = exitConfig;
     // The channel to a supervisor would keep the process alive.
     if (process.connected) process.disconnect();
@@ -96,8 +99,8 @@ export const runService = async <S extends ConfigSchema>(options: RunServiceOpti
   }
   const { service, log } = composed;
   if (given.check) {
-    const fits = await checkService(options.name, composed, Number(given.wait) * 1_000);
-    if (!fits) process.stderr.write(hint);
+    const fits = await checkParts(options.name, composed, Number(given.wait) * 1_000);
+    if (!fits) sayLines(process.stderr, options.name, given.hint);
     // What was composed may have opened something that would keep the process alive.
     process.exit(fits ? 0 : exitUnavailable);
   }
