@@ -56,12 +56,20 @@ export interface Live extends LiveSide {
   invited(userId: string, space: string): void;
 }
 
-/** Frees the connections over a window, so that they do not all come back at once. */
+/** How long a socket that is to leave may wait for the answers to what it has sent. */
+const answerMs = 1_000;
+
+/**
+ * Frees the connections over a window, so that they do not all come back at once, and each after the answers to what
+ * it has sent: otherwise it would have to send that again.
+ */
 const farewell = async (people: People, windowMs: number, random: () => number): Promise<void> => {
   const signal = new AbortController().signal;
   await Promise.all(
     people.all().map(async (guest) => {
       await pause(random() * windowMs, signal);
+      if (guest.requests && windowMs > 0)
+        await Promise.race([guest.requests.none(), pause(answerMs, signal)]);
       people.remove(guest);
       guest.close(closing(closeCodes.leaving));
     }),
@@ -181,7 +189,9 @@ export const liveSide = (options: LiveSideOptions): Live => {
     },
   };
   return {
-    service: lifecycle('live side', [live, sweeper, guests], { drainTimeoutMs: tuning.drainMs + 1_000 }),
+    service: lifecycle('live side', [live, sweeper, guests], {
+      drainTimeoutMs: tuning.drainMs + 2 * answerMs,
+    }),
     attach: sockets.attach,
     stream: sseHandler(deps),
     poll: pollHandler(deps),

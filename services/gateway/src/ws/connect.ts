@@ -5,6 +5,7 @@ import { type Closing, closeCodes, closing, closingFor } from '../live/close.ts'
 import { Connection } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
 import { controlFrame, type Frame } from '../live/frame.ts';
+import { InFlight } from '../live/in-flight.ts';
 import type { Guest } from '../live/people.ts';
 import { expiryOf } from '../live/sign-in.ts';
 import type { Principal } from '../ports.ts';
@@ -41,13 +42,13 @@ export class ConnectSocket implements SocketHandler, Guest {
   readonly fences = true;
   connection: Connection | undefined;
   deviceId = '';
+  readonly requests = new InFlight();
   private readonly deps: LiveDeps;
   private readonly socket: LiveSocket;
   private readonly settle: () => void;
   private readonly budget: FrameBudget;
   private state: 'hello' | 'opening' | 'open' | 'closed' = 'hello';
   private early: Buffer[] = [];
-  private inflight = 0;
   private lanes: Map<string, Promise<void>> | undefined;
   private acks: Map<string, { offset: number; seq: number }> | undefined;
   private typedAt = 0;
@@ -211,7 +212,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     const { connection, port } = this;
     if (!connection || !port) return;
     this.budget.request(connection.userId, costOf(value));
-    if (this.inflight >= this.deps.tuning.maxInflight) {
+    if (this.requests.size >= this.deps.tuning.maxInflight) {
       throw new AppError('overloaded', 'Too many requests without an answer yet', { retryAfterMs: 1_000 });
     }
     const { scope, order, handle } = requests[type] as {
@@ -223,7 +224,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     if (!connection.principal.scopes.includes(scope)) {
       throw new AppError('forbidden', `The token lacks the scope ${scope}`);
     }
-    this.inflight += 1;
+    this.requests.began();
     const work = async () => {
       try {
         const outcome = await withSpan(`frame ${type}`, { kind: SpanKind.SERVER }, () => handle(frame, port));
@@ -231,7 +232,7 @@ export class ConnectSocket implements SocketHandler, Guest {
       } catch (error) {
         this.refuse(error, id);
       } finally {
-        this.inflight -= 1;
+        this.requests.ended();
       }
     };
     if (order) this.inLane(order(frame, port), work);
