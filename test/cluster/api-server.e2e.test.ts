@@ -1,8 +1,6 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { componentPath } from '@skein/components';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chart, profiles, profileValues } from '../mesh/support/paths.ts';
+import { ensureCustomResources } from './support/custom-resources.ts';
 import { ask, must } from './support/program.ts';
 import { plain, platformManifests } from './support/stack.ts';
 import { useStack } from './support/use-stack.ts';
@@ -22,23 +20,7 @@ const dryRun = async (manifests: string): Promise<{ ok: boolean; warnings: strin
 
 const accepted = { ok: true, warnings: [], refused: [] };
 
-/** Kinds that a profile uses and a bare cluster lacks; definitions alone start nothing. */
-const customResources = [
-  'sigs.k8s.io/gateway-api',
-  'github.com/prometheus-operator/prometheus-operator',
-  'istio.io/api',
-];
-
-beforeAll(async () => {
-  const folder = join(await componentPath('kubernetes-schemas'), 'crds');
-  for (const module of customResources) {
-    const known = await readdir(join(folder, module));
-    // Too large for the annotation of a client-side apply. What is there already stays as it is.
-    for (const file of known)
-      await ask('kubectl', ['create', '-f', join(folder, module, file)], { timeoutMs: 60_000 });
-  }
-  await must('kubectl', ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
-}, 180_000);
+beforeAll(ensureCustomResources, 180_000);
 
 describe('the API server', () => {
   it.each(profiles)('takes every object of the profile %s, without a warning', async (profile) => {
