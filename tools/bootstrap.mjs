@@ -40,6 +40,10 @@ const commands = {
     run: [tool('test/cluster/main.ts')],
     needs: ['console', 'components'],
   },
+  drill: {
+    about: 'roll out, or delete pods, under load on the cluster of KUBECONFIG',
+    run: [tool('test/cluster/drill.ts')],
+  },
   bench: { about: 'run the benchmarks', run: [tool('tools/bench.ts')], needs: ['console', 'components'] },
 };
 

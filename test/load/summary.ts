@@ -98,7 +98,8 @@ export const summaryOf = (history: History): Summary => {
   };
 };
 
-const sum = (counts: Readonly<Record<string, number>>): number =>
+/** All of them together. */
+export const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((total, one) => total + one, 0);
 
 const list = (counts: Readonly<Record<string, number>>): string =>
