@@ -1,6 +1,6 @@
 import type { Discovery } from '@skein/discovery';
 import { tryFor } from '@skein/service-kit';
-import type { Logger } from '@skein/telemetry';
+import type { Logger, MetricRegistry } from '@skein/telemetry';
 import { type ConsulApi, ConsulRefused, consulApi } from './consul-api.ts';
 import { openToResolvers } from './consul-resolver.ts';
 import { registrationPart } from './registration.ts';
@@ -11,6 +11,8 @@ export interface ConsulDiscoveryOptions {
   /** `consul://host:port` of the local agent; an ACL token goes in as `consul://:token@host:port`. */
   readonly url: string;
   readonly log: Logger;
+  /** Where it says whether Consul answers, and how many instances are known; default nowhere. */
+  readonly metrics?: MetricRegistry;
   /** An instance that has not been heard of for this long is critical. Default 10 s. */
   readonly ttlMs?: number;
   /** How long the last instances are used after none passes any more. Default 30 s. */
@@ -59,16 +61,45 @@ const checkAgent = async (api: ConsulApi, authority: string, waitMs: number): Pr
   }
 };
 
+/** The same calls; `told` hears whether each was answered well. A call that was taken back says nothing. */
+const observed = (api: ConsulApi, told: (well: boolean) => void): ConsulApi => {
+  const seen = async <T>(call: Promise<T>, isOver = () => false): Promise<T> => {
+    try {
+      const answer = await call;
+      told(true);
+      return answer;
+    } catch (error) {
+      if (!isOver()) told(false);
+      throw error;
+    }
+  };
+  return {
+    passing: (service, query) => seen(api.passing(service, query), () => query.signal.aborted),
+    register: (registration) => seen(api.register(registration)),
+    beat: (id) => seen(api.beat(id)),
+    deregister: (id) => seen(api.deregister(id)),
+  };
+};
+
 /** Discovery by a Consul agent; see the README for what it does when Consul is away. */
 export const consulDiscovery = (options: ConsulDiscoveryOptions): Discovery => {
   const { log, ttlMs = 10_000, graceMs = 30_000, waitMs = 55_000, random = Math.random } = options;
   const { authority, token } = parse(options.url);
-  const api = consulApi(`http://${authority}`, token);
+  let up = false;
+  options.metrics?.gauge('skein_consul_up', '1 while Consul answers well.', () => (up ? 1 : 0));
+  const instances = options.metrics?.gauge(
+    'skein_consul_instances',
+    'Instances that calls go to, by service.',
+  );
+  const api = observed(consulApi(`http://${authority}`, token), (well) => {
+    up = well;
+  });
   const watches = new Map<string, ServiceWatch>();
   const watchOf = (service: string): ServiceWatch => {
     let watch = watches.get(service);
     if (!watch) {
-      watch = serviceWatch({ service, api, log, waitMs, graceMs, random });
+      const told = (count: number) => instances?.set(count, { target: service });
+      watch = serviceWatch({ service, api, log, waitMs, graceMs, random, told });
       watches.set(service, watch);
     }
     return watch;

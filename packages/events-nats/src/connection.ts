@@ -1,7 +1,7 @@
 import { AuthorizationError, connect, type NatsConnection } from '@nats-io/transport-node';
 import { AppError } from '@skein/contracts';
 import { type Service, tryFor } from '@skein/service-kit';
-import type { Logger } from '@skein/telemetry';
+import type { Logger, MetricRegistry } from '@skein/telemetry';
 import { guardSocket } from './guard-socket.ts';
 import { readServerUrl } from './server-url.ts';
 
@@ -12,6 +12,8 @@ export interface NatsOptions {
   /** Name of the connection in the server's list. */
   readonly name: string;
   readonly log: Logger;
+  /** Where it says whether there is a connection; default nowhere. */
+  readonly metrics?: MetricRegistry;
 }
 
 /** One connection of a process, for both buses; it comes back by itself for ever. */
@@ -37,9 +39,11 @@ const reasonOf = (error: unknown): string => (error instanceof Error ? error.mes
  * Opens the connection in the background: a server that is away delays nothing but what needs it. TypeError for a URL
  * that cannot be read.
  */
-export const natsLink = ({ url, name, log }: NatsOptions): NatsLink => {
+export const natsLink = ({ url, name, log, metrics }: NatsOptions): NatsLink => {
   const { servers, ...admission } = readServerUrl(url);
   let connection: NatsConnection | undefined;
+  let up = false;
+  metrics?.gauge('skein_nats_up', '1 while there is a connection to NATS.', () => (up ? 1 : 0));
   let stopping = false;
   let opened = () => {};
   let failed = (_: unknown) => {};
@@ -52,8 +56,12 @@ export const natsLink = ({ url, name, log }: NatsOptions): NatsLink => {
 
   const watch = async (nc: NatsConnection) => {
     for await (const status of nc.status()) {
-      if (status.type === 'disconnect') log.warn({ nats: status.server }, 'NATS is away');
+      if (status.type === 'disconnect') {
+        up = false;
+        log.warn({ nats: status.server }, 'NATS is away');
+      }
       if (status.type === 'reconnect') {
+        up = true;
         guardSocket(nc);
         log.info({ nats: status.server }, 'NATS is back');
       }
@@ -78,6 +86,7 @@ export const natsLink = ({ url, name, log }: NatsOptions): NatsLink => {
     }
     guardSocket(nc);
     connection = nc;
+    up = true;
     void watch(nc);
     opened();
   };

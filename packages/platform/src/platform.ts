@@ -86,16 +86,19 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   let buses: Buses | undefined;
   const openSchema = (schema: string, migrations: readonly Migration[]): Database =>
     open(
-      openDatabase(
-        {
-          url: config.DATABASE_URL,
-          directUrl: config.DATABASE_DIRECT_URL || undefined,
-          schema,
-          migrations,
-          poolSize: config.DATABASE_POOL_SIZE,
-          applicationName: instance,
-        },
-        { log },
+      measuredDatabase(
+        openDatabase(
+          {
+            url: config.DATABASE_URL,
+            directUrl: config.DATABASE_DIRECT_URL || undefined,
+            schema,
+            migrations,
+            poolSize: config.DATABASE_POOL_SIZE,
+            applicationName: instance,
+          },
+          { log },
+        ),
+        metrics,
       ),
     );
 
