@@ -47,6 +47,13 @@ export const relay = (options: RelayOptions): Relay => {
     'skein_relay_events_total',
     'Domain events published from the log',
   );
+  /** When the log was last seen to hold nothing unpublished; undefined while another replica publishes it. */
+  let caughtUpAt: number | undefined;
+  options.metrics.gauge(
+    'skein_relay_lag_seconds',
+    'Time since the active relay last saw the end of its log: what is newer may not be published. 0 in other replicas.',
+    () => (caughtUpAt === undefined ? 0 : (performance.now() - caughtUpAt) / 1_000),
+  );
   let stopping = false;
   let wakeUp = () => {};
   let loop: Promise<void> = Promise.resolve();
@@ -116,9 +123,11 @@ export const relay = (options: RelayOptions): Relay => {
   const pump = async (): Promise<void> => {
     const held = await hold();
     if (!held) {
+      caughtUpAt = undefined;
       await wait(renewMs);
       return;
     }
+    caughtUpAt ??= performance.now();
     let { position } = held;
     await refuseRestored(position);
     const storeId = await bus.storeId();
@@ -140,9 +149,11 @@ export const relay = (options: RelayOptions): Relay => {
         if ((await bus.storeId()) !== storeId) return;
         checkAt = performance.now() + storeCheckMs;
       }
+      const readAt = performance.now();
       const rows = await source.read(database, position, batch);
       const last = rows.at(-1);
       if (!last) {
+        caughtUpAt = readAt;
         await wait(pauseMs);
         pauseMs = Math.min(pauseMs * 2, idleMs);
         continue;
@@ -163,6 +174,7 @@ export const relay = (options: RelayOptions): Relay => {
       }
       position = last.position;
       await note(held.fence, position, storeId);
+      if (rows.length < batch) caughtUpAt = readAt;
     }
   };
 

@@ -122,6 +122,38 @@ describe('relay', () => {
     await expect.poll(() => published, { timeout: waitMs }).toEqual([first.id, second.id]);
   });
 
+  it('says how long it is behind while the bus is away, and that it is not when it is back', async () => {
+    const { database } = await fresh();
+    const { bus, published } = spyBus();
+    let away = true;
+    const shaky: EventBus = {
+      ...bus,
+      publish: async (events) => {
+        if (away) throw new AppError('unavailable');
+        await bus.publish(events);
+      },
+    };
+    const own = createMetrics();
+    const part = relay({
+      database,
+      bus: shaky,
+      name: 'test',
+      instance: 'one',
+      log,
+      metrics: own,
+      idleMs: 20,
+    });
+    const lag = () => Number(/^skein_relay_lag_seconds (\S+)/m.exec(own.print())?.[1]);
+    expect(lag()).toBe(0);
+    await part.run();
+    onTestFinished(() => part.stop());
+    await database.transaction((tx) => outbox.append(tx, [loginEvent('u1')]));
+    await expect.poll(lag, { timeout: waitMs }).toBeGreaterThan(1);
+    away = false;
+    await expect.poll(() => published.length, { timeout: waitMs }).toBe(1);
+    await expect.poll(lag, { timeout: waitMs }).toBeLessThan(1);
+  });
+
   it('does not pass over an event whose transaction commits late', async () => {
     const { database } = await fresh();
     const { bus, published } = spyBus();
@@ -241,6 +273,7 @@ describe('consume', () => {
 
   it('does not bury what a later delivery can mend', async () => {
     const { database } = await fresh();
+    const own = createMetrics();
     await database.query(table);
     const bus = await busOn(database, 'one');
     let failures = 4;
@@ -249,7 +282,7 @@ describe('consume', () => {
       bus,
       database,
       log,
-      metrics,
+      metrics: own,
       consumer: 'test',
       types: ['user.login'],
       backoffMs: [10],
@@ -263,6 +296,9 @@ describe('consume', () => {
     onTestFinished(() => part.stop());
     await bus.publish([event]);
     await expect.poll(() => effects(database), { timeout: waitMs }).toEqual([event.id]);
+    await expect.poll(() => own.print(), { timeout: waitMs }).toContain('consumer="test",outcome="done"} 1');
+    expect(own.print()).toContain('skein_consumer_events_total{consumer="test",outcome="again"} 4');
+    expect(own.print()).toContain('skein_consumer_delay_seconds_count{consumer="test"} 1');
     expect(await database.query('select 1 from dead_letter')).toEqual([]);
   });
 
