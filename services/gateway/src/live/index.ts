@@ -14,6 +14,7 @@ import { Checks } from './checks.ts';
 import { closeCodes, closing } from './close.ts';
 import { defaultTuning, type LiveDeps, type Tuning } from './deps.ts';
 import { Feeds } from './feeds.ts';
+import { liveMetrics } from './live-metrics.ts';
 import { People } from './people.ts';
 import { type ConnectedDevice, Presence } from './presence.ts';
 import { signIn } from './sign-in.ts';
@@ -98,6 +99,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
     callTimeoutMs: config.CALL_TIMEOUT_MS,
     ...options.tuning,
   };
+  const { closes, opened, began, handed } = liveMetrics(metrics, () => clock.now());
   let live: Upstream | undefined;
   const send: Upstream['send'] = (request) => live?.send(request);
   const people = new People(config.SOCKETS_PER_PERSON);
@@ -127,6 +129,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
       defer: (task) => {
         setImmediate(task);
       },
+      handed,
     },
     send,
   );
@@ -155,14 +158,23 @@ export const liveSide = (options: LiveSideOptions): Live => {
     log,
     random,
     newId,
-    closes: metrics.counter('gateway_sockets_closed_total', 'Sockets closed by the gateway, by close code'),
+    closes,
+    opened,
     addressOf: addressBehind(config.TRUST_PROXY),
     tuning,
     signIn: signIn(verifier, clients.auth, clock, tuning.callTimeoutMs),
     people,
     feeds,
     sweeper,
-    connection: { feeds, presence, sync: clients.sync, random, newId, callTimeoutMs: tuning.callTimeoutMs },
+    connection: {
+      feeds,
+      presence,
+      sync: clients.sync,
+      random,
+      newId,
+      callTimeoutMs: tuning.callTimeoutMs,
+      began,
+    },
     typing: (value) => send({ $case: 'typing', value }),
   };
   const sockets = webSocketSide(deps, originCheck(config.CORS_ORIGINS));

@@ -164,8 +164,17 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
 
   private begin(token: string): void {
     this.state = 'opening';
+    const startedMs = this.deps.clock.now();
     this.socket.ws.pause();
-    this.enter(token).catch((error: unknown) => this.fail(error));
+    this.enter(token).then(
+      () => {
+        if (this.state === 'open') this.deps.opened('classic', startedMs, 'ok');
+      },
+      (error: unknown) => {
+        if (this.state !== 'closed') this.deps.opened('classic', startedMs, toAppError(error).code);
+        this.fail(error);
+      },
+    );
   }
 
   private fail(error: unknown): void {

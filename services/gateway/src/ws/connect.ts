@@ -102,18 +102,21 @@ export class ConnectSocket implements SocketHandler, Guest {
 
   private first(bytes: Buffer): void {
     this.state = 'opening';
+    const startedMs = this.deps.clock.now();
     // What comes behind waits in the kernel until we know who it is.
     this.socket.ws.pause();
-    this.hello(bytes).catch((error: unknown) => {
+    const welcomed = () => this.deps.opened('connect', startedMs, 'ok');
+    this.hello(bytes, welcomed).catch((error: unknown) => {
       const fault = toAppError(error);
       if (this.state === 'closed') return;
+      this.deps.opened('connect', startedMs, fault.code);
       if (fault.code === 'internal') this.deps.log.error({ err: error }, 'a socket could not be opened');
       this.send(errorFrame(fault));
       this.close(closingFor(fault));
     });
   }
 
-  private async hello(bytes: Buffer): Promise<void> {
+  private async hello(bytes: Buffer, welcomed: () => void): Promise<void> {
     const inbound = parseFrame(bytes);
     if (inbound.type !== 'hello') throw new AppError('protocol_error', 'The first frame must be hello');
     const hello = decode(clientFrames.hello, inbound.value);
@@ -136,6 +139,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     this.send(this.welcome(connection, streams));
     if (hello.id !== undefined) this.send(resultFrame(hello.id, {}));
     this.state = 'open';
+    welcomed();
     this.socket.greet();
     connection.begin();
     for (const early of this.early.splice(0)) this.frame(early);
