@@ -32,8 +32,8 @@ export interface DatabaseOptions {
   /** Most callers that may wait for a connection; further ones are `overloaded` at once. Default 1,000. */
   readonly maxWaiting?: number | undefined;
   /**
-   * The server itself when `url` goes through a pooler: migrations run there, and a cancelled statement cuts its
-   * connection, because the process that a pooler names is not the server's. Default: `url`, and no pooler.
+   * The server itself when `url` goes through a pooler (`DATABASE_DIRECT_URL`): migrations run there, a cancelled
+   * statement cuts its connection, and statements have no names, because sessions are the pooler's. Default: `url`.
    */
   readonly directUrl?: string | undefined;
   /** Accept a server with `fsync`, `synchronous_commit` or `full_page_writes` off. Default false. */
@@ -60,7 +60,7 @@ export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger })
   const shared = { schema, applicationName, statementTimeoutMs, transactionTimeoutMs };
   const config = connectionConfig({ ...shared, url });
   const pooled = directUrl !== url;
-  const cancelBy = pooled ? undefined : config;
+  const direct = pooled ? undefined : config;
   const stopping = new AbortController();
   let pool: ConnectionPool | undefined;
 
@@ -136,11 +136,11 @@ export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger })
     },
     async query<R>(sql: Sql, params?: readonly unknown[], { signal }: QueryOptions = {}) {
       const run = () =>
-        ready().lease(({ client }) => runStatement<R>(client, cancelBy, sql, params, signal), signal);
+        ready().lease(({ client }) => runStatement<R>(client, direct, sql, params, signal), signal);
       return traced(operationOf(sql), run);
     },
     async transaction(fn, transactionOptions = {}) {
-      return traced('transaction', () => runTransaction(ready(), cancelBy, fn, transactionOptions));
+      return traced('transaction', () => runTransaction(ready(), direct, fn, transactionOptions));
     },
   };
 };

@@ -18,6 +18,9 @@ const permanent: Readonly<Record<string, (setting: string) => string>> = {
   '42501': () => 'denied a right: the user needs CREATE on the database, or on an existing schema',
 };
 
+/** What PgBouncer says to `options` in a start-up packet, with the SQLSTATE it has for everything. */
+const refusedOptions = /unsupported startup parameter/;
+
 /** Somebody may be about to create it: the embedded server is up a moment before its database is. */
 const noDatabase = '3D000';
 /** All connections are taken, for now. */
@@ -57,10 +60,16 @@ export const connectWithin = async (
       const hopeless = permanent[sqlState(error) ?? ''];
       if (hopeless !== undefined)
         throw new AppError('unavailable', `PostgreSQL at ${target} ${hopeless(setting)}`, { cause: error });
+      const reason = reasonOf(error);
+      if (refusedOptions.test(reason))
+        throw new AppError(
+          'unavailable',
+          `The pooler at ${target} refuses our settings (${reason}): set its ignore_startup_parameters to options, and make them settings of the database user`,
+          { cause: error },
+        );
       const state = sqlState(error);
       if (!isConnectionLoss(error) && state !== full && state !== noDatabase) throw error;
       const now = performance.now();
-      const reason = reasonOf(error);
       if (now - started + pauseMs > waitMs)
         throw new AppError(
           'unavailable',
@@ -98,6 +107,6 @@ export const checkSearchPath = async (client: pg.Client, url: string, schema: st
   if (rows[0]?.path === schema) return;
   throw new AppError(
     'unavailable',
-    `The pooler at ${describeTarget(url)} does not pass on the search path (it is ${rows[0]?.path ?? 'empty'}, not ${schema}): let it pass on "options", or give each service a database user of its own with "alter role … set search_path = ${schema}"`,
+    `The pooler at ${describeTarget(url)} does not pass on the search path (it is ${rows[0]?.path ?? 'empty'}, not ${schema}): give each service a database user of its own, with "alter role … set search_path = ${schema}"`,
   );
 };
