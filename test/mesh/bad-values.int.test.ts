@@ -81,6 +81,11 @@ const wrong: readonly {
     says: 'masterKey is missing: set existingSecret',
   },
   {
+    what: 'a way past the pooler in no Secret',
+    set: 'database.directKey=direct-url',
+    says: 'database.directKey is a key of a Secret, and database.url is given inline',
+  },
+  {
     what: 'replicas on the Postgres bus',
     set: 'services.agent.replicas=2',
     says: 'agent wants more than one replica, but events.kind is postgres, which carries no live frames between replicas: use nats',
