@@ -33,6 +33,7 @@ const limits: Readonly<Record<string, Json>> = {
   'ports.management': port,
   'ports.http': port,
   'defaults.replicas': { minimum: 1, maximum: 500 },
+  'defaults.surgePercent': { minimum: 1, maximum: 100 },
   'defaults.image.digest': { pattern: '^(sha256:[0-9a-f]{64})?$' },
   'defaults.extraEnv': { items: { type: 'object', required: ['name'] } },
   'defaults.autoscaling.minReplicas': { minimum: 1 },
