@@ -25,7 +25,7 @@ describe('istio.enabled in a namespace without injection', () => {
     );
     expect(ok).toBe(false);
     expect(stdout + stderr).toMatch(
-      /Istio's sidecar in this pod: NOT reached .*Label the namespace istio-injection=enabled/,
+      /Istio's sidecar in this pod is NOT reached .*Label the namespace istio-injection=enabled/,
     );
     expect(await kubectl('-n', outside, 'get', 'deployment', '-o', 'name')).toBe('');
   });
