@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { type AppError, type Code, errorTable } from '@skein/contracts';
 import type { Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
@@ -19,6 +21,8 @@ export interface HttpServerOptions {
   readonly onLeaving: () => void;
   readonly log: Logger;
   readonly timeouts?: { readonly headersMs: number; readonly requestMs: number };
+  /** How long clients with an open connection are answered once more, to learn that it ends. Default 1 s. */
+  readonly lingerMs?: number;
 }
 
 /** The HTTP server as a service. */
@@ -99,11 +103,13 @@ const answerParserFault = (error: NodeJS.ErrnoException, socket: Socket): void =
 };
 
 /**
- * The public port. Drain: no new connections, idle ones closed, answers say `Connection: close`, requests in hand
- * are finished; streams and sockets are ended by the part that owns them. Stop cuts what is left.
+ * The public port. Drain: for a while answers say `Connection: close`, because a connection that is closed while its
+ * client sends costs that client a request; then no new connections, idle ones closed, requests in hand are finished;
+ * streams and sockets are ended by the part that owns them. Stop cuts what is left.
  */
 export const httpServer = (options: HttpServerOptions): HttpServer => {
-  const { host, port, handler, guard, isStream, onLeaving, log, timeouts = defaultTimeouts } = options;
+  const { host, port, handler, guard, isStream, onLeaving, log } = options;
+  const { timeouts = defaultTimeouts, lingerMs = 1_000 } = options;
   const inHand = new Set<IncomingMessage>();
   let draining = false;
   let emptied = () => {};
@@ -131,6 +137,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
   server.on('clientError', answerParserFault);
   if (guard) guardConnections(server, guard);
   const address = () => server.address() as AddressInfo | null;
+  const connections = promisify(server.getConnections.bind(server));
 
   return {
     id: 'http',
@@ -152,6 +159,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
     drain: async () => {
       draining = true;
       onLeaving();
+      if ((await connections()) > 0) await pause(lingerMs);
       server.close();
       server.closeIdleConnections();
       if (inHand.size > 0) {
