@@ -19,8 +19,8 @@ describe('the command line of the drills', () => {
   });
 
   it.each([
-    [[], 'Say which one: rollout or chaos.'],
-    [['earthquake'], 'Say which one: rollout or chaos.'],
+    [[], 'Say which one: rollout or chaos or soak.'],
+    [['earthquake'], 'Say which one: rollout or chaos or soak.'],
     [['chaos', '--minutes', 'five'], '--minutes must be a number above 0, 1440 at most, not "five"'],
     [['chaos', '--devices', '21'], '--devices must be a number above 0, 20 at most, not "21"'],
     [['chaos', '--people', '2.5'], '--people must be a whole number, not "2.5"'],

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import type { LoadOptions } from '../load/load.ts';
 
 /** What can be done to an installation. */
-export const drillNames = ['rollout', 'chaos'] as const;
+export const drillNames = ['rollout', 'chaos', 'soak'] as const;
 
 /** One of `drillNames`. */
 export type DrillName = (typeof drillNames)[number];
@@ -22,18 +22,19 @@ export class UsageError extends Error {
 }
 
 /** What `--help` prints. */
-export const help = `npm run drill -- rollout|chaos [options]
+export const help = `npm run drill -- rollout|chaos|soak [options]
 
 Puts load on Skein on the cluster that KUBECONFIG names (installed by npm run cluster -- install), does something to it,
 and compares what every client saw with what the server kept. The chart gets two pods of each service for it.
   rollout   upgrades every service, and rolls it back
   chaos     deletes a pod of ours every 10 s, half of them without time to drain; then NATS, Consul and Postgres
+  soak      does nothing, and compares the memory and CPU of the middle of the run with those of its end
 
 Options
   --people N     people who write and read [25]
   --devices N    devices of each, connected all the time; 20 at most [20]
   --rate N       messages a second [100]
-  --minutes N    how long chaos deletes pods of ours [5]
+  --minutes N    how long chaos deletes pods of ours, or a soak is [5]
   --write        write the section of docs/reference/rollouts-and-faults.md
   --json         the whole report as JSON
   --help         this page

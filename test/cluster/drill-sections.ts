@@ -4,7 +4,9 @@ import type { Summary } from '../load/summary.ts';
 import { sum } from '../load/summary.ts';
 import type { ChaosReport, Effect } from './chaos.ts';
 import type { RolloutReport } from './rollout.ts';
+import type { SoakReport } from './soak.ts';
 import { loadInWords } from './support/loaded-stack.ts';
+import type { ContainerUsage } from './support/usage.ts';
 
 type Load = Omit<LoadOptions, 'address'>;
 
@@ -94,6 +96,38 @@ export const chaosSection = (
         'sockets whole again',
       ],
       ...[...groups].sort(([a], [b]) => a.localeCompare(b)).map(([name, some]) => rowOf(name, some)),
+    ]),
+  ].join('\n\n');
+};
+
+const meanBy = (usage: readonly ContainerUsage[], pick: (one: ContainerUsage) => number) =>
+  new Map(
+    [...Map.groupBy(usage, ({ container }) => container)].map(([container, some]) => [
+      container,
+      some.reduce((total, one) => total + pick(one), 0) / some.length,
+    ]),
+  );
+
+/** The section of a soak. */
+export const soakSection = (
+  { summary, middle, end }: SoakReport,
+  load: Load,
+  minutes: number,
+  on: string,
+): string => {
+  const memory = [middle, end].map((usage) => meanBy(usage, ({ workingSetMib }) => workingSetMib));
+  const cpu = [middle, end].map((usage) => meanBy(usage, ({ cpuMillicores }) => cpuMillicores));
+  const shown = (values: readonly ReadonlyMap<string, number>[], container: string) =>
+    values.map((one) => (one.get(container) ?? 0).toFixed(0));
+  return [
+    '## Soak: nothing but load',
+    `${on}, ${today()}. ${loadInWords(load)}, for ${minutes} min. Two pods of each service. Mean of a container: its working set after two thirds of the time and at the end, its CPU over the second third and over the last.`,
+    promises(summary),
+    table([
+      ['container', 'MiB', 'MiB at the end', 'CPU m', 'CPU m at the end'],
+      ...[...(memory[0]?.keys() ?? [])]
+        .sort()
+        .map((container) => [container, ...shown(memory, container), ...shown(cpu, container)]),
     ]),
   ].join('\n\n');
 };

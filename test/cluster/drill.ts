@@ -5,8 +5,9 @@ import type { LoadOptions } from '../load/load.ts';
 import { printed, type Summary } from '../load/summary.ts';
 import { chaos } from './chaos.ts';
 import { type DrillName, help, readDrillOptions, UsageError } from './drill-options.ts';
-import { chaosSection, rolloutSection } from './drill-sections.ts';
+import { chaosSection, rolloutSection, soakSection } from './drill-sections.ts';
 import { rollout } from './rollout.ts';
+import { soak } from './soak.ts';
 import { requireCluster } from './support/cluster.ts';
 import { loadedStack } from './support/loaded-stack.ts';
 import { ensureInstalled, installChart, plain } from './support/stack.ts';
@@ -32,6 +33,10 @@ const drills: Readonly<Record<DrillName, Drill>> = {
   chaos: async (load, minutes, told) => {
     const report = await chaos(loadedStack, { load, minutes, random: Math.random }, told);
     return { report, summary: report.summary, section: chaosSection(report, load, minutes, machine()) };
+  },
+  soak: async (load, minutes, told) => {
+    const report = await soak(loadedStack, { load, minutes }, told);
+    return { report, summary: report.summary, section: soakSection(report, load, minutes, machine()) };
   },
 };
 
