@@ -40,6 +40,8 @@ export const consume = (options: ConsumeOptions): Service => {
     'Time from an event to its effect',
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
   );
+  // There from the start: Prometheus does not see a series that begins with 1 rise.
+  for (const outcome of ['again', 'dead']) handled.add(0, { consumer, outcome });
   let nextPrune = performance.now() + pruneEvery;
 
   const bury = (event: DomainEvent, error: unknown, attempts: number) =>

@@ -73,7 +73,7 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   const self = identity({ service: name, secret: config.INTERNAL_SECRET });
   const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log, metrics });
   const openBuses = await loadEvents(config.EVENTS_URL, { instance, log, metrics });
-  const opened: Service[] = [telemetryPart(name, instance, config), processMetrics(metrics), discovery];
+  const opened: Service[] = [telemetryPart(name, instance, config), processMetrics(metrics, name), discovery];
   const open = <S extends Service>(part: S): S => {
     opened.push(part);
     return part;
