@@ -95,6 +95,8 @@ const limits: Readonly<Record<string, Json>> = {
   'istio.telemetry.samplingPercent': { type: 'number', minimum: 0, maximum: 100 },
   'metrics.monitor': { enum: ['none', 'podMonitor', 'serviceMonitor'] },
   'metrics.interval': { pattern: '^[0-9]+(s|m)$' },
+  'metrics.runbooks': { pattern: '^(https?://.+)?$' },
+  'metrics.dashboards.labels': { minProperties: 1 },
   'check.seconds': seconds,
   'test.seconds': seconds,
   extraObjects: { items: { type: 'object' } },
