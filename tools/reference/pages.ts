@@ -4,6 +4,7 @@ import { badInputPage } from './bad-input-page.ts';
 import { configurationPage } from './configuration-page.ts';
 import { errorsPage } from './errors-page.ts';
 import { eventsPage } from './events-page.ts';
+import { schemasPage } from './schemas-page.ts';
 
 /** The generated pages of the reference: path in the work tree → what makes it. */
 export const referencePages: Readonly<Record<string, () => string>> = {
@@ -11,6 +12,7 @@ export const referencePages: Readonly<Record<string, () => string>> = {
   'docs/reference/configuration.md': configurationPage,
   'docs/reference/errors.md': errorsPage,
   'docs/reference/events.md': eventsPage,
+  'docs/reference/schemas.md': schemasPage,
 };
 
 /** Writes every page under `target`, in the same folders as in the work tree; the folders must be there. */

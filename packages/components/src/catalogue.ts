@@ -10,6 +10,7 @@ export type ComponentName =
   | 'grpcurl'
   | 'helm'
   | 'kubeconform'
+  | 'actionlint'
   | 'kubernetes-schemas'
   | 'otelcol'
   | 'promtool'
@@ -23,6 +24,8 @@ export interface GoRecipe {
   readonly package: string;
   /** The library whose version is the component's, when the program is our own. */
   readonly library?: string;
+  /** The version of the module, when it counts otherwise than the program. */
+  readonly moduleVersion?: string;
   readonly ldflags: string;
   /** Build tags, with commas between them. */
   readonly tags?: string;
@@ -156,6 +159,23 @@ const kubeconform: Component = {
   byHand: 'install kubeconform 0.6.7 or newer from github.com/yannh/kubeconform',
 };
 
+const actionlint: Component = {
+  name: 'actionlint',
+  version: '1.7.12',
+  commands: ['actionlint'],
+  versionArgs: ['-version'],
+  oldest: '1.7.7',
+  sameMajor: true,
+  variable: 'SKEIN_ACTIONLINT',
+  recipe: {
+    kind: 'go',
+    package: 'github.com/rhysd/actionlint/cmd/actionlint',
+    ldflags: '-X github.com/rhysd/actionlint.version=1.7.12',
+    about: 'about 20 s',
+  },
+  byHand: 'install actionlint 1.7.7 or newer from github.com/rhysd/actionlint',
+};
+
 const otelcol: Component = {
   name: 'otelcol',
   version: '0.165.0',
@@ -185,6 +205,7 @@ const promtool: Component = {
   recipe: {
     kind: 'go',
     package: 'github.com/prometheus/prometheus/cmd/promtool',
+    moduleVersion: '0.315.1',
     ldflags: '-X github.com/prometheus/common/version.Version=3.15.1',
     // Rules are all it is asked about: without the clients of every cloud it is made in half the time.
     tags: 'remove_all_sd',
@@ -251,6 +272,7 @@ export const catalogue: readonly Component[] = [
   natsServer,
   grpcurl,
   kubeconform,
+  actionlint,
   kubernetesSchemas,
   otelcol,
   promtool,
@@ -266,6 +288,7 @@ export const componentNamed = (name: ComponentName): Component =>
     grpcurl,
     helm,
     kubeconform,
+    actionlint,
     'kubernetes-schemas': kubernetesSchemas,
     otelcol,
     promtool,

@@ -41,9 +41,10 @@ interface AppliedStep {
   readonly serves: number | null;
 }
 
-/** The oldest code that works on a schema once `steps` have run on top of it. */
-const oldestServed = (steps: readonly Pick<AppliedStep, 'version' | 'serves'>[]): number =>
-  Math.max(0, ...steps.map(({ version, serves }) => serves ?? version - 1));
+/** The oldest code that works on a schema once these steps have run on top of it: its number of steps. */
+export const oldestServed = (
+  steps: readonly { readonly version: number; readonly serves?: number | null }[],
+): number => Math.max(0, ...steps.map(({ version, serves }) => serves ?? version - 1));
 
 const refuse = (detail: string): AppError => new AppError('unavailable', detail);
 
@@ -174,8 +175,7 @@ export const checkSchema = async (
   if (stored > code)
     return `schema ${schema} is at version ${stored} and serves this program, of version ${code}`;
   if (stored === code) return `schema ${schema} is at version ${stored}`;
-  const steps = migrations.slice(stored).map(({ version, serves = null }) => ({ version, serves }));
-  const serves = oldestServed(steps);
+  const serves = oldestServed(migrations.slice(stored));
   if (stored > 0 && stored < serves)
     throw refuse(
       `Schema ${schema} is at version ${stored} and would be brought to ${code}, which serves programs from version ${serves} on, so those that run now would fail: upgrade to the release before this one first, or stop all services and start this one without the check`,
