@@ -115,7 +115,9 @@ describe('the workflows', () => {
   );
 
   it('let only a release write, and only what a release is', () => {
-    const writing = names.flatMap((name) => jobsOf(name).flatMap(({ permissions }) => (permissions ? [permissions] : [])));
+    const writing = names.flatMap((name) =>
+      jobsOf(name).flatMap(({ permissions }) => (permissions ? [permissions] : [])),
+    );
     expect(writing).toEqual([
       { contents: 'write', packages: 'write', 'id-token': 'write', attestations: 'write' },
     ]);
