@@ -7,8 +7,25 @@
 {{- else if eq .Values.discovery.kind "static" -}}
 {{- $single = "discovery.kind is static, which finds one pod of a service: use consul" -}}
 {{- end -}}
+{{- if not (regexMatch "^[a-z]" (include "skein.fullname" .)) -}}
+{{- $faults = append $faults (printf "%s cannot begin the name of a Service, which begins with a letter: set fullnameOverride" (include "skein.fullname" .)) -}}
+{{- end -}}
+{{- $edges := fromYaml (include "skein.edges" .) -}}
 {{- range $name, $_ := .Values.services -}}
 {{- $s := fromYaml (include "skein.settings" (dict "root" $ "name" $name)) -}}
+{{- $set := list -}}
+{{- range fromYamlArray (include "skein.env" (dict "root" $ "name" $name "s" (omit $s "extraEnv") "edges" (index $edges.services $name))) -}}
+{{- $set = append $set .name -}}
+{{- end -}}
+{{- range $s.extraEnv -}}
+{{- if has .name $set -}}
+{{- $faults = append $faults (printf "extraEnv of %s names %s, which is already there: leave it out" $name .name) -}}
+{{- end -}}
+{{- $set = append $set .name -}}
+{{- end -}}
+{{- if and $s.autoscaling.enabled (not (dig "requests" "cpu" "" $s.resources)) -}}
+{{- $faults = append $faults (printf "autoscaling of %s is by the CPU it requests, and it requests none: set resources.requests.cpu" $name) -}}
+{{- end -}}
 {{- if and $single (or $s.autoscaling.enabled (gt (int $s.replicas) 1)) -}}
 {{- $faults = append $faults (printf "%s wants more than one replica, but %s, or set its replicas to 1 and autoscaling.enabled to false" $name $single) -}}
 {{- end -}}
@@ -39,6 +56,18 @@
 {{- end -}}
 {{- if and (eq .Values.istio.jwt.keys "inline") (not .Values.istio.jwt.jwks) -}}
 {{- $faults = append $faults "istio.jwt.jwks is missing: the answer of /.well-known/jwks.json, for istio.jwt.keys inline" -}}
+{{- else if and (eq .Values.istio.jwt.keys "inline") (not (hasKey (fromJson .Values.istio.jwt.jwks) "keys")) -}}
+{{- $faults = append $faults "istio.jwt.jwks is no key set: it is the answer of /.well-known/jwks.json, whole" -}}
+{{- end -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $needed := list "database" -}}
+{{- if eq .Values.events.kind "nats" -}}{{- $needed = append $needed "events" -}}{{- end -}}
+{{- if eq .Values.discovery.kind "consul" -}}{{- $needed = append $needed "discovery" -}}{{- end -}}
+{{- range $needed -}}
+{{- if not (index $.Values.networkPolicy .).to -}}
+{{- $faults = append $faults (printf "networkPolicy.%s.to is empty, so nobody reaches it: name its peers, such as [{ipBlock: {cidr: 192.0.2.10/32}}]" .) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $ports := list (int .Values.ports.grpc) (int .Values.ports.management) (int .Values.ports.http) -}}
 {{- if ne (len ($ports | uniq)) 3 -}}
