@@ -86,6 +86,11 @@ const wrong: readonly {
     says: 'database.directKey is a key of a Secret, and database.url is given inline',
   },
   {
+    what: 'a second internal secret in no Secret',
+    set: 'internalSecret.alsoKey=internal-secret-next',
+    says: 'internalSecret.alsoKey is a key of a Secret, and internalSecret.value is given inline',
+  },
+  {
     what: 'a label that is no text',
     set: 'commonLabels.version=1',
     says: 'got number, want string',

@@ -44,6 +44,9 @@ proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
       fieldPath: status.podIP
 {{ include "skein.discoveryEnv" .root }}
 {{ include "skein.secretEnv" (dict "root" .root "env" "INTERNAL_SECRET" "block" .root.Values.internalSecret "inline" .root.Values.internalSecret.value "own" .own) }}
+{{- with .root.Values.internalSecret.alsoKey }}
+{{ include "skein.secretEnv" (dict "root" $.root "env" "INTERNAL_SECRET_ALSO" "block" (merge (dict "key" .) $.root.Values.internalSecret)) }}
+{{- end }}
 {{- if .edges.database }}
 {{ include "skein.databaseEnv" (dict "root" .root "s" .s "own" .own) }}
 {{- end }}

@@ -39,6 +39,9 @@
 {{- $faults = append $faults (printf "%s is missing: set existingSecret to a Secret with the key %q (README.md says how to make one)" $block $given.key) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.internalSecret.alsoKey .Values.internalSecret.value (not .Values.internalSecret.existingSecret) -}}
+{{- $faults = append $faults "internalSecret.alsoKey is a key of a Secret, and internalSecret.value is given inline: set internalSecret.existingSecret to a Secret with both" -}}
+{{- end -}}
 {{- if and .Values.database.directKey .Values.database.url (not .Values.database.existingSecret) -}}
 {{- $faults = append $faults "database.directKey is a key of a Secret, and database.url is given inline: set database.existingSecret to a Secret with both" -}}
 {{- end -}}

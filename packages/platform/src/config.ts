@@ -56,6 +56,10 @@ export const platformConfig = {
   MANAGEMENT_HOST: text('Address of health checks and metrics', { fallback: '127.0.0.1' }),
   MANAGEMENT_PORT: port('Port of /healthz, /readyz and /metrics', { fallback: 0 }),
   INTERNAL_SECRET: secret('Signs calls between services; the same for all of them'),
+  INTERNAL_SECRET_ALSO: secret(
+    'Accepted beside INTERNAL_SECRET while that is being changed; empty: no other',
+    { fallback: '' },
+  ),
 };
 
 /** The values of `platformConfig`. */

@@ -70,7 +70,11 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   const instance = config.INSTANCE_ID || `${name}-${randomBytes(3).toString('hex')}`;
   const log = createLogger({ service: name, instance, level: config.LOG_LEVEL });
   const metrics = createMetrics();
-  const self = identity({ service: name, secret: config.INTERNAL_SECRET });
+  const self = identity({
+    service: name,
+    secret: config.INTERNAL_SECRET,
+    also: config.INTERNAL_SECRET_ALSO || undefined,
+  });
   const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log, metrics });
   const openBuses = await loadEvents(config.EVENTS_URL, { instance, log, metrics });
   const opened: Service[] = [telemetryPart(name, instance, config), processMetrics(metrics, name), discovery];

@@ -160,7 +160,7 @@ const valueSchema = ({ path, fallback, about }: ChartValue): Json => {
     type,
     ...(type === 'integer' ? { minimum: 0 } : {}),
     ...(path.endsWith('existingSecret') ? { pattern: '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$' } : {}),
-    ...(path.endsWith('.directKey') ? { pattern: '^[-._a-zA-Z0-9]*$' } : {}),
+    ...(/\.(directKey|alsoKey)$/.test(path) ? { pattern: '^[-._a-zA-Z0-9]*$' } : {}),
     ...(path.endsWith('.key') ? { pattern: '^[-._a-zA-Z0-9]+$' } : {}),
     ...limits[path],
     description: about,
