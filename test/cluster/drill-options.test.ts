@@ -14,7 +14,7 @@ describe('the command line of the drills', () => {
 
   it('names every option in its help', () => {
     expect(readDrillOptions(['--help'])).toBeUndefined();
-    for (const option of ['people', 'devices', 'rate', 'minutes', 'write', 'json'])
+    for (const option of ['people', 'devices', 'rate', 'minutes', 'write', 'json', 'keep'])
       expect(help).toContain(`--${option}`);
   });
 

@@ -14,6 +14,7 @@ export interface DrillOptions {
   readonly minutes: number;
   readonly write: boolean;
   readonly json: boolean;
+  readonly keep: boolean;
 }
 
 /** The command line cannot be used; the message says what would be right. */
@@ -24,8 +25,9 @@ export class UsageError extends Error {
 /** What `--help` prints. */
 export const help = `npm run drill -- rollout|chaos|soak [options]
 
-Puts load on Skein on the cluster that KUBECONFIG names (installed by npm run cluster -- install), does something to it,
-and compares what every client saw with what the server kept. The chart gets two pods of each service for it.
+Installs Skein in namespaces of its own, with two pods of each service, on the cluster that KUBECONFIG names; puts load
+on it, does something to it, and compares what every client saw with what the server kept. The cluster has to have the
+images: npm run cluster -- images.
   rollout   upgrades every service, and rolls it back
   chaos     deletes a pod of ours every 10 s, half of them without time to drain; then NATS, Consul and Postgres
   soak      does nothing, and compares the memory and CPU of the middle of the run with those of its end
@@ -37,6 +39,7 @@ Options
   --minutes N    how long chaos deletes pods of ours, or a soak is [5]
   --write        write the section of docs/reference/rollouts-and-faults.md
   --json         the whole report as JSON
+  --keep         leave it installed, for the next drill
   --help         this page
 
 SKEIN_GATEWAY_URL is where the gateway's Service is reached; by default its address inside the cluster.
@@ -50,6 +53,7 @@ const definitions = {
   minutes: { type: 'string', default: '5' },
   write: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
+  keep: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -92,5 +96,6 @@ export const readDrillOptions = (args: readonly string[]): DrillOptions | undefi
     minutes: positive('minutes', values.minutes, 24 * 60),
     write: values.write,
     json: values.json,
+    keep: values.keep,
   };
 };

@@ -50,7 +50,7 @@ export const rolloutSection = ({ summary, stages }: RolloutReport, load: Load, o
     '## Rollout: every service upgraded and rolled back',
     `${on}, ${today()}. ${loadInWords(load)}. Two pods of each service; an annotation changes, so all ten pods are replaced, and again by \`helm rollback\`: ${stages.map(({ name, seconds: took, replaced }) => `${name} ${took.toFixed(0)} s, ${replaced} pods`).join('; ')}. Load and cluster share the machine.`,
     promises(summary),
-    `A socket whose gateway leaves is closed with 4012 and told to wait up to 5 s, so that they do not all come back at once; with that wait it is back after ${seconds(sockets.backP50Ms)} (half of them), ${seconds(sockets.backP99Ms)} (99 %), ${seconds(sockets.backLongestMs)} (all). One gateway after the other leaves: a socket that goes from the first to the second moves twice.`,
+    `A socket whose gateway leaves is closed with 4012 and told to wait up to 5 s, so that they do not all come back at once; with that wait it is back after ${seconds(sockets.backP50Ms)} (half of them), ${seconds(sockets.backP99Ms)} (99 %), ${seconds(sockets.backLongestMs)} (all). All new gateways start before the first old one leaves, so that a socket moves once in each of the two rollouts.`,
   ].join('\n\n');
 };
 

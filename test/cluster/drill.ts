@@ -10,7 +10,7 @@ import { rollout } from './rollout.ts';
 import { soak } from './soak.ts';
 import { requireCluster } from './support/cluster.ts';
 import { loadedStack } from './support/loaded-stack.ts';
-import { ensureInstalled, installChart, plain } from './support/stack.ts';
+import { ensureInstalled, remove } from './support/stack.ts';
 
 /** What a drill found: its figures, all it knows, and its section. */
 interface Result {
@@ -43,12 +43,11 @@ const drills: Readonly<Record<DrillName, Drill>> = {
 const main = async (): Promise<void> => {
   const options = readDrillOptions(process.argv.slice(2));
   if (!options) return void process.stdout.write(help);
-  const { name, load, minutes, write, json } = options;
+  const { name, load, minutes, write, json, keep } = options;
   await requireCluster();
   const told = (line: string) => process.stderr.write(`${name}  ${line}\n`);
-  await ensureInstalled(plain);
-  told('two pods of each service');
-  await installChart(loadedStack);
+  told(`in the namespaces ${loadedStack.namespace} and ${loadedStack.platform}`);
+  await ensureInstalled(loadedStack);
   try {
     const { summary, section, report } = await drills[name](load, minutes, told);
     process.stdout.write(
@@ -57,7 +56,7 @@ const main = async (): Promise<void> => {
     if (write) await writeSection(name, section, page);
     if (Object.values(summary.faults).some((count) => count > 0)) process.exitCode = 1;
   } finally {
-    await installChart(plain);
+    if (!keep) await remove(loadedStack);
   }
 };
 

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { rollout } from './rollout.ts';
 import { loadedStack } from './support/loaded-stack.ts';
-import { installChart, plain } from './support/stack.ts';
+import { remove } from './support/stack.ts';
 import { useStack } from './support/use-stack.ts';
 
 /** A fifth of what `npm run drill -- rollout` does: one rollout of everything takes these two cores a minute anyway. */
@@ -14,10 +14,8 @@ const load = {
   giveUpMs: 60_000,
 };
 
-useStack(plain);
-beforeAll(() => installChart(loadedStack), 330_000);
-// The other tests know one pod of each service.
-afterAll(() => installChart(plain), 330_000);
+useStack(loadedStack);
+afterAll(() => remove(loadedStack), 240_000);
 
 it('loses no message, call or socket while every service is upgraded and rolled back under load', async () => {
   const { summary, stages } = await rollout(loadedStack, load, (line) => process.stdout.write(`${line}\n`));
