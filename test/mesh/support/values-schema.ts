@@ -53,6 +53,7 @@ const limits: Readonly<Record<string, Json>> = {
   'defaults.autoscaling.minReplicas': { minimum: 1 },
   'defaults.autoscaling.maxReplicas': { minimum: 1 },
   'defaults.autoscaling.targetCPUPercent': { minimum: 10, maximum: 100 },
+  'defaults.autoscaling.metrics': { items: { type: 'object', required: ['type'] } },
   'rollout.endpointSeconds': { minimum: 0, maximum: 600 },
   'rollout.drainSeconds': { minimum: 12, maximum: 600 },
   'rollout.startSeconds': { minimum: 10, maximum: 3_600 },
