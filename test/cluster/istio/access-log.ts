@@ -11,9 +11,9 @@ export interface LoggedCall {
   readonly details: string;
   readonly requestId: string;
   /** Address of the pod that it went to. */
-  readonly upstream: string;
-  /** `inbound|…` where the call came in, `outbound|…` where it went out. */
-  readonly cluster: string;
+  readonly upstream: string | null;
+  /** `inbound|…` where the call came in, `outbound|…` where it went out; none where the proxy answered itself. */
+  readonly cluster: string | null;
   readonly attempts: number | null;
   readonly caller: string | null;
   readonly callerTls: string | null;
@@ -45,4 +45,4 @@ export const loggedCalls = async (namespace: string, selector: string): Promise<
     .flatMap(callsIn);
 
 /** Whether a call was logged where it came in. */
-export const cameIn = ({ cluster }: LoggedCall): boolean => cluster.startsWith('inbound|');
+export const cameIn = ({ cluster }: LoggedCall): boolean => cluster?.startsWith('inbound|') ?? false;

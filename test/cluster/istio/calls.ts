@@ -77,7 +77,8 @@ export const callsFrom = async (
   { namespace, pod, container }: Place,
   calls: readonly WireCall[],
 ): Promise<readonly WireResult[]> => {
-  const named = calls.map((call) => ({ ...call, id: randomUUID() }));
+  // No UUID alone: a proxy would write into one whether the call is traced.
+  const named = calls.map((call) => ({ ...call, id: `skein-${randomUUID()}` }));
   const told = await must(
     'kubectl',
     [

@@ -1,8 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
+import { kubectl } from '../support/program.ts';
 import { installChart } from '../support/stack.ts';
 import { cameIn, loggedCalls, type PodCall } from './access-log.ts';
 import { callFrom, callsFrom, podOf, podsOf, type ServicePod, tokenOf } from './calls.ts';
 import { authorityOf, mesh, serviceIdentity } from './mesh.ts';
+import { holding, makePlace, openNetwork } from './place.ts';
 import { useMesh } from './use-mesh.ts';
 import { openWayIn, register } from './way-in.ts';
 
@@ -65,6 +67,36 @@ describe('a call to the address of a pod, as Consul gives it', () => {
     expect(refused).toMatchObject({ grpc: 'Unavailable', upstream: null });
   });
 
+  it('goes out in plaintext where everything is let out, and is cut off by the proxy of the callee', async () => {
+    const name = 'passer';
+    const place = await makePlace(mesh.namespace, name);
+    await using _ = await openNetwork();
+    await using _open = await holding({
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'Sidecar',
+      metadata: { name, namespace: mesh.namespace },
+      spec: {
+        workloadSelector: { labels: { app: name } },
+        outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
+        egress: [{ hosts: ['./*'] }],
+      },
+    });
+    const address = `${(await podOf('auth')).ip}:${grpcPort}`;
+    const call = { address, authority: address, path, token: await tokenOf('gateway') };
+    await vi.waitFor(
+      async () => {
+        const result = await callFrom(place, call);
+        expect(result.status).toBe(unavailable);
+        const selector = `app=${name}`;
+        const found = (await loggedCalls(mesh.namespace, selector)).filter(({ cluster }) =>
+          cluster?.startsWith('Passthrough'),
+        );
+        expect(found.at(-1)).toMatchObject({ upstream: address, calleeTls: null, flags: 'UC' });
+      },
+      { timeout: 45_000, interval: 2_000 },
+    );
+  });
+
   it('is tried once when it fails: the mesh adds no attempts to those of our clients', async () => {
     // An address of the pods' network where no pod is.
     const { ip } = await podOf('auth');
@@ -78,20 +110,42 @@ describe('a call to the address of a pod, as Consul gives it', () => {
   });
 });
 
+describe('a pod that goes', () => {
+  it('is not called any more: every call is answered by the one that stays', async () => {
+    await using wayIn = await openWayIn();
+    const token = await register(wayIn);
+    const [going] = await podsOf('auth');
+    const { namespace, pod = '' } = { ...mesh, ...going };
+    const gone = kubectl('-n', namespace, 'delete', 'pod', pod, '--wait');
+    let done = false;
+    const watched = gone.finally(() => {
+      done = true;
+    });
+    const answers: number[] = [];
+    // The list of tokens is with auth.
+    while (!done) answers.push((await wayIn.ask('GET', '/v1/auth/tokens', { token })).status);
+    await watched;
+    expect(answers.length).toBeGreaterThan(20);
+    expect(answers.filter((status) => status !== 200)).toEqual([]);
+    await kubectl('-n', namespace, 'rollout', 'status', 'deployment/skein-auth', '--timeout=50s');
+  });
+});
+
 describe('a service without the authority template', () => {
   it('reaches nobody, and says so; with it everything is well again', { timeout: 400_000 }, async () => {
     await using wayIn = await openWayIn();
-    const token = await register(wayIn);
     const withoutTemplate = JSON.stringify([{ name: 'DISCOVERY_AUTHORITY_TEMPLATE', value: '' }]);
     try {
       await installChart(mesh, '--set-json', `services.user.extraEnv=${withoutTemplate}`);
-      // The profile is with user, which asks auth who the person is.
+      // The service user asks auth for the account of somebody it does not know yet.
+      const token = await register(wayIn);
       const { status, body } = await wayIn.ask('GET', '/v1/me', { token });
       expect(status).toBe(503);
       expect(JSON.parse(body)).toMatchObject({ retryable: true });
     } finally {
       await installChart(mesh);
     }
+    const token = await register(wayIn);
     expect(await wayIn.ask('GET', '/v1/me', { token })).toMatchObject({ status: 200 });
   });
 });

@@ -1,5 +1,5 @@
 import { profileValues } from '../../mesh/support/paths.ts';
-import type { Stack } from '../support/stack.ts';
+import { type Stack, smallValues } from '../support/stack.ts';
 
 /** Istio's own way in, from `istio/ingress`, in a namespace of its own. */
 export const ingress = {
@@ -25,7 +25,7 @@ export const mesh: Stack = {
   manifests: 'istio',
   revision: 'skein-test',
   values: [
-    ...['--values', profileValues('istio')],
+    ...['--values', profileValues('istio'), ...smallValues],
     ...set({
       'expose.parentRefs': [{ name: 'public', namespace: ingress.namespace }],
       'networkPolicy.gatewayFrom': [

@@ -13,7 +13,8 @@ const call = ({ address, authority, path, token, id }) =>
       resolve(result);
     };
     const timer = setTimeout(() => end({ error: 'no answer' }), timeoutMs);
-    const failed = (error) => end({ error: error.code ?? error.message });
+    // Where the connection fails, the stream only says that it was cancelled, and why.
+    const failed = (error) => end({ error: error.cause?.code ?? error.code ?? error.message });
     session.once('error', failed);
     const stream = session.request({
       ':method': 'POST',
