@@ -9,8 +9,8 @@ useStack(plain);
 
 /** What the API server says of objects that it is asked to take, but not to keep: one line for each. */
 const dryRun = async (manifests: string): Promise<{ ok: boolean; warnings: string[]; refused: string[] }> => {
-  const args = ['apply', '--server-side', '--force-conflicts', '--dry-run=server', '-f', '-'];
-  const { ok, stderr } = await ask('kubectl', args, { input: manifests });
+  const args = ['apply', '--server-side', '--force-conflicts', '--field-manager=test', '--dry-run=server'];
+  const { ok, stderr } = await ask('kubectl', [...args, '-f', '-'], { input: manifests });
   const lines = stderr.trim().split('\n').filter(Boolean);
   return {
     ok,
