@@ -111,7 +111,7 @@ describe('connections', () => {
       },
       isStream: () => false,
       onLeaving: () => {},
-      lingerMs: 0,
+      quietMs: 0,
     });
     started.push(server);
     await server.run();
@@ -136,7 +136,7 @@ describe('connections', () => {
       handler: (_req, res) => void res.end('done'),
       isStream: () => false,
       onLeaving: () => {},
-      lingerMs: 500,
+      quietMs: 200,
     });
     started.push(server);
     await server.run();
@@ -149,6 +149,29 @@ describe('connections', () => {
     await busy.closed;
     expect(busy.received()).toMatch(/done[\s\S]*HTTP\/1.1 200 [\s\S]*Connection: close[\s\S]*done$/);
     await Promise.all([drain, idle.closed]);
+  });
+
+  it('does not wait for ever for those who go on asking', async () => {
+    const server = httpServer({
+      ...{ host: '127.0.0.1', port: 0, log, guard: undefined },
+      handler: (_req, res) => void res.end('done'),
+      isStream: () => false,
+      onLeaving: () => {},
+      quietMs: 50,
+    });
+    started.push(server);
+    await server.run();
+    let over = false;
+    const ask = async (): Promise<void> => {
+      while (!over) await fetch(`http://127.0.0.1:${server.port}/`).catch(() => {});
+    };
+    await fetch(`http://127.0.0.1:${server.port}/`);
+    const asking = ask();
+    const startedMs = performance.now();
+    await server.drain?.();
+    over = true;
+    await asking;
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(5 * 50);
   });
 
   it('names the port that is in use', async () => {

@@ -58,7 +58,7 @@ export interface Live extends LiveSide {
 }
 
 /** How long a socket that is to leave may wait for the answers to what it has sent. */
-const answerMs = 1_000;
+const answerMs = 3_000;
 
 /**
  * Frees the connections over a window, so that they do not all come back at once, and each after the answers to what
@@ -202,7 +202,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
   };
   return {
     service: lifecycle('live side', [live, sweeper, guests], {
-      drainTimeoutMs: tuning.drainMs + 2 * answerMs,
+      drainTimeoutMs: tuning.drainMs + answerMs + 500,
     }),
     attach: sockets.attach,
     stream: sseHandler(deps),
