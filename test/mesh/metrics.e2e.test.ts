@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Device, openDevice } from '../e2e/support/device.ts';
 import { newPerson, type TestMesh, testMesh } from '../e2e/support/mesh.ts';
@@ -54,6 +55,7 @@ beforeAll(async () => {
         new Set([...metric.labels, ...ofTheTarget, ...(name.endsWith('_bucket') ? ['le'] : [])]),
       );
   }
+  labels.set('up', new Set(ofTheTarget));
   for (const { record, labels: own } of await rules())
     if (record) labels.set(record, new Set([...Object.keys(own ?? {}), ...recorded, ...ofTheTarget]));
 }, 180_000);
@@ -139,6 +141,20 @@ ${rows.join('\n')}
         if (families.has(familyOf(word)) && !labels.has(word) && !exported.has(word))
           found.push(`${name}: ${word}`);
     }
+    expect(found).toEqual([]);
+  });
+
+  it('are beside a database that answers what the documentation asks it', async () => {
+    const client = new pg.Client(on.mesh.postgres?.url ?? '');
+    await client.connect();
+    const found: string[] = [];
+    for (const [name, text] of await pages())
+      for (const [, , double, single] of text.matchAll(/psql (\S+) -c (?:"((?:[^"\\]|\\.)*)"|'([^']*)')/g)) {
+        const sql = (double ?? single ?? '').replaceAll('\\"', '"');
+        if (/^select/i.test(sql))
+          await client.query(sql).catch((error) => found.push(`${name}: ${sql}: ${error}`));
+      }
+    await client.end();
     expect(found).toEqual([]);
   });
 
