@@ -86,6 +86,11 @@ const wrong: readonly {
     says: 'database.directKey is a key of a Secret, and database.url is given inline',
   },
   {
+    what: 'alerts on what nobody scrapes',
+    set: 'metrics.rules=true',
+    says: 'metrics.rules asks for metrics that nobody scrapes: set metrics.monitor',
+  },
+  {
     what: 'a second internal secret in no Secret',
     set: 'internalSecret.alsoKey=internal-secret-next',
     says: 'internalSecret.alsoKey is a key of a Secret, and internalSecret.value is given inline',
@@ -121,6 +126,11 @@ const wrong: readonly {
     profile: 'default',
     set: 'services.user.autoscaling.enabled=true,services.user.resources.requests.cpu=null',
     says: 'autoscaling of user is by the CPU it requests, and it requests none: set resources.requests.cpu',
+  },
+  {
+    what: 'users of their own on tables that all share',
+    set: 'services.auth.databaseSecret.existingSecret=auth',
+    says: 'databaseSecret of auth gives it a database user of its own, who may not use the tables that all share',
   },
   {
     what: 'a database that is closed off',

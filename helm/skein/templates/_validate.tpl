@@ -23,6 +23,9 @@
 {{- end -}}
 {{- $set = append $set .name -}}
 {{- end -}}
+{{- if and (eq $.Values.events.kind "postgres") $s.databaseSecret.existingSecret -}}
+{{- $faults = append $faults (printf "databaseSecret of %s gives it a database user of its own, who may not use the tables that all share with events.kind postgres: use nats, or one user" $name) -}}
+{{- end -}}
 {{- if and $s.autoscaling.enabled (not (dig "requests" "cpu" "" $s.resources)) -}}
 {{- $faults = append $faults (printf "autoscaling of %s is by the CPU it requests, and it requests none: set resources.requests.cpu" $name) -}}
 {{- end -}}
@@ -38,6 +41,9 @@
 {{- if not (or $inline $given.existingSecret $.Values.existingSecret) -}}
 {{- $faults = append $faults (printf "%s is missing: set existingSecret to a Secret with the key %q (README.md says how to make one)" $block $given.key) -}}
 {{- end -}}
+{{- end -}}
+{{- if and .Values.metrics.rules (eq .Values.metrics.monitor "none") -}}
+{{- $faults = append $faults "metrics.rules asks for metrics that nobody scrapes: set metrics.monitor to podMonitor or serviceMonitor" -}}
 {{- end -}}
 {{- if and .Values.internalSecret.alsoKey .Values.internalSecret.value (not .Values.internalSecret.existingSecret) -}}
 {{- $faults = append $faults "internalSecret.alsoKey is a key of a Secret, and internalSecret.value is given inline: set internalSecret.existingSecret to a Secret with both" -}}
