@@ -27,7 +27,7 @@ interface PrometheusRule {
 }
 
 const renderedAlerts = async (...sets: readonly string[]): Promise<Map<string, Rule>> => {
-  const found = (await objects('metrics.rules=true', ...sets)).filter(
+  const found = (await objects('metrics.rules=true', 'metrics.monitor=podMonitor', ...sets)).filter(
     ({ kind }) => kind === 'PrometheusRule',
   );
   const all = found.flatMap(({ spec }) =>
