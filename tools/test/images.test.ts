@@ -111,6 +111,14 @@ describe('the Dockerfiles', () => {
     );
   });
 
+  it('put Node below what differs between the services, so that they share it', () => {
+    const steps =
+      textOf('images/Dockerfile')
+        .split(/^FROM .*BASE.*\n/m)
+        .at(-1) ?? '';
+    expect(steps.split('\n').find((line) => !line.startsWith('#'))).toMatch(/^COPY --from=node /);
+  });
+
   it('run as a user by number, without a shell around the process', () => {
     const dockerfile = textOf('images/Dockerfile');
     expect(dockerfile).toMatch(/^USER 65532:65532$/m);
@@ -161,7 +169,7 @@ describe('npm run images', () => {
 
   it.each([
     ['docker', ['docker', 'build', '-t', 'skein/auth:1', '-f', 'images/Dockerfile']],
-    ['buildah', ['buildah', 'bud', '-t', 'skein/auth:1', '-f', 'images/Dockerfile']],
+    ['buildah', ['buildah', 'bud', '--layers', '-t', 'skein/auth:1', '-f', 'images/Dockerfile']],
     ['./my build', ['./my', 'build', 'skein/auth:1', 'dist/images', '-f', 'images/Dockerfile']],
   ])('builds with the builder that is named: %s', async (named, first) => {
     const builder = await findBuilder({ SKEIN_IMAGE_BUILDER: named });
