@@ -29,8 +29,8 @@ const maxLines = 20_000;
 
 const callsIn = (line: string): PodCall[] => {
   const [, pod = '', text = ''] = /^\[pod\/([^/]+)\/[^\]]+\] (\{.*)$/.exec(line) ?? [];
-  // The proxy writes JSON about itself too.
-  return text.includes('"authority"') ? [{ pod, ...(JSON.parse(text) as LoggedCall) }] : [];
+  // The proxy logs connections of TCP in the same form, without a method.
+  return text.includes('"method":"') ? [{ pod, ...(JSON.parse(text) as LoggedCall) }] : [];
 };
 
 /** What the proxies of the pods with a label have logged. They write with a delay of up to ten seconds. */

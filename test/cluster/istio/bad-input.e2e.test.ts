@@ -72,7 +72,7 @@ describe('Consul outside the mesh', () => {
               ...['-n', namespace, 'exec', pod, '-c', 'gateway', '--', '/usr/local/bin/node', '-e', script],
             );
             expect(new Set(told.trim().split(','))).toEqual(
-              new Set(['agent', 'auth', 'session-sync', 'user']),
+              new Set(['agent', 'auth', 'gateway', 'session-sync', 'user']),
             );
           },
           { timeout: minutes(1), interval: 1_000 },

@@ -83,6 +83,15 @@ describe('a call to the address of a pod, as Consul gives it', () => {
     });
     const address = `${(await podOf('auth')).ip}:${grpcPort}`;
     const call = { address, authority: address, path, token: await tokenOf('gateway') };
+    await using _logged = await holding({
+      apiVersion: 'telemetry.istio.io/v1',
+      kind: 'Telemetry',
+      metadata: { name, namespace: mesh.namespace },
+      spec: {
+        selector: { matchLabels: { app: name } },
+        accessLogging: [{ providers: [{ name: 'skein-access-log' }] }],
+      },
+    });
     await vi.waitFor(
       async () => {
         const result = await callFrom(place, call);
@@ -136,7 +145,10 @@ describe('a service without the authority template', () => {
     await using wayIn = await openWayIn();
     const withoutTemplate = JSON.stringify([{ name: 'DISCOVERY_AUTHORITY_TEMPLATE', value: '' }]);
     try {
+      const before = await podOf('user');
       await installChart(mesh, '--set-json', `services.user.extraEnv=${withoutTemplate}`);
+      // It works on to its end, with the template.
+      await kubectl('-n', before.namespace, 'wait', '--for=delete', `pod/${before.pod}`, '--timeout=50s');
       // The service user asks auth for the account of somebody it does not know yet.
       const token = await register(wayIn);
       const { status, body } = await wayIn.ask('GET', '/v1/me', { token });
@@ -145,7 +157,13 @@ describe('a service without the authority template', () => {
     } finally {
       await installChart(mesh);
     }
-    const token = await register(wayIn);
-    expect(await wayIn.ask('GET', '/v1/me', { token })).toMatchObject({ status: 200 });
+    // The pod without it serves until it has drained, and a circuit that opened closes again.
+    await vi.waitFor(
+      async () => {
+        const token = await register(wayIn);
+        expect(await wayIn.ask('GET', '/v1/me', { token })).toMatchObject({ status: 200 });
+      },
+      { timeout: 60_000, interval: 2_000 },
+    );
   });
 });

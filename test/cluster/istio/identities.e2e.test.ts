@@ -97,7 +97,7 @@ describe('the calls between the services', () => {
       )
     )
       .flat()
-      .filter(({ cluster, code }) => cluster?.startsWith('outbound|50051|') && code === 200);
+      .filter(({ cluster, grpc }) => cluster?.startsWith('outbound|50051|') && grpc === 'OK');
     expect(out.length).toBeGreaterThan(0);
     for (const { authority, callee, calleeTls } of out) {
       const [service = ''] = services.filter((one) => authority === authorityOf(one));
