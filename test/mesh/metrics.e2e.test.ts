@@ -9,7 +9,7 @@ import { boards } from './dashboards/index.ts';
 import { root } from './support/paths.ts';
 import { asked } from './support/promql.ts';
 import { rules } from './support/rules.ts';
-import { type Exported, scrape, seriesOf } from './support/scrape.ts';
+import { type Exported, lint, pageOf, scrape, seriesOf } from './support/scrape.ts';
 
 /** What Prometheus adds by what it scrapes; see the monitors of the chart. */
 const ofTheTarget = ['namespace', 'pod', 'container', 'service'];
@@ -23,6 +23,7 @@ const recorded = ['slo', 'rpc_service'];
 
 let on: TestMesh;
 let device: Device;
+let ports: readonly number[];
 let exported: Map<string, Exported>;
 const labels = new Map<string, ReadonlySet<string>>();
 
@@ -36,7 +37,7 @@ beforeAll(async () => {
     return event?.type === 'message.completed' && event.data?.turnId === turnId;
   });
   const base = Number(new URL(on.url).port) + 40;
-  const ports = [0, 1, 2, 3, 4, 10, 11, 12, 13, 14].map((at) => base + at);
+  ports = [0, 1, 2, 3, 4, 10, 11, 12, 13, 14].map((at) => base + at);
   // The relay and the consumers come a moment after the answer.
   const late = ['skein_agent_answer_seconds', 'skein_consumer_delay_seconds', 'skein_relay_events_total'];
   await vi.waitFor(
@@ -109,6 +110,10 @@ ${rows.join('\n')}
     await expect(page).toMatchFileSnapshot(join(root, 'docs', 'reference', 'metrics.md'));
   });
 
+  it('are written as Prometheus wants them', async () => {
+    for (const port of ports) expect(await lint(await pageOf(port)), String(port)).toBe('');
+  });
+
   it('are what every dashboard asks for', () => {
     const queries = boards.flatMap(({ id, rows }) =>
       rows.flatMap(({ panels }) =>
@@ -158,7 +163,29 @@ ${rows.join('\n')}
     expect(found).toEqual([]);
   });
 
-  it('would be missed: a name, a label to choose by, a label to group by', () => {
+  it('tell that NATS and Consul are away, how far relays are behind, and when it is over', async () => {
+    const all = async (metric: string) => {
+      const found = await Promise.all(ports.map(pageOf));
+      const values = found.map((page) => new RegExp(`^${metric} (\\S+)`, 'm').exec(page)?.[1]);
+      return values.flatMap((value) => (value === undefined ? [] : Number(value)));
+    };
+    const most = async (metric: string) => Math.max(...(await all(metric)));
+    const least = async (metric: string) => Math.min(...(await all(metric)));
+    const patience = { timeout: 60_000 };
+    await on.mesh.drills.pause('nats');
+    await on.mesh.drills.pause('consul');
+    await expect.poll(() => most('skein_nats_up'), patience).toBe(0);
+    await expect.poll(() => most('skein_consul_up'), patience).toBe(0);
+    await expect.poll(() => most('skein_relay_lag_seconds'), patience).toBeGreaterThan(5);
+    await on.mesh.drills.resume('consul');
+    await on.mesh.drills.resume('nats');
+    await expect.poll(() => least('skein_nats_up'), patience).toBe(1);
+    await expect.poll(() => least('skein_consul_up'), patience).toBe(1);
+    await expect.poll(() => most('skein_relay_lag_seconds'), patience).toBeLessThan(5);
+  }, 240_000);
+
+  it('would be missed: a name, a label to choose by, a label to group by, a way to write it', async () => {
+    expect(await lint('# TYPE gateway_ms counter\ngateway_ms 1\n')).toContain('gateway_ms');
     expect(missingIn('rate(gateway_deliverys_total[5m])')).toEqual(['gateway_deliverys_total']);
     expect(missingIn('skein_relay_events_total{stream="x"}')).toEqual(['skein_relay_events_total{stream}']);
     expect(missingIn('sum by (user) (gateway_connections)')).toHaveLength(1);

@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { componentPath } from '@skein/components';
+
 /** A metric as the pages of the services show it. */
 export interface Exported {
   readonly name: string;
@@ -33,15 +37,27 @@ const readPage = (page: string, service: string, into: Map<string, Exported>): v
   }
 };
 
+/** The page of a process at a port of this machine. */
+export const pageOf = async (port: number): Promise<string> =>
+  (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+
 /** What processes export together, by name. The ports are those of their metrics on this machine. */
 export const scrape = async (ports: readonly number[]): Promise<Map<string, Exported>> => {
   const found = new Map<string, Exported>();
   for (const port of ports) {
-    const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    const page = await pageOf(port);
     const [, service = ''] = /skein_service_info\{service="([^"]+)"\} 1/.exec(page) ?? [];
     readPage(page, service, found);
   }
   return found;
+};
+
+/** What promtool says about a page: how it is written, names, units, help. Empty when there is nothing to say. */
+export const lint = async (page: string): Promise<string> => {
+  const child = spawn(await componentPath('promtool'), ['check', 'metrics']);
+  child.stdin.end(page);
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return out + err;
 };
 
 /** The names of the series of a metric. */
