@@ -30,6 +30,11 @@ capabilities:
 sidecar.istio.io/nativeSidecar: "true"
 proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
 {{- end }}
+{{- $discovery := .Values.discovery }}
+{{- if and .Values.istio.enabled (eq $discovery.kind "consul") (contains "$(HOST_IP)" $discovery.url) }}
+# The agent of a node has the node's address, which belongs to no Service: the proxy would refuse it.
+traffic.sidecar.istio.io/excludeOutboundPorts: {{ regexFind "[0-9]+$" $discovery.url | default "8500" | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* Environment of a service: root, name, s, edges (its entry in files/edges.yaml), own (as in skein.secretName). */}}
