@@ -4,22 +4,31 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../mesh/support/paths.ts';
+import { ingress, mesh, outside } from './istio/mesh.ts';
 import { requireCluster } from './support/cluster.ts';
 import { writeFootprint } from './support/footprint.ts';
 import { loadImages } from './support/images.ts';
-import { installChart, installPlatform, plain, remove } from './support/stack.ts';
+import { loadedStack } from './support/loaded-stack.ts';
+import { installChart, installPlatform, plain, removeNamespaces } from './support/stack.ts';
 
 /** The stages of a whole run. */
 const usual = ['images', 'remove', 'install', 'test'];
 
+/** Everything that the tests install something in. */
+const namespaces = [
+  ...[plain, loadedStack, mesh].flatMap(({ namespace, platform }) => [namespace, platform]),
+  ingress.namespace,
+  outside,
+];
+
 const help = `npm run cluster [-- [options] [STAGE...]]
 
-Installs Skein on the cluster that KUBECONFIG names, and tests it there. It must be a cluster for tests: the namespaces
-${plain.namespace} and ${plain.platform} are removed first, with everything in them.
+Installs Skein on the cluster that KUBECONFIG names, and tests it there. It must be a cluster for tests: these
+namespaces are removed first, with everything in them: ${namespaces.join(', ')}.
 
 Stages, in the order in which they are named; without any: ${usual.join(' ')}
   images      build the images that the cluster does not have as they are now, and load them (SKEIN_IMAGE_LOADER)
-  remove      remove both namespaces
+  remove      remove these namespaces
   install     components, Secrets and chart, as docs/how-to/install-with-helm.md says; stays installed
   test        run the tests, on what is installed
   footprint   measure what is installed at rest, for docs/reference/footprint-on-kubernetes.md
@@ -58,7 +67,7 @@ interface Asked {
 
 const stages: Readonly<Record<string, (asked: Asked) => Promise<void>>> = {
   images: ({ images }) => timed('images', () => loadImages(images)),
-  remove: () => timed('removed what was there', () => remove(plain)),
+  remove: () => timed('removed what was there', () => removeNamespaces(...namespaces)),
   install: async () => {
     await timed('components', () => installPlatform(plain));
     await timed('chart', () => installChart(plain));

@@ -34,7 +34,8 @@ const specOf = async (name: string, options: ImagesOptions): Promise<ImageSpec> 
   const component = componentImages[name];
   const common = { name: imageName(name, options), platform };
   if (component) {
-    const args = given({ COMPONENT: name, USER: component.user, BASE: base });
+    const { user, stopSignal = 'SIGTERM' } = component;
+    const args = given({ COMPONENT: name, USER: user, STOP_SIGNAL: stopSignal, BASE: base });
     return {
       ...common,
       dockerfile: join(root, 'images/components.Dockerfile'),

@@ -159,14 +159,15 @@ export const ensureInstalled = async (stack: Stack): Promise<void> => {
   await installChart(stack);
 };
 
-/** Takes everything away, volumes too; nothing happens when there is nothing. */
-export const remove = async ({ namespace, platform }: Stack): Promise<void> => {
+/** Takes namespaces away with everything in them, volumes too; one that is not there is none to take away. */
+export const removeNamespaces = async (...names: readonly string[]): Promise<void> => {
   await must(
     'kubectl',
-    [
-      ...['delete', 'namespace', namespace, platform],
-      ...['--ignore-not-found', '--wait', `--timeout=${removeSeconds}s`],
-    ],
+    ['delete', 'namespace', ...names, '--ignore-not-found', '--wait', `--timeout=${removeSeconds}s`],
     settled(removeSeconds),
   );
 };
+
+/** Takes a stack away. */
+export const remove = ({ namespace, platform }: Stack): Promise<void> =>
+  removeNamespaces(namespace, platform);
