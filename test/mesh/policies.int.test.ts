@@ -122,6 +122,19 @@ describe('the way out of the services', () => {
   });
 });
 
+describe('the way out of the check', () => {
+  it('is opened with its Job, before an upgrade: else it would be that of the release that is there', () => {
+    const hooks = of('default').filter(({ metadata }) => metadata.annotations?.['helm.sh/hook']);
+    const weightOf = (kind: string): number =>
+      Number(
+        hooks.find((one) => one.kind === kind && one.metadata.name === 'skein-check')?.metadata.annotations?.[
+          'helm.sh/hook-weight'
+        ],
+      );
+    expect(weightOf('NetworkPolicy')).toBeLessThan(weightOf('Job'));
+  });
+});
+
 describe('the way in', () => {
   it('leads to the gateway, from the ingress that is named and from our own test', () => {
     const into = (profile: Profile) =>
