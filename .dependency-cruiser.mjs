@@ -192,9 +192,9 @@ const rules = [
   {
     name: 'tools-stand-alone',
     comment:
-      'The tools check the product; they must work when it does not. Reference pages are made from it, in a process of their own, and tests may compare with it.',
+      'The tools check the product; they must work when it does not. Reference pages are made from it and a release is one of it, each in a process of its own, and tests may compare with it.',
     severity: 'error',
-    from: { path: '^tools/', pathNot: '^tools/(reference|test)/' },
+    from: { path: '^tools/', pathNot: '^tools/(reference|release|test)/' },
     to: { path: '^(packages|services|test)/' },
   },
 ];

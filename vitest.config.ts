@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
@@ -8,6 +8,8 @@ export default defineConfig({
       'test/**/*.test.ts',
       'tools/test/**/*.test.ts',
     ],
+    // They need a cluster: npm run cluster.
+    exclude: [...configDefaults.exclude, 'test/cluster/**/*.e2e.test.ts'],
     // One real Postgres for the run; each file that needs it takes a database of its own.
     globalSetup: ['packages/postgres/src/global-setup.ts'],
     pool: 'forks',

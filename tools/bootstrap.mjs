@@ -36,6 +36,20 @@ const commands = {
     run: [tool('tools/images/main.ts')],
     needs: ['console'],
   },
+  cluster: {
+    about: 'install and test on the cluster of KUBECONFIG',
+    run: [tool('test/cluster/main.ts')],
+    needs: ['console', 'components'],
+  },
+  drill: {
+    about: 'roll out, or delete pods, under load on the cluster of KUBECONFIG',
+    run: [tool('test/cluster/drill.ts')],
+  },
+  release: {
+    about: 'make a release: images, chart, signatures',
+    run: [tool('tools/release/main.ts')],
+    needs: ['console'],
+  },
   bench: { about: 'run the benchmarks', run: [tool('tools/bench.ts')], needs: ['console', 'components'] },
 };
 

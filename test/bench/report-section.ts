@@ -2,13 +2,36 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const page = fileURLToPath(new URL('../../docs/reference/benchmarks.md', import.meta.url));
+/** A reference page whose sections are written by programs. */
+export interface ReportPage {
+  readonly file: string;
+  /** What is above the sections of a page that does not exist yet. */
+  readonly opening: string;
+}
 
-const opening = `# Benchmarks
+const reference = (name: string): string =>
+  fileURLToPath(new URL(`../../docs/reference/${name}`, import.meta.url));
+
+const benchmarks: ReportPage = {
+  file: reference('benchmarks.md'),
+  opening: `# Benchmarks
 
 Each section is written by its script, \`npm run bench -- <name>\`; the numbers are those of the last run. Machines
 differ and are noisy: read ratios between peers of one run, and medians with their spread (lowest–highest).
-`;
+`,
+};
+
+/** What rollouts and faults do to clients. */
+export const drills: ReportPage = {
+  file: reference('rollouts-and-faults.md'),
+  opening: `# Rollouts and faults under load
+
+Each section is written by its drill, \`npm run drill -- <name> --write\`, on the cluster that \`KUBECONFIG\` names; the
+numbers are those of the last run. What is checked: an acknowledged message is in the log once and where it was said to
+be; every device sees every event after its first position once and in order; an answer that was asked for has one good
+end; a call is done within its retries.
+`,
+};
 
 /** Replaces what is between \`<!-- name -->\` and \`<!-- /name -->\`, or adds the section at the end. */
 export const replaced = (text: string, name: string, section: string): string => {
@@ -20,9 +43,13 @@ export const replaced = (text: string, name: string, section: string): string =>
   return text.slice(0, start) + whole + text.slice(end + to.length);
 };
 
-/** Writes a benchmark's section of the reference page and leaves the others as they are. */
-export const writeSection = async (name: string, section: string): Promise<void> => {
-  await mkdir(dirname(page), { recursive: true });
-  const before = await readFile(page, 'utf8').catch(() => opening);
-  await writeFile(page, replaced(before, name, section));
+/** Writes one section of a reference page and leaves the others as they are. */
+export const writeSection = async (
+  name: string,
+  section: string,
+  { file, opening }: ReportPage = benchmarks,
+): Promise<void> => {
+  await mkdir(dirname(file), { recursive: true });
+  const before = await readFile(file, 'utf8').catch(() => opening);
+  await writeFile(file, replaced(before, name, section));
 };

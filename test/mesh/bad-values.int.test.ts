@@ -81,6 +81,79 @@ const wrong: readonly {
     says: 'masterKey is missing: set existingSecret',
   },
   {
+    what: 'a way past the pooler in no Secret',
+    set: 'database.directKey=direct-url',
+    says: 'database.directKey is a key of a Secret, and database.url is given inline',
+  },
+  {
+    what: 'alerts on what nobody scrapes',
+    set: 'metrics.rules=true',
+    says: 'metrics.rules asks for metrics that nobody scrapes: set metrics.monitor',
+  },
+  {
+    what: 'a second internal secret in no Secret',
+    set: 'internalSecret.alsoKey=internal-secret-next',
+    says: 'internalSecret.alsoKey is a key of a Secret, and internalSecret.value is given inline',
+  },
+  {
+    what: 'a label that is no text',
+    set: 'commonLabels.version=1',
+    says: 'got number, want string',
+  },
+  {
+    what: 'a registry with a scheme',
+    set: 'image.registry=https://ghcr.io',
+    says: "'https://ghcr.io' does not match pattern",
+  },
+  { what: 'a tag with a space', set: 'image.tag=0.1 beta', says: "'0.1 beta' does not match pattern" },
+  {
+    what: 'a public host with a scheme',
+    set: 'expose.host=https://a.example.org',
+    says: "'https://a.example.org' does not match pattern",
+  },
+  {
+    what: 'a variable that the chart sets itself',
+    set: 'services.auth.extraEnv[0].name=INTERNAL_SECRET',
+    says: 'extraEnv of auth names INTERNAL_SECRET, which is already there: leave it out',
+  },
+  {
+    what: 'a variable twice',
+    set: 'defaults.extraEnv[0].name=TZ,defaults.extraEnv[1].name=TZ',
+    says: 'extraEnv of user names TZ, which is already there: leave it out',
+  },
+  {
+    what: 'autoscaling by CPU that nobody requests',
+    profile: 'default',
+    set: 'services.user.autoscaling.enabled=true,services.user.resources.requests.cpu=null',
+    says: 'autoscaling of user is by the CPU it requests, and it requests none: set resources.requests.cpu',
+  },
+  {
+    what: 'users of their own on tables that all share',
+    set: 'services.auth.databaseSecret.existingSecret=auth',
+    says: 'databaseSecret of auth gives it a database user of its own, who may not use the tables that all share',
+  },
+  {
+    what: 'a database that is closed off',
+    set: 'networkPolicy.database.to=null',
+    says: 'networkPolicy.database.to is empty, so nobody reaches it: name its peers',
+  },
+  {
+    what: 'NATS that is closed off',
+    profile: 'default',
+    set: 'networkPolicy.events.to=null',
+    says: 'networkPolicy.events.to is empty',
+  },
+  {
+    what: 'a key set that is none',
+    set: 'istio.jwt.keys=inline,istio.jwt.jwks=abc',
+    says: 'istio.jwt.jwks is no key set',
+  },
+  {
+    what: 'a name that no Service may have',
+    set: 'fullnameOverride=1st',
+    says: '1st cannot begin the name of a Service, which begins with a letter: set fullnameOverride',
+  },
+  {
     what: 'replicas on the Postgres bus',
     set: 'services.agent.replicas=2',
     says: 'agent wants more than one replica, but events.kind is postgres, which carries no live frames between replicas: use nats',
@@ -132,6 +205,30 @@ describe('wrong values of the chart', () => {
     const { ok, output } = await render('--values', profileValues(profile), '--set', set);
     expect(ok, output).toBe(false);
     expect(output).toContain(says);
+  });
+
+  it.each([
+    ['istio.enabled needs Istio', 'security.istio.io/v1'],
+    ['expose.kind gateway-api needs the Gateway API', 'gateway.networking.k8s.io/v1'],
+    ['metrics.monitor serviceMonitor needs the Prometheus operator', 'monitoring.coreos.com/v1'],
+  ])('what the cluster lacks is said before anything is made: %s', async (says, group) => {
+    const kinds = ['security.istio.io/v1', 'gateway.networking.k8s.io/v1', 'monitoring.coreos.com/v1'];
+    // A cluster tells Helm the kinds it has; that is how the chart knows that there is one.
+    const has = (groups: readonly string[]) =>
+      ['v1/Pod', ...groups].flatMap((one) => ['--api-versions', one]);
+    const all = await render('--values', profileValues('istio'), ...has(kinds));
+    expect(all.ok, all.output).toBe(true);
+    const without = kinds.filter((kind) => kind !== group);
+    const { ok, output } = await render('--values', profileValues('istio'), ...has(without));
+    expect(ok, output).toBe(false);
+    expect(output).toContain(says);
+    expect(output).toContain(`this cluster has no ${group}: install that first`);
+  });
+
+  it('include a cluster that is too old', async () => {
+    const { ok, output } = await render('--values', profileValues('minimal'), '--kube-version', '1.29.4');
+    expect(ok).toBe(false);
+    expect(output).toContain('chart requires kubeVersion: >=1.30.0-0 which is incompatible');
   });
 
   it('are all told at once', async () => {

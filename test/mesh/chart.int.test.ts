@@ -36,4 +36,27 @@ describe('the chart', () => {
       });
     }
   });
+
+  it('is installed twice in one namespace without meeting itself', async () => {
+    const named = async (release: string) => {
+      const { output } = await helm(
+        ...['template', release, chart, '--namespace', 'skein', '--values', profileValues('istio')],
+      );
+      return objectsOf(output).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    };
+    const [one, two] = await Promise.all([named('one'), named('two')]);
+    expect(one).toHaveLength(two?.length ?? 0);
+    expect(one?.filter((id) => two?.includes(id))).toEqual([]);
+  });
+
+  it('makes names that Kubernetes takes, of any name that Helm takes', async () => {
+    const release = `release.${'x'.repeat(45)}`;
+    const { output } = await helm('template', release, chart, '--values', profileValues('istio'));
+    const names = objectsOf(output).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    expect(names.length).toBeGreaterThan(20);
+    // Names of Services and Jobs become labels; the others may be longer, and all are without dots.
+    const right =
+      /^((Service|Job) [a-z][-a-z0-9]{0,61}[a-z0-9]|(?!Service |Job )\w+ [a-z][-a-z0-9]{0,251}[a-z0-9])$/;
+    expect(names.filter((name) => !right.test(name))).toEqual([]);
+  });
 });

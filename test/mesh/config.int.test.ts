@@ -11,6 +11,7 @@ const filledIn: Readonly<Record<string, string>> = {
   DISCOVERY_ADDRESS: '10.0.0.7',
   HOST_IP: '10.0.0.1',
   DATABASE_URL: 'postgres://somebody@db:5432/skein',
+  DATABASE_DIRECT_URL: 'postgres://somebody@db:5433/skein',
   EVENTS_URL: 'nats://nats:4222',
   INTERNAL_SECRET: 'i'.repeat(32),
   AUTH_MASTER_KEY: 'm'.repeat(32),
@@ -55,6 +56,18 @@ describe('what a profile is about', () => {
 
   it('agents of Consul on every node are found by the address of the node', async () => {
     expect((await told('external', 'user'))['DISCOVERY_URL']).toBe('consul://10.0.0.1:8500');
+  });
+
+  it('migrations go past a pooler where there is one, by a key of the Secret that has the other URL', async () => {
+    const { DATABASE_DIRECT_URL: direct } = filledIn;
+    expect(await told('external', 'user')).toMatchObject({ DATABASE_DIRECT_URL: direct });
+    expect(await told('external', 'gateway')).not.toHaveProperty('DATABASE_DIRECT_URL');
+    expect(await told('default', 'user')).not.toHaveProperty('DATABASE_DIRECT_URL');
+    const output = await renderProfile('external');
+    for (const secret of ['skein-database', 'skein-database-auth'])
+      expect(output).toMatch(
+        new RegExp(`DATABASE_DIRECT_URL[^-]*secretKeyRef:\\s+name: ${secret}\\s+key: direct-url`),
+      );
   });
 
   it('metrics are served to the outside of the pod only where somebody reads them', async () => {

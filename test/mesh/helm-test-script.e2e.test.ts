@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -66,8 +67,25 @@ describe('what "helm test" runs', () => {
     expect(output).toContain('FAILED: /skein.auth.v1.AuthService/GetAccount was answered with status 0');
   });
 
+  it('waits for a gateway that is not let through at once', { timeout: 90_000 }, async () => {
+    let connections = 0;
+    const late = createHttpServer((_, response) => response.writeHead(500).end());
+    late.on('connection', (socket) => {
+      connections += 1;
+      if (connections === 1) socket.destroy();
+    });
+    late.listen(0, '127.0.0.1');
+    await once(late, 'listening');
+    onTestFinished(() => void late.close());
+    const { port } = late.address() as AddressInfo;
+    const env = { GATEWAY_URL: `http://127.0.0.1:${port}`, TEST_SECONDS: '60' };
+    const { output } = await chartScript('end-to-end.mjs', env);
+    expect(output).toContain('GET /v1/me without a token was answered 500, not 401');
+  });
+
   it('fails with a sentence when the gateway is not there', async () => {
-    const { ok, output } = await chartScript('end-to-end.mjs', { GATEWAY_URL: 'http://127.0.0.1:9' });
+    const env = { GATEWAY_URL: 'http://127.0.0.1:9', TEST_SECONDS: '3' };
+    const { ok, output } = await chartScript('end-to-end.mjs', env);
     expect(ok).toBe(false);
     expect(output).toContain('FAILED: fetch failed (');
   });

@@ -119,6 +119,15 @@ describe('pods of the chart', () => {
     expect(before).not.toContain('helm.sh/chart');
   });
 
+  it('are replaced without one too few, gateways all at once', () => {
+    const strategies = names.map((name) => [name, deployment('ha', name).spec?.['strategy']]);
+    const rolling = (maxSurge: string) => ({
+      type: 'RollingUpdate',
+      rollingUpdate: { maxUnavailable: 0, maxSurge },
+    });
+    expect(strategies).toEqual(names.map((name) => [name, rolling(name === 'gateway' ? '100%' : '25%')]));
+  });
+
   it('are pinned by digest where one is given', () => {
     expect(podOfService('ha', 'auth').containers[0]?.image).toBe(
       `registry.example.org/skein/auth:0.1.0@sha256:${'0'.repeat(64)}`,

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { codeEdges, type ServiceEdges } from './support/code-edges.ts';
-import { type KubeObject, objectsOf, renderProfile } from './support/helm.ts';
-import { type Profile, profiles } from './support/paths.ts';
+import { type KubeObject, objectsOf, render, renderProfile } from './support/helm.ts';
+import { type Profile, profiles, profileValues } from './support/paths.ts';
 import { authorizedCalls, networkEdges } from './support/policies.ts';
 
 let edges: Readonly<Record<string, ServiceEdges>> = {};
@@ -122,6 +122,19 @@ describe('the way out of the services', () => {
   });
 });
 
+describe('the way out of the check', () => {
+  it('is opened with its Job, before an upgrade: else it would be that of the release that is there', () => {
+    const hooks = of('default').filter(({ metadata }) => metadata.annotations?.['helm.sh/hook']);
+    const weightOf = (kind: string): number =>
+      Number(
+        hooks.find((one) => one.kind === kind && one.metadata.name === 'skein-check')?.metadata.annotations?.[
+          'helm.sh/hook-weight'
+        ],
+      );
+    expect(weightOf('NetworkPolicy')).toBeLessThan(weightOf('Job'));
+  });
+});
+
 describe('the way in', () => {
   it('leads to the gateway, from the ingress that is named and from our own test', () => {
     const into = (profile: Profile) =>
@@ -162,6 +175,21 @@ describe('how calls find their way in the mesh', () => {
     for (const { spec } of routes)
       for (const route of (spec?.['http'] ?? []) as unknown[])
         expect(route).toMatchObject({ retries: { attempts: 0 } });
+  });
+
+  it('the agent of the node is reached beside the proxy, which knows no address of a node', async () => {
+    const excluded = 'traffic.sidecar.istio.io/excludeOutboundPorts';
+    const portsOf = async (url: string): Promise<unknown[]> => {
+      const args = ['--values', profileValues('istio'), '--set', `discovery.url=${url}`];
+      const { output } = await render(...args);
+      const pods = objectsOf(output).filter(({ kind }) => kind === 'Deployment' || kind === 'Job');
+      expect(pods).toHaveLength(names().length + 1);
+      const annotations = pods.map(({ spec }) => spec?.['template'] as Pick<KubeObject, 'metadata'>);
+      return [...new Set(annotations.map(({ metadata }) => metadata.annotations?.[excluded]))];
+    };
+    expect(await portsOf('consul://$(HOST_IP):8501')).toEqual(['8501']);
+    expect(await portsOf('consul://$(HOST_IP)')).toEqual(['8500']);
+    expect(await portsOf('consul://consul.skein-platform.svc.cluster.local:8500')).toEqual([undefined]);
   });
 
   it('the authority that services send is the host that Istio knows', () => {

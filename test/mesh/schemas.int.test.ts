@@ -40,10 +40,11 @@ describe('by the schemas of Kubernetes, Istio, the Gateway API and the Prometheu
     expect(await faults(golden(profile))).toBe('');
   });
 
-  it('so are the components for trying out, and their policies in the mesh', async () => {
+  it('so are the components for trying out, their policies in the mesh, and the way into it', async () => {
     const names = ['namespaces', 'network', 'nats', 'consul', 'postgres', 'otel-collector'];
     const files = names.map((name) => join(root, 'k8s', `${name}.yaml`));
-    expect(await faults(...files, join(root, 'istio', 'platform', 'policies.yaml'))).toBe('');
+    const inMesh = ['platform/policies.yaml', 'ingress/gateway.yaml'].map((one) => join(root, 'istio', one));
+    expect(await faults(...files, ...inMesh)).toBe('');
   });
 
   it('a field that does not exist would be found', async () => {

@@ -30,16 +30,17 @@ const options = ({ dockerfile, args, platform }: ImageSpec): string[] => [
   ...(platform ? ['--platform', platform] : []),
 ];
 
-const wellKnown = (name: string, verb: string): Builder => ({
+const wellKnown = (name: string, ...verb: string[]): Builder => ({
   name,
-  command: (spec) => [name, verb, '-t', spec.name, ...options(spec), spec.context],
+  command: (spec) => [name, ...verb, '-t', spec.name, ...options(spec), spec.context],
 });
 
 /** In order of preference, and how each is asked whether it can work: a docker client alone cannot. */
 const known: readonly { readonly builder: Builder; readonly probe: readonly string[] }[] = [
   { builder: wellKnown('docker', 'build'), probe: ['version', '--format', '{{.Server.Version}}'] },
   { builder: wellKnown('podman', 'build'), probe: ['version'] },
-  { builder: wellKnown('buildah', 'bud'), probe: ['version'] },
+  // The others make a layer of each step by themselves, so that images share what is the same.
+  { builder: wellKnown('buildah', 'bud', '--layers'), probe: ['version'] },
 ];
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);

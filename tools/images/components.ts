@@ -10,6 +10,8 @@ export interface ComponentImage {
   readonly image: string;
   /** uid:gid, as in the official image. */
   readonly user: string;
+  /** As in the official image, where it is not SIGTERM: that one makes Postgres wait for its clients to leave. */
+  readonly stopSignal?: string;
   /** Where the official image lets its user write. */
   readonly folders: readonly string[];
 }

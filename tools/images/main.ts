@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { root, run } from '../run.ts';
 import { findBuilder, type ImageSpec, loaderOf, perform } from './builder.ts';
 import { componentImages, stageComponent } from './components.ts';
+import { contentsKey, contentsRecord } from './contents-record.ts';
 import { ownPlatform, platformNamed } from './native.ts';
 import { help, type ImagesOptions, type Known, readOptions, UsageError } from './options.ts';
 import { services, stageService, version } from './stage.ts';
@@ -33,7 +34,8 @@ const specOf = async (name: string, options: ImagesOptions): Promise<ImageSpec> 
   const component = componentImages[name];
   const common = { name: imageName(name, options), platform };
   if (component) {
-    const args = given({ COMPONENT: name, USER: component.user, BASE: base });
+    const { user, stopSignal = 'SIGTERM' } = component;
+    const args = given({ COMPONENT: name, USER: user, STOP_SIGNAL: stopSignal, BASE: base });
     return {
       ...common,
       dockerfile: join(root, 'images/components.Dockerfile'),
@@ -61,22 +63,28 @@ const stage = async (name: string, { tag, platform: wanted }: ImagesOptions): Pr
 const images = async (options: ImagesOptions): Promise<void> => {
   const builder = options.stage ? undefined : await findBuilder();
   const loader = loaderOf();
+  const record = options.contents ? contentsRecord(options.contents) : undefined;
   for (const name of options.names) {
     const start = performance.now();
     const files = await stage(name, options);
     console.log(`${name.padEnd(14)}${files} (${await megabytes(files)})`);
     if (!builder) continue;
     const spec = await specOf(name, options);
-    const [file, ...args] = builder.command(spec);
-    await perform([file, ...args]);
+    const key = contentsKey(files, spec);
+    if (record?.has(spec.name, key)) {
+      console.log(`${name.padEnd(14)}${spec.name} is there`);
+      continue;
+    }
+    await perform(builder.command(spec));
     if (loader) await perform([...loader, spec.name]);
+    record?.add(spec.name, key);
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
     console.log(`${name.padEnd(14)}${spec.name} by ${builder.name} in ${seconds} s`);
   }
 };
 
 try {
-  const options = readOptions(process.argv.slice(2), known);
+  const options = readOptions(process.argv.slice(2), known, process.env);
   if (options.help) process.stdout.write(help(known));
   else if (options.list) for (const name of options.names) console.log(imageName(name, options));
   else await images(options);

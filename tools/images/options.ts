@@ -11,6 +11,8 @@ export interface ImagesOptions {
   readonly platform: string | undefined;
   readonly base: string | undefined;
   readonly node: string | undefined;
+  /** A file that says which images need not be made again; undefined: all are made. */
+  readonly contents: string | undefined;
   readonly stage: boolean;
   readonly list: boolean;
   readonly help: boolean;
@@ -38,8 +40,9 @@ Options
   --tag TAG               tag of the services' images [the version of package.json]
   --registry PREFIX       such as ghcr.io/acme: <PREFIX>/skein/<service>:<TAG>
   --platform linux/ARCH   amd64 or arm64 [that of this machine]
-  --base IMAGE            what the images stand on; needs the C and C++ libraries, no shell
-  --node IMAGE            where /usr/local/bin/node is taken from
+  --base IMAGE            what the images stand on; needs the C and C++ libraries, no shell [SKEIN_IMAGE_BASE]
+  --node IMAGE            where /usr/local/bin/node is taken from [SKEIN_IMAGE_NODE]
+  --contents FILE         make only the images whose contents differ from what FILE says, and write it there
   --stage                 make the files in dist/images and build nothing
   --list                  print the names of the images and do nothing
   --help                  this page
@@ -55,6 +58,7 @@ const definitions = {
   platform: { type: 'string' },
   base: { type: 'string' },
   node: { type: 'string' },
+  contents: { type: 'string' },
   stage: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -74,7 +78,11 @@ const parsed = (args: readonly string[]) => {
 };
 
 /** Reads the command line; throws a UsageError for what is not in `help`. */
-export const readOptions = (args: readonly string[], known: Known): ImagesOptions => {
+export const readOptions = (
+  args: readonly string[],
+  known: Known,
+  env: Readonly<Record<string, string | undefined>> = {},
+): ImagesOptions => {
   const { values, positionals } = parsed(args);
   const { services, components } = known;
   const groups: Readonly<Record<string, readonly string[]>> = {
@@ -92,13 +100,14 @@ export const readOptions = (args: readonly string[], known: Known): ImagesOption
       `There is no image ${unknown.join(', ')}; there are: ${Object.keys(groups).join(', ')}, ${groups['all']?.join(', ')}.`,
     );
   }
-  const { tag = known.version, registry = '', platform, base, node, stage, list, help } = values;
+  const { tag = known.version, registry = '', platform, contents, stage, list, help } = values;
+  const { base = env['SKEIN_IMAGE_BASE'], node = env['SKEIN_IMAGE_NODE'] } = values;
   if (tag === 'latest')
     throw new UsageError(
       'The tag latest says nothing, and a cluster would pull it again and again: choose another.',
     );
   return {
-    ...{ names, tag, platform, base, node, stage, list, help },
+    ...{ names, tag, platform, base, node, contents, stage, list, help },
     registry: registry === '' ? '' : `${registry.replace(/\/+$/, '')}/`,
   };
 };

@@ -4,6 +4,7 @@ import { badInputPage } from './bad-input-page.ts';
 import { configurationPage } from './configuration-page.ts';
 import { errorsPage } from './errors-page.ts';
 import { eventSchemaPages, eventsPage } from './events-page.ts';
+import { schemasPage } from './schemas-page.ts';
 
 /** The generated pages of the reference: path in the work tree → what makes it. */
 export const referencePages: Readonly<Record<string, () => string>> = {
@@ -12,6 +13,7 @@ export const referencePages: Readonly<Record<string, () => string>> = {
   'docs/reference/errors.md': errorsPage,
   'docs/reference/events.md': eventsPage,
   ...eventSchemaPages,
+  'docs/reference/schemas.md': schemasPage,
 };
 
 /** Writes every page under `target`, in the same folders as in the work tree. */

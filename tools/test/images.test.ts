@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,6 +10,7 @@ import { filesUnder, fingerprint } from '../bootstrap/fingerprint.mjs';
 import { findBuilder, type ImageSpec, loaderOf } from '../images/builder.ts';
 import { namelessImports } from '../images/bundle.ts';
 import { componentImages } from '../images/components.ts';
+import { contentsKey, contentsRecord } from '../images/contents-record.ts';
 import { ownPlatform, platformNamed } from '../images/native.ts';
 import { type Known, readOptions } from '../images/options.ts';
 import { nodeVersion, services, stageService, version } from '../images/stage.ts';
@@ -125,6 +126,14 @@ describe('the Dockerfiles', () => {
     );
   });
 
+  it('put Node below what differs between the services, so that they share it', () => {
+    const steps =
+      textOf('images/Dockerfile')
+        .split(/^FROM .*BASE.*\n/m)
+        .at(-1) ?? '';
+    expect(steps.split('\n').find((line) => !line.startsWith('#'))).toMatch(/^COPY --from=node /);
+  });
+
   it('run as a user by number, without a shell around the process', () => {
     const dockerfile = textOf('images/Dockerfile');
     expect(dockerfile).toMatch(/^USER 65532:65532$/m);
@@ -175,13 +184,41 @@ describe('npm run images', () => {
 
   it.each([
     ['docker', ['docker', 'build', '-t', 'skein/auth:1', '-f', 'images/Dockerfile']],
-    ['buildah', ['buildah', 'bud', '-t', 'skein/auth:1', '-f', 'images/Dockerfile']],
+    ['buildah', ['buildah', 'bud', '--layers', '-t', 'skein/auth:1', '-f', 'images/Dockerfile']],
     ['./my build', ['./my', 'build', 'skein/auth:1', 'dist/images', '-f', 'images/Dockerfile']],
   ])('builds with the builder that is named: %s', async (named, first) => {
     const builder = await findBuilder({ SKEIN_IMAGE_BUILDER: named });
     const command = builder.command(spec);
     expect(command.slice(0, first.length)).toEqual(first);
     expect(command.join(' ')).toContain('--build-arg SERVICE=auth --platform linux/arm64');
+  });
+
+  it('takes the base from the environment, where every command of a machine needs the same', () => {
+    const env = { SKEIN_IMAGE_BASE: 'base:1', SKEIN_IMAGE_NODE: 'node:1' };
+    expect(readOptions([], known, env)).toMatchObject({ base: 'base:1', node: 'node:1' });
+    expect(readOptions(['--base', 'other:1'], known, env)).toMatchObject({ base: 'other:1', node: 'node:1' });
+  });
+
+  it('makes no image again whose contents are the same, whatever the commit', () => {
+    const files = join(folder, 'contents');
+    mkdirSync(files);
+    writeFileSync(join(files, 'main.mjs'), '1');
+    const at = (revision: string, base = 'base:1') =>
+      contentsKey(files, {
+        ...spec,
+        dockerfile: join(root, 'images/Dockerfile'),
+        args: { BASE: base, REVISION: revision },
+      });
+    const key = at('one');
+    expect(at('two')).toBe(key);
+    expect(at('one', 'base:2')).not.toBe(key);
+
+    const file = join(folder, 'contents.json');
+    expect(contentsRecord(file).has('skein/auth:1', key)).toBe(false);
+    contentsRecord(file).add('skein/auth:1', key);
+    expect(contentsRecord(file).has('skein/auth:1', key)).toBe(true);
+    symlinkSync('main.mjs', join(files, 'link.mjs'));
+    expect(contentsRecord(file).has('skein/auth:1', at('one'))).toBe(false);
   });
 
   it('hands images on to a loader when there is one', () => {

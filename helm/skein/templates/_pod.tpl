@@ -30,9 +30,14 @@ capabilities:
 sidecar.istio.io/nativeSidecar: "true"
 proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
 {{- end }}
+{{- $discovery := .Values.discovery }}
+{{- if and .Values.istio.enabled (eq $discovery.kind "consul") (contains "$(HOST_IP)" $discovery.url) }}
+# The agent of a node has the node's address, which belongs to no Service: the proxy would refuse it.
+traffic.sidecar.istio.io/excludeOutboundPorts: {{ regexFind "[0-9]+$" $discovery.url | default "8500" | quote }}
+{{- end }}
 {{- end -}}
 
-{{/* Environment of a service: root, name, s, edges (its entry in files/edges.yaml). */}}
+{{/* Environment of a service: root, name, s, edges (its entry in files/edges.yaml), own (as in skein.secretName). */}}
 {{- define "skein.env" -}}
 - name: INSTANCE_ID
   valueFrom:
@@ -43,18 +48,21 @@ proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
     fieldRef:
       fieldPath: status.podIP
 {{ include "skein.discoveryEnv" .root }}
-{{ include "skein.secretEnv" (dict "root" .root "env" "INTERNAL_SECRET" "block" .root.Values.internalSecret "inline" .root.Values.internalSecret.value) }}
+{{ include "skein.secretEnv" (dict "root" .root "env" "INTERNAL_SECRET" "block" .root.Values.internalSecret "inline" .root.Values.internalSecret.value "own" .own) }}
+{{- with .root.Values.internalSecret.alsoKey }}
+{{ include "skein.secretEnv" (dict "root" $.root "env" "INTERNAL_SECRET_ALSO" "block" (merge (dict "key" .) $.root.Values.internalSecret)) }}
+{{- end }}
 {{- if .edges.database }}
-{{ include "skein.databaseEnv" (dict "root" .root "s" .s) }}
+{{ include "skein.databaseEnv" (dict "root" .root "s" .s "own" .own) }}
 {{- end }}
 {{- if .edges.events }}
 {{ include "skein.eventsEnv" .root }}
 {{- end }}
 {{- if eq .name "auth" }}
-{{ include "skein.secretEnv" (dict "root" .root "env" "AUTH_MASTER_KEY" "block" .root.Values.masterKey "inline" .root.Values.masterKey.value) }}
+{{ include "skein.secretEnv" (dict "root" .root "env" "AUTH_MASTER_KEY" "block" .root.Values.masterKey "inline" .root.Values.masterKey.value "own" .own) }}
 {{- end }}
 {{- if and (eq .name "agent") (or .root.Values.modelKey.existingSecret .root.Values.modelKey.value) }}
-{{ include "skein.secretEnv" (dict "root" .root "env" "AGENT_MODEL_KEY" "block" .root.Values.modelKey "inline" .root.Values.modelKey.value) }}
+{{ include "skein.secretEnv" (dict "root" .root "env" "AGENT_MODEL_KEY" "block" .root.Values.modelKey "inline" .root.Values.modelKey.value "own" .own) }}
 {{- end }}
 {{- with .s.extraEnv }}
 {{ toYaml . }}

@@ -22,13 +22,15 @@ Secret).
       key: {{ .block.key }}
 {{- end -}}
 
-{{/* DATABASE_URL of a service: root, own, s (its settings; none for the check). */}}
+{{/* DATABASE_URL of a service, and where it leads to a pooler DATABASE_DIRECT_URL: root, own, s (its settings). */}}
 {{- define "skein.databaseEnv" -}}
-{{- $s := .s | default dict -}}
-{{- if dig "databaseSecret" "existingSecret" "" $s -}}
-{{- include "skein.secretEnv" (dict "root" .root "env" "DATABASE_URL" "block" $s.databaseSecret) -}}
-{{- else -}}
-{{- include "skein.secretEnv" (dict "root" .root "own" .own "env" "DATABASE_URL" "block" .root.Values.database "inline" .root.Values.database.url) -}}
+{{- $one := dict "root" .root "own" .own "env" "DATABASE_URL" "block" .root.Values.database "inline" .root.Values.database.url -}}
+{{- if .s.databaseSecret.existingSecret -}}
+{{- $one = dict "root" .root "env" "DATABASE_URL" "block" .s.databaseSecret -}}
+{{- end -}}
+{{- include "skein.secretEnv" $one -}}
+{{- with $one.block.directKey }}
+{{ include "skein.secretEnv" (merge (dict "env" "DATABASE_DIRECT_URL" "block" (merge (dict "key" .) $one.block)) $one) }}
 {{- end -}}
 {{- end -}}
 

@@ -19,15 +19,13 @@ const buildGo = async (
 ): Promise<void> => {
   const output = join(folder, component.name);
   const ldflags = `-s -w ${recipe.ldflags}`.trimEnd();
-  await runTool(
-    go.path,
-    ['build', '-trimpath', '-buildvcs=false', '-ldflags', ldflags, '-o', output, recipe.package],
-    {
-      cwd: join(modulesFolder, component.name),
-      env: goEnvironment,
-      timeoutMs: buildTimeoutMs,
-    },
-  );
+  const tags = recipe.tags === undefined ? [] : ['-tags', recipe.tags];
+  const flags = ['-trimpath', '-buildvcs=false', ...tags, '-ldflags', ldflags];
+  await runTool(go.path, ['build', ...flags, '-o', output, recipe.package], {
+    cwd: join(modulesFolder, component.name),
+    env: goEnvironment,
+    timeoutMs: buildTimeoutMs,
+  });
   // A build that is not what its name says would be believed forever once it is in the cache.
   const built = await versionOf(output, component.versionArgs);
   if (!built || compareVersions(built, component.version.split('.').map(Number)) !== 0) {

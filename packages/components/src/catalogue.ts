@@ -10,8 +10,10 @@ export type ComponentName =
   | 'grpcurl'
   | 'helm'
   | 'kubeconform'
+  | 'actionlint'
   | 'kubernetes-schemas'
   | 'otelcol'
+  | 'promtool'
   | 'chromium'
   | 'python-websockets'
   | 'postgres-tools';
@@ -23,7 +25,11 @@ export interface GoRecipe {
   readonly package: string;
   /** The library whose version is the component's, when the program is our own. */
   readonly library?: string;
+  /** The version of the module, when it counts otherwise than the program. */
+  readonly moduleVersion?: string;
   readonly ldflags: string;
+  /** Build tags, with commas between them. */
+  readonly tags?: string;
   /** What a cold build takes on two cores, for the line that announces it. */
   readonly about: string;
 }
@@ -154,6 +160,23 @@ const kubeconform: Component = {
   byHand: 'install kubeconform 0.6.7 or newer from github.com/yannh/kubeconform',
 };
 
+const actionlint: Component = {
+  name: 'actionlint',
+  version: '1.7.12',
+  commands: ['actionlint'],
+  versionArgs: ['-version'],
+  oldest: '1.7.7',
+  sameMajor: true,
+  variable: 'SKEIN_ACTIONLINT',
+  recipe: {
+    kind: 'go',
+    package: 'github.com/rhysd/actionlint/cmd/actionlint',
+    ldflags: '-X github.com/rhysd/actionlint.version=1.7.12',
+    about: 'about 20 s',
+  },
+  byHand: 'install actionlint 1.7.7 or newer from github.com/rhysd/actionlint',
+};
+
 const otelcol: Component = {
   name: 'otelcol',
   version: '0.165.0',
@@ -170,6 +193,26 @@ const otelcol: Component = {
     about: 'about 1 min',
   },
   byHand: 'install the OpenTelemetry collector 0.120 or newer from opentelemetry.io/docs/collector',
+};
+
+const promtool: Component = {
+  name: 'promtool',
+  version: '3.15.1',
+  commands: ['promtool'],
+  versionArgs: ['--version'],
+  oldest: '3.0.0',
+  sameMajor: true,
+  variable: 'SKEIN_PROMTOOL',
+  recipe: {
+    kind: 'go',
+    package: 'github.com/prometheus/prometheus/cmd/promtool',
+    moduleVersion: '0.315.1',
+    ldflags: '-X github.com/prometheus/common/version.Version=3.15.1',
+    // Rules are all it is asked about: without the clients of every cloud it is made in half the time.
+    tags: 'remove_all_sd',
+    about: 'about 2 min',
+  },
+  byHand: 'install promtool 3 from prometheus.io/download',
 };
 
 const kubernetesSchemas: Component = {
@@ -244,8 +287,10 @@ export const catalogue: readonly Component[] = [
   natsServer,
   grpcurl,
   kubeconform,
+  actionlint,
   kubernetesSchemas,
   otelcol,
+  promtool,
   helm,
   consul,
 ];
@@ -258,8 +303,10 @@ export const componentNamed = (name: ComponentName): Component =>
     grpcurl,
     helm,
     kubeconform,
+    actionlint,
     'kubernetes-schemas': kubernetesSchemas,
     otelcol,
+    promtool,
     chromium,
     'python-websockets': pythonWebsockets,
     'postgres-tools': postgresTools,

@@ -1,5 +1,5 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import type { SchemaRecipe } from './catalogue.ts';
 import { type GoToolchain, goEnvironment, modulesFolder } from './go-toolchain.ts';
@@ -122,9 +122,21 @@ export const customKinds = (text: string): Kind[] =>
 const yamlFiles = async (folder: string): Promise<string[]> =>
   (await readdir(folder)).filter((file) => file.endsWith('.yaml')).map((file) => join(folder, file));
 
+/** Reads the kinds of a module's CustomResourceDefinitions, and keeps the definitions themselves in `into`. */
+const definedIn = async (source: string, into: string): Promise<Kind[]> => {
+  await mkdir(into, { recursive: true });
+  const read = async (file: string): Promise<Kind[]> => {
+    const kinds = customKinds(await readFile(file, 'utf8'));
+    if (kinds.length > 0) await copyFile(file, join(into, basename(file)));
+    return kinds;
+  };
+  return (await Promise.all((await yamlFiles(source)).map(read))).flat();
+};
+
 /**
  * Writes `<group>/<kind>_<version>.json` under `folder` (`v1/` for the core group) for every kind of Kubernetes, Istio,
- * the Gateway API and the Prometheus operator, from the documents in their own Go modules.
+ * the Gateway API and the Prometheus operator, from the documents in their own Go modules; and under `crds/<module>/`
+ * the CustomResourceDefinitions themselves, for clusters that lack them.
  */
 export const buildKubernetesSchemas = async (
   { modules }: SchemaRecipe,
@@ -141,11 +153,7 @@ export const buildKubernetesSchemas = async (
     const source = join(directory, path);
     const kinds = source.endsWith('.json')
       ? builtInKinds(JSON.parse(await readFile(source, 'utf8')).definitions)
-      : (
-          await Promise.all(
-            (await yamlFiles(source)).map(async (file) => customKinds(await readFile(file, 'utf8'))),
-          )
-        ).flat();
+      : await definedIn(source, join(folder, 'crds', module));
     if (kinds.length === 0) throw new Error(`${module}@${version} has no kinds under ${path}.`);
     for (const { group, version: kindVersion, kind, schema } of kinds) {
       const into = join(folder, group || 'v1');

@@ -62,7 +62,7 @@ const runnable = async (path: string): Promise<boolean> => {
 /** A file that a folder has when it is what it should be; nothing for a program. */
 const markOf = ({ recipe }: Component): string | undefined => {
   if (recipe.kind === 'pip') return join(recipe.package, '__init__.py');
-  return recipe.kind === 'schemas' ? join('v1', 'pod_v1.json') : undefined;
+  return recipe.kind === 'schemas' ? join('crds', 'sigs.k8s.io', 'gateway-api') : undefined;
 };
 
 /** Whether a path is what a component is used by: a program, or a folder with what its mark says. */

@@ -19,7 +19,8 @@ describe('the catalogue of components', () => {
           ([module = '']) =>
             recipe.kind === 'go' && `${recipe.library ?? recipe.package}/`.startsWith(`${module}/`),
         );
-      expect(required?.[1]).toBe(`v${version}`);
+      const { moduleVersion = version } = recipe.kind === 'go' ? recipe : {};
+      expect(required?.[1]).toBe(`v${moduleVersion}`);
     },
   );
 

@@ -28,6 +28,8 @@ export interface ServiceWatchOptions {
   readonly graceMs: number;
   /** 0 ≤ n < 1 */
   readonly random: () => number;
+  /** Hears of every change how many instances there are. */
+  readonly told?: (count: number) => void;
 }
 
 const backoff = { baseMs: 200, capMs: 5_000 };
@@ -46,7 +48,7 @@ const textOf = (addresses: readonly Address[]): string =>
  * `graceMs` with no passing instance is an error told. What it has learned survives a time without listeners.
  */
 export const serviceWatch = (options: ServiceWatchOptions): ServiceWatch => {
-  const { service, api, log, waitMs, graceMs, random } = options;
+  const { service, api, log, waitMs, graceMs, random, told = () => {} } = options;
   const listeners = new Set<InstancesListener>();
   let current: Instances | undefined;
   let currentText = '';
@@ -55,6 +57,7 @@ export const serviceWatch = (options: ServiceWatchOptions): ServiceWatch => {
 
   const tell = (instances: Instances) => {
     current = instances;
+    told(instances.known ? instances.addresses.length : 0);
     for (const listener of [...listeners]) listener(instances);
   };
   const nobody = () => {

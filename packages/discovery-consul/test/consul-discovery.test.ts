@@ -1,5 +1,5 @@
-import { testDiscovery } from '@skein/discovery/testing';
-import { createLogger } from '@skein/telemetry';
+import { connectTo, startInstance, testDiscovery } from '@skein/discovery/testing';
+import { createLogger, createMetrics } from '@skein/telemetry';
 import { expect, test, vi } from 'vitest';
 import { consulDiscovery } from '../src/index.ts';
 import { fakeConsul } from './fake-consul.ts';
@@ -50,6 +50,29 @@ test('a Consul that was restarted empty has the instances again by itself', asyn
   await consul.restart();
   await vi.waitFor(() => expect([...consul.services.keys()]).toEqual(['auth-1']), { timeout: 5_000 });
   await part.stop();
+  await consul.stop();
+});
+
+test('it says whether Consul answers, and how many instances calls go to', async () => {
+  const consul = await fakeConsul();
+  const metrics = createMetrics();
+  const discovery = consulDiscovery({ url: consul.url, log, ttlMs: 300, metrics });
+  const echo = await startInstance('echo', 'a');
+  const part = discovery.register(echo.instance);
+  await part.run();
+  expect(metrics.print()).toContain('skein_consul_up 1\n');
+  const { call, close } = connectTo(discovery.target('echo'));
+  await call();
+  expect(metrics.print()).toContain('skein_consul_instances{target="echo"} 1\n');
+  await consul.stop();
+  await expect.poll(() => metrics.print(), { timeout: 5_000 }).toContain('skein_consul_up 0\n');
+  expect(metrics.print()).toContain('skein_consul_instances{target="echo"} 1\n');
+  await consul.restart();
+  await expect.poll(() => metrics.print(), { timeout: 5_000 }).toContain('skein_consul_up 1\n');
+  close();
+  await part.stop();
+  await discovery.stop();
+  await echo.kill();
   await consul.stop();
 });
 

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { type NatsOptions, startNats } from '@skein/components';
 import { loginEvent, testEventBus } from '@skein/events/testing';
-import { createLogger } from '@skein/telemetry';
+import { createLogger, createMetrics } from '@skein/telemetry';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { socketOf } from '../src/guard-socket.ts';
 import { jetStreamBus, natsLink, natsLiveBus } from '../src/index.ts';
@@ -278,6 +278,21 @@ describe('live bus', () => {
     expect(socket).toBeDefined();
     socket?.removeAllListeners();
     expect(() => socket?.emit('error', new Error('write after end'))).not.toThrow();
+  });
+
+  it('says whether there is a connection', async () => {
+    const nats = await server();
+    const metrics = createMetrics();
+    const link = natsLink({ url: nats.url, name: 'test', log, metrics });
+    expect(metrics.print()).toContain('skein_nats_up 0\n');
+    await link.run();
+    onTestFinished(() => link.stop());
+    expect(metrics.print()).toContain('skein_nats_up 1\n');
+    await nats.kill();
+    await expect.poll(() => metrics.print(), { timeout: waitMs }).toContain('skein_nats_up 0\n');
+    const again = await startNats({ ports: nats.ports });
+    onTestFinished(() => again.stop());
+    await expect.poll(() => metrics.print(), { timeout: waitMs }).toContain('skein_nats_up 1\n');
   });
 
   it('drops what is published while the server is away', async () => {

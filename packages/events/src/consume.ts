@@ -45,8 +45,15 @@ export const consume = (options: ConsumeOptions): Consumer => {
   const seen = inbox(database, consumer);
   const handled = options.metrics.counter(
     'skein_consumer_events_total',
-    'Domain events by consumer and outcome',
+    'Deliveries by consumer and outcome: done, duplicate, again (it failed and comes back), dead',
   );
+  const delay = options.metrics.histogram(
+    'skein_consumer_delay_seconds',
+    'Time from an event to its effect',
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+  );
+  // There from the start: Prometheus does not see a series that begins with 1 rise.
+  for (const outcome of ['again', 'dead']) handled.add(0, { consumer, outcome });
   let nextPrune = performance.now() + pruneEvery;
 
   const subscription = bus.subscribe({
@@ -67,10 +74,14 @@ export const consume = (options: ConsumeOptions): Consumer => {
           },
         );
         handled.add(1, { consumer, outcome });
-        if (outcome === 'done') options.committed?.(known);
+        if (outcome === 'done') {
+          delay.observe(Math.max(0, Date.now() - event.time) / 1_000, { consumer });
+          options.committed?.(known);
+        }
       } catch (error) {
         // What a later delivery can mend (a database that is away) is never buried, however often it failed.
         if (!last || (error instanceof AppError && error.row.retryable)) {
+          handled.add(1, { consumer, outcome: 'again' });
           log.warn(
             { consumer, event: event.id, type: event.type, attempt, err: error },
             'the event will be delivered again',

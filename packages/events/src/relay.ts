@@ -58,6 +58,13 @@ export const relay = (options: RelayOptions): Relay => {
     '1 while a relay publishes nothing because its database looks restored',
   );
   const row = relayRow(database, name, instance);
+  /** When the log was last seen to hold nothing unpublished; undefined while another replica publishes it. */
+  let caughtUpAt: number | undefined;
+  options.metrics.gauge(
+    'skein_relay_lag_seconds',
+    'Time since the active relay last saw the end of its log: what is newer may not be published. 0 in other replicas.',
+    () => (caughtUpAt === undefined ? 0 : (performance.now() - caughtUpAt) / 1_000),
+  );
   let stopping = false;
   let wakeUp = () => {};
   let loop: Promise<void> = Promise.resolve();
@@ -98,9 +105,11 @@ export const relay = (options: RelayOptions): Relay => {
   const pump = async (): Promise<void> => {
     const held = await row.hold();
     if (!held) {
+      caughtUpAt = undefined;
       await wait(renewMs);
       return;
     }
+    caughtUpAt ??= performance.now();
     const store = await bus.store();
     let state: RelayChange = await anchor(held, store, { name, types, database, source, bus, log });
     refused.set(0, { relay: name });
@@ -126,9 +135,11 @@ export const relay = (options: RelayOptions): Relay => {
         }
         checkAt = performance.now() + storeCheckMs;
       }
+      const readAt = performance.now();
       const rows = await order(database, await source.read(database, state.position, batch));
       const last = rows.at(-1);
       if (!last) {
+        caughtUpAt = readAt;
         await wait(pauseMs);
         pauseMs = Math.min(pauseMs * 2, idleMs);
         continue;
@@ -143,6 +154,7 @@ export const relay = (options: RelayOptions): Relay => {
       }
       state = { ...state, position: last.position, newestMs: newest?.time ?? state.newestMs };
       await row.note(held.fence, state);
+      if (rows.length < batch) caughtUpAt = readAt;
     }
   };
 

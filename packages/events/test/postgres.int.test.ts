@@ -1,7 +1,8 @@
 import { AppError } from '@skein/contracts';
 import type { Database } from '@skein/postgres';
+import { createMetrics } from '@skein/telemetry';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { consume, inbox, originPosition, outbox } from '../src/index.ts';
+import { consume, type EventBus, inbox, originPosition, outbox, relay } from '../src/index.ts';
 import { loginEvent, testEventBus } from '../src/testing.ts';
 import { busOn, effects, fresh, log, metrics, spyBus, startRelay as start, waitMs } from './fixture.ts';
 
@@ -48,6 +49,33 @@ describe('relay', () => {
     ).rejects.toThrow('rolled back');
     await database.transaction((tx) => outbox.append(tx, [second]));
     await expect.poll(() => published, { timeout: waitMs }).toEqual([first.id, second.id]);
+  });
+
+  it('says how long it is behind while the bus is away, and that it is not when it is back', async () => {
+    const { database } = await fresh();
+    const { bus, published } = spyBus();
+    let away = true;
+    const shaky: EventBus = {
+      ...bus,
+      publish: (events, options) => {
+        if (away) throw new AppError('unavailable');
+        return bus.publish(events, options);
+      },
+    };
+    const own = createMetrics();
+    const part = relay({
+      ...{ database, bus: shaky, name: 'auth', instance: 'one', log, metrics: own },
+      idleMs: 20,
+    });
+    const lag = () => Number(/^skein_relay_lag_seconds (\S+)/m.exec(own.print())?.[1]);
+    expect(lag()).toBe(0);
+    await part.run();
+    onTestFinished(() => part.stop());
+    await database.transaction((tx) => outbox.append(tx, [loginEvent('u1')]));
+    await expect.poll(lag, { timeout: waitMs }).toBeGreaterThan(1);
+    away = false;
+    await expect.poll(() => published.length, { timeout: waitMs }).toBe(1);
+    await expect.poll(lag, { timeout: waitMs }).toBeLessThan(1);
   });
 
   it('does not pass over an event whose transaction commits late', async () => {
@@ -166,6 +194,7 @@ describe('consume', () => {
 
   it('does not bury what a later delivery can mend', async () => {
     const { database } = await fresh();
+    const own = createMetrics();
     await database.query(table);
     const bus = await busOn(database, 'one');
     let failures = 4;
@@ -174,7 +203,7 @@ describe('consume', () => {
       bus,
       database,
       log,
-      metrics,
+      metrics: own,
       consumer: 'test',
       types: ['user.login'],
       backoffMs: [10],
@@ -188,6 +217,9 @@ describe('consume', () => {
     onTestFinished(() => part.stop());
     await bus.publish([event]);
     await expect.poll(() => effects(database), { timeout: waitMs }).toEqual([event.id]);
+    await expect.poll(() => own.print(), { timeout: waitMs }).toContain('consumer="test",outcome="done"} 1');
+    expect(own.print()).toContain('skein_consumer_events_total{consumer="test",outcome="again"} 4');
+    expect(own.print()).toContain('skein_consumer_delay_seconds_count{consumer="test"} 1');
     expect(await database.query('select 1 from dead_letter')).toEqual([]);
   });
 

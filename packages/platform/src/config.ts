@@ -20,6 +20,10 @@ export const platformConfig = {
   DATABASE_URL: url('The Postgres database all services share, each in a schema of its own', {
     schemes: ['postgres:', 'postgresql:'],
   }),
+  DATABASE_DIRECT_URL: url(
+    'The same database past a pooler, for migrations, when DATABASE_URL goes through one; empty: there is none',
+    { schemes: ['postgres:', 'postgresql:'], fallback: '' },
+  ),
   DATABASE_POOL_SIZE: integer('Connections to the database this process may hold', {
     min: 1,
     max: 100,
@@ -52,6 +56,10 @@ export const platformConfig = {
   MANAGEMENT_HOST: text('Address of health checks and metrics', { fallback: '127.0.0.1' }),
   MANAGEMENT_PORT: port('Port of /healthz, /readyz and /metrics', { fallback: 0 }),
   INTERNAL_SECRET: secret('Signs calls between services; the same for all of them'),
+  INTERNAL_SECRET_ALSO: secret(
+    'Accepted beside INTERNAL_SECRET while that is being changed; empty: no other',
+    { fallback: '' },
+  ),
 };
 
 /** The values of `platformConfig`. */

@@ -2,7 +2,7 @@ import { type Discovery, staticDiscovery } from '@skein/discovery';
 import { type EventBus, type LiveBus, noPeers, postgresBus } from '@skein/events';
 import type { Database } from '@skein/postgres';
 import { ConfigError, type Service } from '@skein/service-kit';
-import type { Logger } from '@skein/telemetry';
+import type { Logger, MetricRegistry } from '@skein/telemetry';
 
 /**
  * The adapters that URLs choose. Heavy clients are loaded only when a URL asks for them: a mesh on the embedded
@@ -20,18 +20,22 @@ export interface Buses {
 export interface AdapterContext {
   readonly instance: string;
   readonly log: Logger;
+  readonly metrics: MetricRegistry;
 }
 
 /** Makes the buses of `EVENTS_URL`; a database is needed only for `postgres:`. */
 export type OpenBuses = (database: Database | undefined) => Buses;
 
 /** Loads what `EVENTS_URL` needs. Nothing connects yet. ConfigError for a URL it cannot read. */
-export const loadEvents = async (url: string, { instance, log }: AdapterContext): Promise<OpenBuses> => {
+export const loadEvents = async (
+  url: string,
+  { instance, log, metrics }: AdapterContext,
+): Promise<OpenBuses> => {
   if (!url.startsWith('postgres:')) {
     const { jetStreamBus, natsLink, natsLiveBus, readServerUrl } = await import('@skein/events-nats');
     readable('EVENTS_URL', () => readServerUrl(url));
     return () => {
-      const link = natsLink({ url, name: instance, log });
+      const link = natsLink({ url, name: instance, log, metrics });
       const bus = jetStreamBus({ link, log });
       const live = natsLiveBus({ link, log });
       return { bus, live, parts: [link, bus, live] };
@@ -59,11 +63,11 @@ const readable = <T>(setting: string, work: () => T): T => {
  * Loads and opens what `DISCOVERY_URL` needs. Nothing connects yet. ConfigError for a URL it cannot read, and from
  * `target` for a service that a static list lacks.
  */
-export const loadDiscovery = async (url: string, { log }: AdapterContext): Promise<Discovery> => {
+export const loadDiscovery = async (url: string, { log, metrics }: AdapterContext): Promise<Discovery> => {
   const open = async (): Promise<Discovery> => {
     if (url.startsWith('static:')) return readable('DISCOVERY_URL', () => staticDiscovery(url));
     const { consulDiscovery } = await import('@skein/discovery-consul');
-    return readable('DISCOVERY_URL', () => consulDiscovery({ url, log }));
+    return readable('DISCOVERY_URL', () => consulDiscovery({ url, log, metrics }));
   };
   const discovery = await open();
   return { ...discovery, target: (service) => readable('DISCOVERY_URL', () => discovery.target(service)) };

@@ -18,6 +18,7 @@ import {
   startTelemetry,
 } from '@skein/telemetry';
 import type { PlatformConfig } from './config.ts';
+import { measuredDatabase } from './measured-database.ts';
 import { type Buses, loadDiscovery, loadEvents } from './open-adapters.ts';
 import { processMetrics } from './process-metrics.ts';
 import { type ServiceServer, serviceServer } from './service-server.ts';
@@ -69,10 +70,14 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   const instance = config.INSTANCE_ID || `${name}-${randomBytes(3).toString('hex')}`;
   const log = createLogger({ service: name, instance, level: config.LOG_LEVEL });
   const metrics = createMetrics();
-  const self = identity({ service: name, secret: config.INTERNAL_SECRET });
-  const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log });
-  const openBuses = await loadEvents(config.EVENTS_URL, { instance, log });
-  const opened: Service[] = [telemetryPart(name, instance, config), processMetrics(metrics), discovery];
+  const self = identity({
+    service: name,
+    secret: config.INTERNAL_SECRET,
+    also: config.INTERNAL_SECRET_ALSO || undefined,
+  });
+  const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log, metrics });
+  const openBuses = await loadEvents(config.EVENTS_URL, { instance, log, metrics });
+  const opened: Service[] = [telemetryPart(name, instance, config), processMetrics(metrics, name), discovery];
   const open = <S extends Service>(part: S): S => {
     opened.push(part);
     return part;
@@ -85,15 +90,19 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   let buses: Buses | undefined;
   const openSchema = (schema: string, migrations: readonly Migration[]): Database =>
     open(
-      openDatabase(
-        {
-          url: config.DATABASE_URL,
-          schema,
-          migrations,
-          poolSize: config.DATABASE_POOL_SIZE,
-          applicationName: instance,
-        },
-        { log },
+      measuredDatabase(
+        openDatabase(
+          {
+            url: config.DATABASE_URL,
+            directUrl: config.DATABASE_DIRECT_URL || undefined,
+            schema,
+            migrations,
+            poolSize: config.DATABASE_POOL_SIZE,
+            applicationName: instance,
+          },
+          { log },
+        ),
+        metrics,
       ),
     );
 

@@ -21,7 +21,7 @@ export const adminTransaction = async <T>(url: string, fn: (tx: Tx) => Promise<T
   });
   const never = new AbortController().signal;
   const client: pg.Client = await connectWithin(config, {
-    ...{ url, waitMs, signal: never },
+    ...{ url, setting: 'DATABASE_URL', waitMs, signal: never },
     log: { warn: () => {} },
   });
   try {

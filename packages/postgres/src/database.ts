@@ -1,11 +1,12 @@
 import { currentTraceparent, type Logger, SpanKind, withSpan } from '@skein/telemetry';
-import { connectionConfig, isPlainName } from './connection.ts';
+import type pg from 'pg';
+import { connectionConfig, describeTarget, isPlainName } from './connection.ts';
 import type { Database, QueryOptions, Sql } from './database-port.ts';
 import { toFault } from './errors.ts';
-import { checkMigrations, type Migration, migrate } from './migrations.ts';
+import { checkMigrations, checkSchema, type Migration, migrate } from './migrations.ts';
 import { type ConnectionPool, connectionPool } from './pool.ts';
 import { runStatement } from './session.ts';
-import { checkDurability, connectWithin } from './startup.ts';
+import { checkDurability, checkSearchPath, connectWithin } from './startup.ts';
 import { runTransaction } from './transaction.ts';
 
 /** Which database, whose schema, and the bounds. */
@@ -30,7 +31,10 @@ export interface DatabaseOptions {
   readonly acquireTimeoutMs?: number | undefined;
   /** Most callers that may wait for a connection; further ones are `overloaded` at once. Default 1,000. */
   readonly maxWaiting?: number | undefined;
-  /** Where migrations run when `url` goes through a pooler (`DATABASE_DIRECT_URL`). Default: `url`. */
+  /**
+   * The server itself when `url` goes through a pooler (`DATABASE_DIRECT_URL`): migrations run there, a cancelled
+   * statement cuts its connection, and statements have no names, because sessions are the pooler's. Default: `url`.
+   */
   readonly directUrl?: string | undefined;
   /** Accept a server with `fsync`, `synchronous_commit` or `full_page_writes` off. Default false. */
   readonly allowDataLoss?: boolean | undefined;
@@ -55,6 +59,8 @@ export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger })
   const { statementTimeoutMs = 30_000, transactionTimeoutMs = 60_000 } = options;
   const shared = { schema, applicationName, statementTimeoutMs, transactionTimeoutMs };
   const config = connectionConfig({ ...shared, url });
+  const pooled = directUrl !== url;
+  const direct = pooled ? undefined : config;
   const stopping = new AbortController();
   let pool: ConnectionPool | undefined;
 
@@ -74,26 +80,41 @@ export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger })
     return withSpan(`postgres ${operation}`, { kind: SpanKind.CLIENT, attributes }, work);
   };
 
+  /** Gives `work` a connection of its own to `target`, as soon as there is one. */
+  const once = async <T>(
+    target: string,
+    forMs: number,
+    work: (client: pg.Client) => Promise<T>,
+  ): Promise<T> => {
+    const startupConfig = connectionConfig({ ...shared, url: target });
+    const { signal } = stopping;
+    const setting = pooled && target === directUrl ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL';
+    const client = await connectWithin(startupConfig, { url: target, setting, waitMs: forMs, signal, log });
+    try {
+      return await work(client);
+    } catch (error) {
+      throw toFault(error);
+    } finally {
+      // It may be gone already.
+      await client.end().catch(() => {});
+    }
+  };
+
+  /** Everything that is looked at before the schema is used; `schemaWork` is done in between, on the server itself. */
+  const prepare = async <T>(forMs: number, schemaWork: (client: pg.Client) => Promise<T>): Promise<T> => {
+    const done = await once(directUrl, forMs, async (client) => {
+      if (!options.allowDataLoss) await checkDurability(client, directUrl);
+      return schemaWork(client);
+    });
+    if (pooled) await once(url, forMs, (client) => checkSearchPath(client, url, schema));
+    return done;
+  };
+
   return {
     id: `postgres:${schema}`,
     async run() {
-      const startupConfig = connectionConfig({ ...shared, url: directUrl });
-      const client = await connectWithin(startupConfig, {
-        url: directUrl,
-        waitMs,
-        signal: stopping.signal,
-        log,
-      });
-      try {
-        if (!options.allowDataLoss) await checkDurability(client, directUrl);
-        const version = await migrate(client, schema, migrations, log);
-        log.info({ schema, version }, 'the database is ready');
-      } catch (error) {
-        throw toFault(error);
-      } finally {
-        // It may be gone already.
-        await client.end().catch(() => {});
-      }
+      const version = await prepare(waitMs, (client) => migrate(client, schema, migrations, log));
+      log.info({ schema, version }, 'the database is ready');
       if (stopping.signal.aborted) return;
       pool = connectionPool({
         config,
@@ -109,13 +130,17 @@ export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger })
       pool = undefined;
       await closing?.close(stopGraceMs);
     },
+    async check(forMs) {
+      const found = await prepare(forMs, (client) => checkSchema(client, schema, migrations));
+      return `PostgreSQL at ${describeTarget(directUrl)} is reached: ${found}`;
+    },
     async query<R>(sql: Sql, params?: readonly unknown[], { signal }: QueryOptions = {}) {
       const run = () =>
-        ready().lease(({ client }) => runStatement<R>(client, config, sql, params, signal), signal);
+        ready().lease(({ client }) => runStatement<R>(client, direct, sql, params, signal), signal);
       return traced(operationOf(sql), run);
     },
     async transaction(fn, transactionOptions = {}) {
-      return traced('transaction', () => runTransaction(ready(), config, fn, transactionOptions));
+      return traced('transaction', () => runTransaction(ready(), direct, fn, transactionOptions));
     },
   };
 };

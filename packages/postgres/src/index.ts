@@ -16,4 +16,4 @@ export {
   idempotent,
   pruneIdempotencyKeys,
 } from './idempotency.ts';
-export type { Migration } from './migrations.ts';
+export { type Migration, oldestServed } from './migrations.ts';

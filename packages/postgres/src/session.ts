@@ -27,22 +27,29 @@ const cancel = async (client: pg.Client, config: pg.ClientConfig): Promise<void>
 };
 
 /**
- * Runs a statement on a connection. An aborted signal cancels it on the server; the promise settles only when the
- * cancel request is answered too, so that it can never hit the next statement of this connection. Errors come back as faults.
+ * Runs a statement on a connection. An aborted signal cancels it on the server, by a side connection with the settings
+ * `direct`; the promise settles only when the cancel request is answered too, so that it can never hit the next
+ * statement of this connection. Without `direct` there is a pooler in between, and sessions are its own: the
+ * connection is cut instead, and no statement has a name. Errors come back as faults.
  */
 export const runStatement = async <R>(
   client: pg.Client,
-  config: pg.ClientConfig,
+  direct: pg.ClientConfig | undefined,
   sql: Sql,
   params: readonly unknown[] | undefined,
   signal: AbortSignal | undefined,
 ): Promise<R[]> => {
   if (signal?.aborted) throw abortFault(signal);
-  const statement = typeof sql === 'string' ? { text: sql } : { name: sql.name, text: sql.text };
+  const text = typeof sql === 'string' ? sql : sql.text;
+  const statement = typeof sql === 'string' || !direct ? { text } : { name: sql.name, text };
   let cancelling: Promise<void> | undefined;
   let cut: NodeJS.Timeout | undefined;
   const onAbort = () => {
-    cancelling = cancel(client, config);
+    if (!direct) {
+      client.connection.stream.destroy();
+      return;
+    }
+    cancelling = cancel(client, direct);
     cut = setTimeout(() => client.connection.stream.destroy(), cancelTimeoutMs);
   };
   signal?.addEventListener('abort', onAbort, { once: true });

@@ -40,19 +40,19 @@ const commit = async ({ client }: Lease): Promise<void> => {
 
 const attempt = async <T>(
   lease: Lease,
-  config: pg.ClientConfig,
+  direct: pg.ClientConfig | undefined,
   fn: (tx: Tx) => Promise<T>,
   options: TransactionOptions,
 ): Promise<T> => {
   const { client } = lease;
-  await runStatement(client, config, begin(options), undefined, options.signal);
+  await runStatement(client, direct, begin(options), undefined, options.signal);
   let open = true;
   let last: Promise<unknown> = Promise.resolve();
   const tx: Tx = {
     query<R>(sql: Sql, params?: readonly unknown[], { signal }: QueryOptions = {}): Promise<R[]> {
       if (!open) return Promise.reject(new Error('the transaction has ended'));
       // One after the other, also when the caller does not wait: a connection does one thing at a time.
-      const run = () => runStatement<R>(client, config, sql, params, eitherSignal(signal, options.signal));
+      const run = () => runStatement<R>(client, direct, sql, params, eitherSignal(signal, options.signal));
       const result = last.then(run, run);
       last = result;
       return result;
@@ -77,13 +77,13 @@ const attempt = async <T>(
 /** Runs a function in a transaction of the pool; `Database.transaction` tells what it promises. */
 export const runTransaction = async <T>(
   pool: ConnectionPool,
-  config: pg.ClientConfig,
+  direct: pg.ClientConfig | undefined,
   fn: (tx: Tx) => Promise<T>,
   options: TransactionOptions,
 ): Promise<T> => {
   for (let retry = 1; ; retry += 1) {
     try {
-      return await pool.lease((lease) => attempt(lease, config, fn, options), options.signal);
+      return await pool.lease((lease) => attempt(lease, direct, fn, options), options.signal);
     } catch (error) {
       if (!isSerializationFailure(error) || retry > maxRetries || options.signal?.aborted) throw error;
       // Full jitter: those who collided do not meet again.

@@ -62,9 +62,16 @@ export const rpcClient = <D extends Definition>(
     'grpc.enable_channelz': 0,
     ...(options.authority === undefined ? {} : { 'grpc.default_authority': options.authority }),
   });
+  const open = options.metrics.gauge(
+    'rpc_client_circuit_open',
+    '1 while a circuit lets no calls through, from its first opening on.',
+  );
   const circuits = breakers({
     random,
-    onState: (breaker, state) => log.warn({ breaker, state }, 'circuit'),
+    onState: (breaker, state) => {
+      open.set(state === 'closed' ? 0 : 1, { circuit: breaker });
+      log.warn({ breaker, state }, 'circuit');
+    },
   });
   const shared: ClientShared = {
     client,

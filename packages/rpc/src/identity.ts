@@ -26,6 +26,8 @@ export interface IdentityOptions {
   readonly service: string;
   /** Shared by all services of the mesh; at least 32 characters. */
   readonly secret: string;
+  /** Another one whose tokens are accepted too, while the secret is being changed; never signed with. */
+  readonly also?: string | undefined;
   readonly clock?: Clock;
 }
 
@@ -80,9 +82,11 @@ const actorOf = (act: NonNullable<Claims['act']>): Actor => ({
  * dev, plt}}`. It says which service calls and for whom, where no mesh proves it by mutual TLS. Signing and
  * verifying are cached; the comparison takes constant time; only this one algorithm exists.
  */
-export const identity = ({ service, secret, clock = systemClock }: IdentityOptions): Identity => {
-  if (secret.length < 32) throw new Error('The internal secret must be at least 32 characters long');
-  const mac = (text: string): Buffer => createHmac('sha256', secret).update(text).digest();
+export const identity = ({ service, secret, also, clock = systemClock }: IdentityOptions): Identity => {
+  const secrets = also === undefined ? [secret] : [secret, also];
+  if (secrets.some(({ length }) => length < 32))
+    throw new Error('The internal secret must be at least 32 characters long');
+  const mac = (text: string, key = secret): Buffer => createHmac('sha256', key).update(text).digest();
 
   const issue = (actor: Actor | undefined, now: number): string => {
     const claims: Claims = {
@@ -134,9 +138,12 @@ export const identity = ({ service, secret, clock = systemClock }: IdentityOptio
     if (token.length > maxTokenLength) return refuse();
     const [head, body, signature, rest] = token.split('.');
     if (head !== header || !body || !signature || rest !== undefined) return refuse();
-    const expected = mac(`${head}.${body}`);
     const given = Buffer.from(signature, 'base64url');
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return refuse();
+    const signedWith = (key: string): boolean => {
+      const expected = mac(`${head}.${body}`, key);
+      return given.length === expected.length && timingSafeEqual(given, expected);
+    };
+    if (!secrets.some(signedWith)) return refuse();
     // Signed by one of us: its shape needs no further doubt.
     const claims = JSON.parse(Buffer.from(body, 'base64url').toString()) as Claims;
     if (claims.aud !== audience) return refuse();

@@ -57,6 +57,24 @@ test.each([
   expect(() => auth.verify(token)).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
 });
 
+test('while the secret is being changed both are accepted, and the first one signs', () => {
+  const next = 'the-next-secret-of-32-characters!!!!';
+  const service = 'gateway';
+  const steps = [
+    identity({ service, secret }),
+    identity({ service, secret, also: next }),
+    identity({ service, secret: next, also: secret }),
+    identity({ service, secret: next }),
+  ];
+  for (const [at, one] of steps.entries())
+    for (const other of steps.slice(Math.max(0, at - 1), at + 2))
+      expect(one.verify(other.sign(actor))).toMatchObject({ caller: 'gateway', actor });
+  expect(() => steps[0]?.verify(steps[3]?.sign(actor))).toThrow(
+    expect.objectContaining({ code: 'unauthenticated' }),
+  );
+  expect(() => identity({ service, secret, also: 'short' })).toThrow('at least 32');
+});
+
 test('changed claims do not fit the signature', () => {
   const [head, , signature] = forge(header, claims).split('.');
   const changed = Buffer.from(JSON.stringify({ ...claims, iss: 'auth' })).toString('base64url');

@@ -1,4 +1,5 @@
 import { AppError, type Code } from '@skein/contracts';
+import { createMetrics } from '@skein/telemetry';
 import { expect, test } from 'vitest';
 import type { RpcClientOptions } from '../src/index.ts';
 import { ctx, type probeService, startClient, startServer } from './fixture.ts';
@@ -126,9 +127,12 @@ test('a backend that keeps failing is left alone for a while, and found healthy 
       return { text };
     },
   });
-  const client = startClient(server, { random: () => 0.5 });
+  const metrics = createMetrics();
+  const circuit = () => /rpc_client_circuit_open\{circuit="probe Say"\} (\d)/.exec(metrics.print())?.[1];
+  const client = startClient(server, { random: () => 0.5, metrics });
   for (let n = 0; n < 40; n += 1) await client.say({ text: '' }, ctx()).catch(() => {});
   expect(asked).toBe(20);
+  expect(circuit()).toBe('1');
   const refused = await client.say({ text: '' }, ctx()).catch((error: AppError) => error);
   expect(refused).toMatchObject({ code: 'unavailable', retryAfterMs: expect.any(Number) });
   // Another method of the same service has a circuit of its own.
@@ -139,6 +143,7 @@ test('a backend that keeps failing is left alone for a while, and found healthy 
   await expect
     .poll(() => client.say({ text: 'x' }, ctx()).catch(() => {}), { timeout: 10_000 })
     .toEqual({ text: 'x' });
+  expect(circuit()).toBe('0');
 });
 
 test('expected faults never open the circuit', async () => {

@@ -19,3 +19,4 @@ export {
 export { type PeriodicOptions, periodic } from './periodic.ts';
 export { type Composed, type RunServiceOptions, runService } from './run-service.ts';
 export { type LifecycleOptions, lifecycle, type Service } from './service.ts';
+export { type TryForOptions, tryFor } from './try-for.ts';

@@ -1,3 +1,5 @@
+import { AppError } from '@skein/contracts';
+
 /** A long-lived part of a process. */
 export interface Service {
   /** Names the part in logs. */
@@ -8,6 +10,11 @@ export interface Service {
   drain?(): Promise<void>;
   /** Frees everything. Called once, also after a `run` that rejected; never rejects for being called late. */
   stop(): Promise<void>;
+  /**
+   * Instead of `run`: looks whether what the part needs is there and fits, for `waitMs` at most, and changes nothing.
+   * Resolves with a sentence about what was found; rejects with one that names the way out.
+   */
+  check?(waitMs: number): Promise<string>;
 }
 
 /** What `lifecycle` may be told. */
@@ -20,13 +27,20 @@ export interface LifecycleOptions {
   readonly onError?: (part: string, error: unknown) => void;
 }
 
-const bounded = async (work: Promise<void>, timeoutMs: number, what: string): Promise<void> => {
+/** What a person is told of an error. */
+const sentenceOf = (error: unknown): string =>
+  error instanceof AppError ? error.detail : error instanceof Error ? error.message : String(error);
+
+/** An attempt that has begun may end. */
+const checkGraceMs = 15_000;
+
+const bounded = async <T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> => {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} took longer than ${timeoutMs} ms`)), timeoutMs);
   });
   try {
-    await Promise.race([work, late]);
+    return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
   }
@@ -53,6 +67,18 @@ export const lifecycle = (
   };
   return {
     id,
+    /** All parts at once, a line each; rejects with all lines when one has something to say against a start. */
+    async check(waitMs) {
+      const sentences = await Promise.allSettled(
+        parts.flatMap((part) => {
+          const checking = part.check?.(waitMs);
+          return checking ? [bounded(checking, waitMs + checkGraceMs, `checking ${part.id}`)] : [];
+        }),
+      );
+      const lines = sentences.map((one) => (one.status === 'fulfilled' ? one.value : sentenceOf(one.reason)));
+      if (sentences.some(({ status }) => status === 'rejected')) throw new Error(lines.join('\n'));
+      return lines.join('\n');
+    },
     async run() {
       for (const part of parts) {
         // Registered before it is ready: a part that failed half way still has things to free.

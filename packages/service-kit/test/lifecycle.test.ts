@@ -1,3 +1,4 @@
+import { AppError } from '@skein/contracts';
 import { describe, expect, it } from 'vitest';
 import { lifecycle, type Service } from '../src/index.ts';
 
@@ -70,5 +71,19 @@ describe('a lifecycle', () => {
     await whole.run();
     await Promise.all([whole.stop(), whole.stop()]);
     expect(said.filter((line) => line === 'stop server')).toHaveLength(1);
+  });
+
+  it('checks all parts at once, starts none, and tells everything when one finds fault', async () => {
+    const { said, part } = stage();
+    const whole = (...parts: Service[]) => lifecycle('all', parts);
+    const database = part('database', { check: async (waitMs) => `database reached within ${waitMs} ms` });
+    const bus = part('bus', {
+      check: () => Promise.reject(new AppError('unavailable', 'bus away: start it')),
+    });
+    expect(await whole(database, part('server')).check?.(10)).toBe('database reached within 10 ms');
+    await expect(whole(bus, part('server'), whole(database)).check?.(10)).rejects.toThrow(
+      /^bus away: start it\ndatabase reached within 10 ms$/,
+    );
+    expect(said).toEqual([]);
   });
 });

@@ -29,7 +29,8 @@ export interface Histogram {
 
 /** Makes metrics and prints them. A name is registered once; asking again gives the same metric. */
 export interface MetricRegistry {
-  counter(name: string, help: string): Counter;
+  /** With `read`, the number is what somebody else counts. */
+  counter(name: string, help: string, read?: () => number): Counter;
   gauge(name: string, help: string, read?: () => number): Gauge;
   /** Buckets default to seconds from 1 ms to 10 s. */
   histogram(name: string, help: string, buckets?: readonly number[]): Histogram;
@@ -136,7 +137,7 @@ export const createMetrics = (): MetricRegistry => {
     return made;
   };
   return {
-    counter: (name, help) => once(name, () => plain('counter', help)),
+    counter: (name, help, read) => once(name, () => plain('counter', help, read)),
     gauge: (name, help, read) => once(name, () => plain('gauge', help, read)),
     histogram: (name, help, bounds = secondsBuckets) => once(name, () => buckets(help, bounds)),
     print: () =>

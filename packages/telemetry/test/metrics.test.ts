@@ -7,6 +7,7 @@ describe('metrics', () => {
     metrics.counter('skein_calls_total', 'Calls').add(2, { method: 'Get' });
     metrics.counter('skein_calls_total', 'Calls').add(1, { method: 'Get' });
     metrics.gauge('skein_open', 'Open', () => 7);
+    metrics.counter('skein_read_total', 'Read', () => 3);
     expect(metrics.print()).toBe(
       [
         '# HELP skein_calls_total Calls',
@@ -15,6 +16,9 @@ describe('metrics', () => {
         '# HELP skein_open Open',
         '# TYPE skein_open gauge',
         'skein_open 7',
+        '# HELP skein_read_total Read',
+        '# TYPE skein_read_total counter',
+        'skein_read_total 3',
         '',
       ].join('\n'),
     );

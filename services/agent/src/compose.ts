@@ -11,6 +11,7 @@ import { migrations } from './adapters/migrations.ts';
 import { offlineModel } from './adapters/offline-model.ts';
 import { openAiModel } from './adapters/openai-model.ts';
 import { addTurn, postgresTurnStore } from './adapters/postgres-turn-store.ts';
+import { turnMetrics } from './adapters/turn-metrics.ts';
 import type { Model } from './app/ports.ts';
 import { runTurn } from './app/run-turn.ts';
 import { turnOf } from './app/turn-of-event.ts';
@@ -58,6 +59,7 @@ export const compose = async (
           model: config.AGENT_MODEL,
           apiKey: config.AGENT_MODEL_KEY,
         }));
+  const noticed = turnMetrics(metrics, systemClock);
   const worker = turnWorker({
     store,
     cancels,
@@ -73,6 +75,7 @@ export const compose = async (
           log,
           delay: wait,
           turnTimeoutMs: config.AGENT_TURN_TIMEOUT_MS,
+          noticed,
           contextFor: ({ id, userId }, timeoutMs, signal) =>
             rootContext({ actor: { userId, scopes: [] }, timeoutMs, signal, correlationId: id }),
         }),

@@ -37,6 +37,7 @@ const stage = () => {
   const ends: Ending[] = [];
   const decided: Ending[] = [];
   const finished: string[] = [];
+  const noticed: string[] = [];
   const state = {
     owned: true,
     cancelRequested: false,
@@ -80,7 +81,7 @@ const stage = () => {
     for (const { wake } of sleepers.splice(0)) wake();
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { tokens, ends, decided, finished, state, session, store, delay, tick };
+  return { tokens, ends, decided, finished, noticed, state, session, store, delay, tick };
 };
 
 /** A model that says what a test hands it, when it hands it. */
@@ -126,6 +127,7 @@ const start = (over: Partial<HeldTurn> = {}) => {
     log,
     delay: on.delay,
     turnTimeoutMs: 60_000,
+    noticed: (_, what) => void on.noticed.push(what),
     contextFor,
   });
   /** Moves the clock until the turn is over. */
@@ -154,6 +156,7 @@ describe('a turn', () => {
       { outcome: 'completed', text: 'Hello world', errorCode: '', meta: { model: 'hand' } },
     ]);
     expect(turn.finished).toEqual(['completed']);
+    expect(turn.noticed).toEqual(['text', 'completed']);
   });
 
   it('counts `from` in code points and never splits a character', async () => {
@@ -250,7 +253,14 @@ describe('a turn', () => {
     on.state.alreadyEnded = 'cancelled';
     const { model } = handModel();
     const never = new AbortController().signal;
-    await runTurn(held, never, never, { ...on, model, log, turnTimeoutMs: 60_000, contextFor });
+    await runTurn(held, never, never, {
+      ...on,
+      model,
+      log,
+      turnTimeoutMs: 60_000,
+      noticed: () => {},
+      contextFor,
+    });
     expect(on.finished).toEqual(['cancelled']);
     expect(on.ends).toEqual([]);
   });

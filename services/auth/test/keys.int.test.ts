@@ -6,6 +6,7 @@ import {
   codeOf,
   fakeClock,
   loggedIn,
+  openedDatabase,
   plainHasher,
   refreshed,
   registered,
@@ -130,5 +131,26 @@ describe('signing keys', () => {
     });
     await expect(other).rejects.toThrow('AUTH_MASTER_KEY does not open the signing keys of this database');
     expect(await codeOf(other)).toBe('unavailable');
+  });
+
+  it('may be thrown away for a new master key: logins go on by their next refresh, API tokens do not', async () => {
+    const before = await startAuth();
+    const { email, tokens, actor } = await registered(before.client);
+    const { token } = await before.client.createApiToken(
+      { name: 'script', scopes: ['documents:read'], expiresAtMs: 0 },
+      call({ actor }),
+    );
+    await before.stop();
+    const database = await openedDatabase(before.database.url);
+    await database.query('delete from signing_keys');
+    const { client } = await startAuth({
+      database: before.database,
+      env: { AUTH_MASTER_KEY: 'another master key, also long enough for one' },
+    });
+    await expect(verifyToken(client, tokens.accessToken)).rejects.toThrow();
+    await expect(verifyToken(client, token, Date.now(), 'api+jwt')).rejects.toThrow();
+    const { accessToken } = await refreshed(client, tokens.refreshToken);
+    expect((await verifyToken(client, accessToken)).claims.sub).toBe(actor.userId);
+    await loggedIn(client, email);
   });
 });

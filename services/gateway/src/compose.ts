@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { openPlatform } from '@skein/platform';
-import { type Clock, type Composed, systemClock } from '@skein/service-kit';
+import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { openClients, openEventAdmins } from './adapters/clients.ts';
 import { authSide } from './auth/auth-side.ts';
 import type { GatewayConfig } from './config.ts';
@@ -24,7 +24,7 @@ export interface Gateway extends Composed {
 
 /**
  * The gateway from its configuration; nothing connects before `service.run()`. Last started, first drained: leave
- * discovery, take no new requests and finish those in hand, then send the sockets elsewhere.
+ * discovery, then finish the requests in hand, take no new ones, and send the sockets elsewhere.
  */
 export const compose = async (config: GatewayConfig, over: Overrides = {}): Promise<Gateway> => {
   const { clock = systemClock, random = Math.random, newId = randomUUID } = over;
@@ -52,8 +52,17 @@ export const compose = async (config: GatewayConfig, over: Overrides = {}): Prom
   });
   // As the public /readyz says it: without keys no token can be checked.
   const server = platform.server([], { ready: () => auth.keys.ageMs() !== undefined });
+  const front: Service = {
+    id: 'front',
+    run: () => http.run(),
+    // Requests and sockets go at the same time: neither has to hurry for the other.
+    drain: async () => {
+      await Promise.all([http.drain?.(), live.service.drain?.()]);
+    },
+    stop: () => http.stop(),
+  };
   return {
-    service: platform.lifecycle([...auth.parts, live.service, http, server]),
+    service: platform.lifecycle([...auth.parts, live.service, front, server]),
     log,
     get port() {
       return http.port;

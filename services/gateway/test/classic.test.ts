@@ -134,6 +134,7 @@ describe('POST /message/unified', () => {
     const leaving = await startGateway(mesh);
     const answer = leaving.json('POST', '/message/unified', { token, body });
     await listened(turnId);
+    await leaving.gateway.service.drain?.();
     await leaving.stop();
     expect(await answer).toEqual({
       status: 503,

@@ -111,6 +111,7 @@ describe('connections', () => {
       },
       isStream: () => false,
       onLeaving: () => {},
+      quietMs: 0,
     });
     started.push(server);
     await server.run();
@@ -121,11 +122,56 @@ describe('connections', () => {
     const drain = server.drain?.().then(() => {
       drained = true;
     });
+    await expect.poll(() => server.server.listening).toBe(false);
     await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
     expect(drained).toBe(false);
     finish.resolve();
     expect(await (await inHand).text()).toBe('done');
     await drain;
+  });
+
+  it('answers once more whoever sends while it leaves, and says that the connection ends', async () => {
+    const server = httpServer({
+      ...{ host: '127.0.0.1', port: 0, log, guard: undefined },
+      handler: (_req, res) => void res.end('done'),
+      isStream: () => false,
+      onLeaving: () => {},
+      quietMs: 200,
+    });
+    started.push(server);
+    await server.run();
+    const busy = openRaw(server.port, get('/', server.port));
+    await expect.poll(() => busy.received()).toMatch(/^HTTP\/1.1 200 [\s\S]*keep-alive[\s\S]*done$/);
+    const idle = openRaw(server.port, get('/', server.port));
+    await expect.poll(() => idle.received()).toMatch(/done$/);
+    const drain = server.drain?.();
+    busy.send(get('/', server.port));
+    await busy.closed;
+    expect(busy.received()).toMatch(/done[\s\S]*HTTP\/1.1 200 [\s\S]*Connection: close[\s\S]*done$/);
+    await Promise.all([drain, idle.closed]);
+  });
+
+  it('does not wait for ever for those who go on asking', async () => {
+    const server = httpServer({
+      ...{ host: '127.0.0.1', port: 0, log, guard: undefined },
+      handler: (_req, res) => void res.end('done'),
+      isStream: () => false,
+      onLeaving: () => {},
+      quietMs: 50,
+    });
+    started.push(server);
+    await server.run();
+    let over = false;
+    const ask = async (): Promise<void> => {
+      while (!over) await fetch(`http://127.0.0.1:${server.port}/`).catch(() => {});
+    };
+    await fetch(`http://127.0.0.1:${server.port}/`);
+    const asking = ask();
+    const startedMs = performance.now();
+    await server.drain?.();
+    over = true;
+    await asking;
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(5 * 50);
   });
 
   it('names the port that is in use', async () => {

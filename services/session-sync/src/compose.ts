@@ -8,6 +8,7 @@ import { type CollectionPolicies, collectionPolicies } from './adapters/collecti
 import { eventLogSource } from './adapters/event-log-source.ts';
 import { systemIds, systemTimers } from './adapters/ids.ts';
 import { liveBusPeers } from './adapters/live-bus-peers.ts';
+import { measuredBatcher } from './adapters/measured-batcher.ts';
 import { nativeSha256 } from './adapters/native-sha256.ts';
 import { postgresConflicts } from './adapters/postgres-conflicts.ts';
 import { postgresDevices } from './adapters/postgres-devices.ts';
@@ -114,15 +115,17 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     'session_sync_writes_unusual_total',
     'Writes that lost a race or were read back',
   );
+  const events = metrics.counter('session_sync_events_total', 'Events committed to the log, by type');
   const writer: Writer = createWriter({
     store: postgresSpaceStore(database),
-    batcher: groupCommit,
+    batcher: measuredBatcher(groupCommit, metrics),
     ids,
     clock,
     wait: (delayMs) => new Promise((resolve) => timers.after(delayMs, resolve)),
     noticed: (what) => races.add(1, { what }),
     committed: (batch) => {
       for (const one of batch) {
+        for (const { type } of one.events) events.add(1, { type });
         hub.feeds.offer(one);
         peers.events(one.space, one.epoch, one.events);
       }

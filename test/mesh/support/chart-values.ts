@@ -13,7 +13,7 @@ export interface ChartValue {
 }
 
 /** Maps that are one value: what is in them is Kubernetes' or the services' business. */
-const whole = new Set(['defaults.resources', 'defaults.config', 'services']);
+const whole = new Set(['defaults.resources', 'defaults.config', 'services', 'metrics.dashboards.labels']);
 
 /** The last paragraph above a key: an earlier one is about the whole file. */
 const comment = (node: unknown): string => {

@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { boardJson } from '../dashboards/board.ts';
+import { boards } from '../dashboards/index.ts';
 import { type ChartValue, chartValues } from './chart-values.ts';
 import { codeEdges } from './code-edges.ts';
 import { chart, golden, type Profile, profiles } from './paths.ts';
@@ -44,7 +46,7 @@ const edges = async (): Promise<string> =>
 # policies, authorization policies and the static list of services are rendered from it.
 ${stringify({ services: await codeEdges() }, { lineWidth: 0 })}`;
 
-/** The files of the chart that are made from values.yaml and the code. */
+/** The files of the chart that are made from values.yaml, the code and the descriptions of dashboards. */
 export const madeFiles = async (): Promise<MadeFile[]> => {
   const values = await chartValues();
   return [
@@ -54,6 +56,10 @@ export const madeFiles = async (): Promise<MadeFile[]> => {
       content: `${JSON.stringify(valuesSchema(values), null, 2)}\n`,
     },
     { path: join(chart, 'README.md'), content: await readme(values) },
+    ...boards.map((board) => ({
+      path: join(chart, 'files', 'dashboards', `${board.id}.json`),
+      content: `${JSON.stringify(boardJson(board), null, 1)}\n`,
+    })),
   ];
 };
 

@@ -10,12 +10,20 @@ const port = { minimum: 1024, maximum: 65_535 };
 const seconds = { minimum: 1, maximum: 3_600 };
 const peers = { items: { type: 'object' } };
 const ports = { items: { type: 'integer', minimum: 1, maximum: 65_535 }, minItems: 1 };
+const hostName = '([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)';
+/** Labels, annotations and selectors: Kubernetes takes nothing but text, and says so late. */
+const texts = { additionalProperties: { type: 'string' } };
+const imageTag = { pattern: '^([a-zA-Z0-9_][-.a-zA-Z0-9_]{0,127})?$' };
+const imagePath = '[a-z0-9]+([-._/]+[a-z0-9]+)*';
 const secretText = { pattern: '^(.{32,})?$' };
 
 /** What a value may be beside the type of its default. */
 const limits: Readonly<Record<string, Json>> = {
   fullnameOverride: { ...name, maxLength: 40 },
-  'image.repository': { minLength: 1 },
+  commonLabels: texts,
+  'image.registry': { pattern: '^([a-zA-Z0-9][-.a-zA-Z0-9]*(:[0-9]+)?(/[-._/a-z0-9]+)?)?$' },
+  'image.repository': { pattern: `^${imagePath}$` },
+  'image.tag': imageTag,
   'image.pullPolicy': { enum: ['IfNotPresent', 'Always', 'Never'] },
   'image.pullSecrets': { items: { type: 'object', required: ['name'] } },
   'database.url': { pattern: '^(postgres(ql)?://.+)?$' },
@@ -25,7 +33,7 @@ const limits: Readonly<Record<string, Json>> = {
   'events.url': { pattern: '^((nats|tls)://.+)?$' },
   'discovery.kind': { enum: ['consul', 'static'] },
   'discovery.url': { pattern: '^(consul://.+)?$' },
-  clusterDomain: { minLength: 1 },
+  clusterDomain: { pattern: `^${hostName}$` },
   bindAddress: { enum: ['0.0.0.0', '::'] },
   issuer: { minLength: 1 },
   otlpEndpoint: { pattern: '^(https?://.+)?$' },
@@ -33,17 +41,27 @@ const limits: Readonly<Record<string, Json>> = {
   'ports.management': port,
   'ports.http': port,
   'defaults.replicas': { minimum: 1, maximum: 500 },
+  'defaults.surgePercent': { minimum: 1, maximum: 100 },
+  'defaults.image.repository': { pattern: `^([a-zA-Z0-9][-.a-zA-Z0-9]*(:[0-9]+)?/)?(${imagePath})?$` },
+  'defaults.image.tag': imageTag,
   'defaults.image.digest': { pattern: '^(sha256:[0-9a-f]{64})?$' },
   'defaults.extraEnv': { items: { type: 'object', required: ['name'] } },
+  'defaults.podAnnotations': texts,
+  'defaults.podLabels': texts,
+  'defaults.serviceAccountAnnotations': texts,
+  'defaults.nodeSelector': texts,
   'defaults.autoscaling.minReplicas': { minimum: 1 },
   'defaults.autoscaling.maxReplicas': { minimum: 1 },
   'defaults.autoscaling.targetCPUPercent': { minimum: 10, maximum: 100 },
+  'defaults.autoscaling.metrics': { items: { type: 'object', required: ['type'] } },
   'rollout.endpointSeconds': { minimum: 0, maximum: 600 },
   'rollout.drainSeconds': { minimum: 12, maximum: 600 },
   'rollout.startSeconds': { minimum: 10, maximum: 3_600 },
   'spread.whenUnsatisfiable': { enum: ['ScheduleAnyway', 'DoNotSchedule'] },
   'disruptionBudget.maxUnavailable': { minimum: 1 },
   'expose.kind': { enum: ['none', 'ingress', 'gateway-api'] },
+  'expose.host': { pattern: `^${hostName}?$` },
+  'expose.annotations': texts,
   'expose.proxies': { maximum: 8 },
   'expose.idleSeconds': { minimum: 60, maximum: 86_400 },
   'expose.parentRefs': { items: { type: 'object', required: ['name'] } },
@@ -93,7 +111,10 @@ const limits: Readonly<Record<string, Json>> = {
   'istio.jwt.keys': { enum: ['off', 'envoy', 'inline'] },
   'istio.telemetry.samplingPercent': { type: 'number', minimum: 0, maximum: 100 },
   'metrics.monitor': { enum: ['none', 'podMonitor', 'serviceMonitor'] },
+  'metrics.labels': texts,
   'metrics.interval': { pattern: '^[0-9]+(s|m)$' },
+  'metrics.runbooks': { pattern: '^(https?://.+)?$' },
+  'metrics.dashboards.labels': { minProperties: 1 },
   'check.seconds': seconds,
   'test.seconds': seconds,
   extraObjects: { items: { type: 'object' } },
@@ -140,6 +161,7 @@ const valueSchema = ({ path, fallback, about }: ChartValue): Json => {
     type,
     ...(type === 'integer' ? { minimum: 0 } : {}),
     ...(path.endsWith('existingSecret') ? { pattern: '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$' } : {}),
+    ...(/\.(directKey|alsoKey)$/.test(path) ? { pattern: '^[-._a-zA-Z0-9]*$' } : {}),
     ...(path.endsWith('.key') ? { pattern: '^[-._a-zA-Z0-9]+$' } : {}),
     ...limits[path],
     description: about,

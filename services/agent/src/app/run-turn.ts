@@ -22,6 +22,8 @@ export interface RunTurnDeps {
   /** Resolves after a time; rejects never. The timers of the process, or a test's. */
   readonly delay: (ms: number) => Promise<void>;
   readonly turnTimeoutMs: number;
+  /** Told when the first text goes out, and how the turn ended once everybody knows. */
+  readonly noticed: (turn: Turn, what: 'text' | TurnOutcome) => void;
   /** A context of the turn's own, on behalf of its person: the work outlives the request that asked for it. */
   readonly contextFor: (turn: Turn, timeoutMs: number, signal: AbortSignal) => CallContext;
 }
@@ -101,6 +103,7 @@ export const runTurn = async (
       return refused(error, ending.text);
     }
     await retrying(() => store.finish(held, outcome, ending.text));
+    deps.noticed(turn, outcome);
   };
 
   const failed = (errorCode: string, text: string): Ending => ({
@@ -139,6 +142,7 @@ export const runTurn = async (
     const [whole] = splitWhole(text);
     const fresh = whole.slice(sent);
     if (fresh === '') return;
+    if (sent === 0) deps.noticed(turn, 'text');
     const from = codePoints(whole.slice(0, sent));
     sent = whole.length;
     // A lost frame is seen by the reader (a gap in `from`) and healed by asking for the turn.

@@ -13,6 +13,8 @@ export const reuseAlarm = ({ log, metrics }: { log: Logger; metrics: MetricRegis
     'skein_auth_refresh_reuse_total',
     'Logins ended because a refresh token came twice',
   );
+  // There from the start: Prometheus does not see a series that begins with 1 rise.
+  reuses.add(0);
   return (reuse: Reuse): void => {
     reuses.add();
     log.warn(reuse, 'a refresh token came twice: the login was ended');

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { type AppError, type Code, errorTable } from '@skein/contracts';
 import type { Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
@@ -19,6 +21,8 @@ export interface HttpServerOptions {
   readonly onLeaving: () => void;
   readonly log: Logger;
   readonly timeouts?: { readonly headersMs: number; readonly requestMs: number };
+  /** When nobody has asked anything for this long, those who leave their connections open are not waited for. Default 1 s. */
+  readonly quietMs?: number;
 }
 
 /** The HTTP server as a service. */
@@ -98,14 +102,20 @@ const answerParserFault = (error: NodeJS.ErrnoException, socket: Socket): void =
   socket.end(bare(status, title, problem));
 };
 
+/** How many times as long clients that go on asking are answered, to learn that their connections end. */
+const maxLulls = 5;
+
 /**
- * The public port. Drain: no new connections, idle ones closed, answers say `Connection: close`, requests in hand
- * are finished; streams and sockets are ended by the part that owns them. Stop cuts what is left.
+ * The public port. Drain: answers say `Connection: close` until it is quiet, because a connection that is closed while
+ * its client sends costs that client a request; then no new connections, idle ones closed, requests in hand are
+ * finished; streams and sockets are ended by the part that owns them. Stop cuts what is left.
  */
 export const httpServer = (options: HttpServerOptions): HttpServer => {
-  const { host, port, handler, guard, isStream, onLeaving, log, timeouts = defaultTimeouts } = options;
+  const { host, port, handler, guard, isStream, onLeaving, log } = options;
+  const { timeouts = defaultTimeouts, quietMs = 1_000 } = options;
   const inHand = new Set<IncomingMessage>();
   let draining = false;
+  let asked = 0;
   let emptied = () => {};
 
   const server = createServer(
@@ -118,6 +128,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
       maxHeaderSize: 16_384,
     },
     (req, res) => {
+      asked += 1;
       if (draining) res.setHeader('Connection', 'close');
       if (!isStream(req)) inHand.add(req);
       res.once('close', () => {
@@ -131,6 +142,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
   server.on('clientError', answerParserFault);
   if (guard) guardConnections(server, guard);
   const address = () => server.address() as AddressInfo | null;
+  const connections = promisify(server.getConnections.bind(server));
 
   return {
     id: 'http',
@@ -152,6 +164,11 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
     drain: async () => {
       draining = true;
       onLeaving();
+      let lulls = (await connections()) > 0 ? maxLulls : 0;
+      for (let before = -1; lulls > 0 && before !== asked; lulls -= 1) {
+        before = asked;
+        await pause(quietMs);
+      }
       server.close();
       server.closeIdleConnections();
       if (inHand.size > 0) {

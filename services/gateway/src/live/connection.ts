@@ -17,7 +17,21 @@ export interface ConnectionDeps {
   readonly random: () => number;
   readonly newId: () => string;
   readonly callTimeoutMs: number;
+  /** Told how each stream begins. */
+  readonly began: (how: StreamBeginning) => void;
 }
+
+/**
+ * How a stream begins: from the head, without anything missed; with what was missed, from memory or from the log; with
+ * a whole snapshot.
+ */
+export type StreamBeginning = 'head' | 'memory' | 'log' | 'snapshot';
+
+const beginningOf = (request: StreamRequest | undefined, plan: Plan): StreamBeginning => {
+  if (!request) return 'head';
+  if (!plan.recovered) return 'snapshot';
+  return plan.page ? 'log' : 'memory';
+};
 
 /** One entry of `welcome.streams`. */
 export type WelcomeStream =
@@ -254,6 +268,7 @@ export class Connection implements FollowerHost {
   }
 
   restarted(follower: Follower): void {
+    this.deps.began('snapshot');
     if (this.onRestarted) {
       this.onRestarted(follower);
       return;
@@ -323,6 +338,7 @@ export class Connection implements FollowerHost {
       const plan = await follower.plan(request, access);
       if (this.followers.get(space) !== follower) throw new AppError('cancelled');
       this.plans.push([follower, plan]);
+      this.deps.began(beginningOf(request, plan));
       const { epoch, lastSeq } = follower;
       return { space, epoch, offset: plan.head, recovered: plan.recovered, lastSeq };
     } catch (error) {

@@ -31,10 +31,17 @@ export class FanOut<R extends Receiver> {
   private gathered: (EventFrame | EphemeralFrame)[] = [];
   private rounds: Round<R>[] = [];
   private scheduled = false;
+  private readonly handed: (batch: Batch, receivers: number) => void;
 
-  constructor(space: string, defer: (task: () => void) => void) {
+  /** `handed` is told of every batch once all it was for have it. */
+  constructor(
+    space: string,
+    defer: (task: () => void) => void,
+    handed: (batch: Batch, receivers: number) => void = () => {},
+  ) {
     this.space = space;
     this.defer = defer;
+    this.handed = handed;
   }
 
   get size(): number {
@@ -128,7 +135,9 @@ export class FanOut<R extends Receiver> {
       if (this.crowd.size <= perTurn) {
         // The usual case, without a copy of the crowd.
         const batch = this.take();
+        const receivers = this.crowd.size;
         for (const one of this.crowd) one.deliver(batch);
+        this.handed(batch, receivers);
         return;
       }
       this.seal();
@@ -146,7 +155,10 @@ export class FanOut<R extends Receiver> {
         left -= 1;
         if (this.crowd.has(one)) one.deliver(round.batch);
       }
-      if (round.next === round.targets.length && this.rounds[0] === round) this.rounds.shift();
+      if (round.next === round.targets.length && this.rounds[0] === round) {
+        this.rounds.shift();
+        this.handed(round.batch, round.targets.length);
+      }
     }
   }
 }

@@ -2,6 +2,7 @@ import { AppError, type syncV1 } from '@skein/contracts';
 import type { Actor } from '@skein/rpc';
 import { FanOut, type Receiver } from './fan-out.ts';
 import {
+  type Batch,
   batchOf,
   checkKey,
   type EphemeralFrame,
@@ -39,6 +40,8 @@ export interface FeedPort {
   invited(userId: string, space: string): void;
   /** Runs a task after what is readable now has been read. */
   defer(task: () => void): void;
+  /** A batch has been given to so many followers. */
+  handed(batch: Batch, receivers: number): void;
 }
 
 /** Turns that a feed keeps the text of; more at once in one space are served without late joining. */
@@ -107,7 +110,7 @@ export class SpaceFeed {
     this.reader = reader;
     this.port = port;
     this.ring = new Ring(limits, budget);
-    this.live = new FanOut(space, (task) => port.defer(task));
+    this.live = new FanOut(space, (task) => port.defer(task), port.handed);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // Whoever waits hears of a failure; nobody has to.
     promise.catch(() => {});

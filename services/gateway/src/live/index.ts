@@ -14,6 +14,7 @@ import { Checks } from './checks.ts';
 import { closeCodes, closing } from './close.ts';
 import { defaultTuning, type LiveDeps, type Tuning } from './deps.ts';
 import { Feeds } from './feeds.ts';
+import { liveMetrics } from './live-metrics.ts';
 import { People } from './people.ts';
 import { type ConnectedDevice, Presence } from './presence.ts';
 import { signIn } from './sign-in.ts';
@@ -56,12 +57,20 @@ export interface Live extends LiveSide {
   invited(userId: string, space: string): void;
 }
 
-/** Frees the connections over a window, so that they do not all come back at once. */
+/** How long a socket that is to leave may wait for the answers to what it has sent. */
+const answerMs = 3_000;
+
+/**
+ * Frees the connections over a window, so that they do not all come back at once, and each after the answers to what
+ * it has sent: otherwise it would have to send that again.
+ */
 const farewell = async (people: People, windowMs: number, random: () => number): Promise<void> => {
   const signal = new AbortController().signal;
   await Promise.all(
     people.all().map(async (guest) => {
       await pause(random() * windowMs, signal);
+      if (guest.requests && windowMs > 0)
+        await Promise.race([guest.requests.none(), pause(answerMs, signal)]);
       people.remove(guest);
       guest.close(closing(closeCodes.leaving));
     }),
@@ -90,6 +99,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
     callTimeoutMs: config.CALL_TIMEOUT_MS,
     ...options.tuning,
   };
+  const { closes, opened, began, handed } = liveMetrics(metrics, () => clock.now());
   let live: Upstream | undefined;
   const send: Upstream['send'] = (request) => live?.send(request);
   const people = new People(config.SOCKETS_PER_PERSON);
@@ -119,6 +129,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
       defer: (task) => {
         setImmediate(task);
       },
+      handed,
     },
     send,
   );
@@ -147,14 +158,23 @@ export const liveSide = (options: LiveSideOptions): Live => {
     log,
     random,
     newId,
-    closes: metrics.counter('gateway_sockets_closed_total', 'Sockets closed by the gateway, by close code'),
+    closes,
+    opened,
     addressOf: addressBehind(config.TRUST_PROXY),
     tuning,
     signIn: signIn(verifier, clients.auth, clock, tuning.callTimeoutMs),
     people,
     feeds,
     sweeper,
-    connection: { feeds, presence, sync: clients.sync, random, newId, callTimeoutMs: tuning.callTimeoutMs },
+    connection: {
+      feeds,
+      presence,
+      sync: clients.sync,
+      random,
+      newId,
+      callTimeoutMs: tuning.callTimeoutMs,
+      began,
+    },
     typing: (value) => send({ $case: 'typing', value }),
   };
   const sockets = webSocketSide(deps, originCheck(config.CORS_ORIGINS));
@@ -181,7 +201,9 @@ export const liveSide = (options: LiveSideOptions): Live => {
     },
   };
   return {
-    service: lifecycle('live side', [live, sweeper, guests], { drainTimeoutMs: tuning.drainMs + 1_000 }),
+    service: lifecycle('live side', [live, sweeper, guests], {
+      drainTimeoutMs: tuning.drainMs + answerMs + 500,
+    }),
     attach: sockets.attach,
     stream: sseHandler(deps),
     poll: pollHandler(deps),

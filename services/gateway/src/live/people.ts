@@ -2,6 +2,7 @@ import { AppError } from '@skein/contracts';
 import type { Principal } from '../ports.ts';
 import { type Closing, closeCodes, closing } from './close.ts';
 import type { Connection } from './connection.ts';
+import type { InFlight } from './in-flight.ts';
 
 /** Somebody's open connection, whatever carries it. */
 export interface Guest {
@@ -12,6 +13,8 @@ export interface Guest {
   readonly connection?: Connection | undefined;
   /** Bytes that wait for a slow reader. */
   readonly queued?: number;
+  /** Requests that are being worked on; none for what only listens. */
+  readonly requests?: InFlight;
   /** Ends the connection; called once at most. */
   close(closing: Closing): void;
 }

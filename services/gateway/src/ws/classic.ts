@@ -5,6 +5,7 @@ import { type Closing, closeCodes, closing, closingFor } from '../live/close.ts'
 import { Connection } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
 import { type Batch, controlFrame, type Frame } from '../live/frame.ts';
+import { InFlight } from '../live/in-flight.ts';
 import type { Guest } from '../live/people.ts';
 import type { Sink, StreamPosition } from '../live/sink.ts';
 import type { Principal } from '../ports.ts';
@@ -37,6 +38,7 @@ const pong = controlFrame({ type: 'pong' });
  */
 export class ClassicSocket implements SocketHandler, Guest, Sink {
   readonly fences = false;
+  readonly requests = new InFlight();
   connection: Connection | undefined;
   private readonly deps: LiveDeps;
   private readonly socket: LiveSocket;
@@ -49,7 +51,6 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
   private device: DeviceName;
   private named: boolean;
   private lane: Promise<void> = Promise.resolve();
-  private inflight = 0;
   private checkAt = 0;
   private provenAt = 0;
   private askedAt = 0;
@@ -163,8 +164,17 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
 
   private begin(token: string): void {
     this.state = 'opening';
+    const startedMs = this.deps.clock.now();
     this.socket.ws.pause();
-    this.enter(token).catch((error: unknown) => this.fail(error));
+    this.enter(token).then(
+      () => {
+        if (this.state === 'open') this.deps.opened('classic', startedMs, 'ok');
+      },
+      (error: unknown) => {
+        if (this.state !== 'closed') this.deps.opened('classic', startedMs, toAppError(error).code);
+        this.fail(error);
+      },
+    );
   }
 
   private fail(error: unknown): void {
@@ -241,12 +251,12 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       }
       if (!isClassic(inbound.type)) throw new AppError('unknown_type');
       this.budget.request(this.principal.userId);
-      if (this.inflight >= this.deps.tuning.maxInflight) throw new AppError('overloaded');
+      if (this.requests.size >= this.deps.tuning.maxInflight) throw new AppError('overloaded');
     } catch (error) {
       this.refuse(error);
       return;
     }
-    this.inflight += 1;
+    this.requests.began();
     // One after the other: a write is judged by what its device has seen.
     this.lane = this.lane.then(async () => {
       try {
@@ -256,7 +266,7 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       } catch (error) {
         this.refuse(error);
       } finally {
-        this.inflight -= 1;
+        this.requests.ended();
       }
     });
   }

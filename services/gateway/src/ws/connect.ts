@@ -5,6 +5,7 @@ import { type Closing, closeCodes, closing, closingFor } from '../live/close.ts'
 import { Connection } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
 import { controlFrame, type Frame } from '../live/frame.ts';
+import { InFlight } from '../live/in-flight.ts';
 import type { Guest } from '../live/people.ts';
 import { expiryOf } from '../live/sign-in.ts';
 import type { Principal } from '../ports.ts';
@@ -41,13 +42,13 @@ export class ConnectSocket implements SocketHandler, Guest {
   readonly fences = true;
   connection: Connection | undefined;
   deviceId = '';
+  readonly requests = new InFlight();
   private readonly deps: LiveDeps;
   private readonly socket: LiveSocket;
   private readonly settle: () => void;
   private readonly budget: FrameBudget;
   private state: 'hello' | 'opening' | 'open' | 'closed' = 'hello';
   private early: Buffer[] = [];
-  private inflight = 0;
   private lanes: Map<string, Promise<void>> | undefined;
   private acks: Map<string, { offset: number; seq: number }> | undefined;
   private typedAt = 0;
@@ -101,18 +102,21 @@ export class ConnectSocket implements SocketHandler, Guest {
 
   private first(bytes: Buffer): void {
     this.state = 'opening';
+    const startedMs = this.deps.clock.now();
     // What comes behind waits in the kernel until we know who it is.
     this.socket.ws.pause();
-    this.hello(bytes).catch((error: unknown) => {
+    const welcomed = () => this.deps.opened('connect', startedMs, 'ok');
+    this.hello(bytes, welcomed).catch((error: unknown) => {
       const fault = toAppError(error);
       if (this.state === 'closed') return;
+      this.deps.opened('connect', startedMs, fault.code);
       if (fault.code === 'internal') this.deps.log.error({ err: error }, 'a socket could not be opened');
       this.send(errorFrame(fault));
       this.close(closingFor(fault));
     });
   }
 
-  private async hello(bytes: Buffer): Promise<void> {
+  private async hello(bytes: Buffer, welcomed: () => void): Promise<void> {
     const inbound = parseFrame(bytes);
     if (inbound.type !== 'hello') throw new AppError('protocol_error', 'The first frame must be hello');
     const hello = decode(clientFrames.hello, inbound.value);
@@ -135,6 +139,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     this.send(this.welcome(connection, streams));
     if (hello.id !== undefined) this.send(resultFrame(hello.id, {}));
     this.state = 'open';
+    welcomed();
     this.socket.greet();
     connection.begin();
     for (const early of this.early.splice(0)) this.frame(early);
@@ -211,7 +216,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     const { connection, port } = this;
     if (!connection || !port) return;
     this.budget.request(connection.userId, costOf(value));
-    if (this.inflight >= this.deps.tuning.maxInflight) {
+    if (this.requests.size >= this.deps.tuning.maxInflight) {
       throw new AppError('overloaded', 'Too many requests without an answer yet', { retryAfterMs: 1_000 });
     }
     const { scope, order, handle } = requests[type] as {
@@ -223,7 +228,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     if (!connection.principal.scopes.includes(scope)) {
       throw new AppError('forbidden', `The token lacks the scope ${scope}`);
     }
-    this.inflight += 1;
+    this.requests.began();
     const work = async () => {
       try {
         const outcome = await withSpan(`frame ${type}`, { kind: SpanKind.SERVER }, () => handle(frame, port));
@@ -231,7 +236,7 @@ export class ConnectSocket implements SocketHandler, Guest {
       } catch (error) {
         this.refuse(error, id);
       } finally {
-        this.inflight -= 1;
+        this.requests.ended();
       }
     };
     if (order) this.inLane(order(frame, port), work);

@@ -293,4 +293,32 @@ describe('/v1/connect', () => {
     const late = live.socket();
     await vi.waitFor(() => expect(late.refused).toBe(503));
   });
+
+  it('answers what a socket has sent before it sends it elsewhere, and waits for that no longer than three seconds', async () => {
+    await live.stop();
+    live = await startLive({ drainMs: 1 });
+    const append = live.mesh.sync.appendMessage;
+    if (!append) throw new Error('the space log appends');
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    live.mesh.sync.appendMessage = async (request, ctx) => {
+      if (request.clientMessageId === 'never') return new Promise(() => {});
+      asked.resolve();
+      await answer.promise;
+      return append(request, ctx);
+    };
+    const [ann, bob, idle] = [live.hello('ann'), live.hello('bob'), live.hello('carol')];
+    await Promise.all([ann, bob, idle].map((one) => one.first('welcome')));
+    const message = { type: 'message', id: 1, space: 'personal', text: 'hi' };
+    bob.send({ ...message, clientMessageId: 'never' });
+    ann.send({ ...message, clientMessageId: 'slow' });
+    await asked.promise;
+    const drained = live.live.service.drain?.();
+    expect(await idle.closeCode()).toBe(4012);
+    answer.resolve();
+    expect(await ann.first('result', { id: 1 })).toMatchObject({ messageId: 'message-slow' });
+    expect(await Promise.all([ann.closeCode(), bob.closeCode()])).toEqual([4012, 4012]);
+    await drained;
+    expect(bob.of('result')).toEqual([]);
+  });
 });

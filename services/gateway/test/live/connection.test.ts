@@ -68,6 +68,7 @@ const bench = (names: readonly string[]) => {
       defer: (task) => {
         setImmediate(task);
       },
+      handed: () => {},
     },
     (request) => {
       if (request.$case !== 'follow') return;
@@ -78,6 +79,7 @@ const bench = (names: readonly string[]) => {
   );
   const reader = new Reader();
   const deps: ConnectionDeps = {
+    began: () => {},
     ...{
       feeds,
       presence: new Presence(() => {}),

@@ -5,7 +5,12 @@ import { type Batch, ephemeralFrame, eventFrame } from '../../src/live/frame.ts'
 /** A crowd whose turns of the event loop a test makes. */
 const start = (size: number) => {
   const turns: (() => void)[] = [];
-  const fanOut = new FanOut<ReturnType<typeof receiver>>('s', (task) => turns.push(task));
+  const handed: number[] = [];
+  const fanOut = new FanOut<ReturnType<typeof receiver>>(
+    's',
+    (task) => turns.push(task),
+    ({ frames }, receivers) => void handed.push(frames.length * receivers),
+  );
   const served: { count: number } = { count: 0 };
   const receiver = (name: string) => {
     const offsets: number[] = [];
@@ -27,7 +32,7 @@ const start = (size: number) => {
   for (const one of crowd) fanOut.join(one);
   let offset = 0;
   return {
-    ...{ fanOut, crowd, receiver },
+    ...{ fanOut, crowd, receiver, handed },
     put: (count = 1) => {
       for (let n = 0; n < count; n += 1) {
         offset += 1;
@@ -57,21 +62,23 @@ const upTo = (to: number, from = 1) => Array.from({ length: to - from + 1 }, (_,
 
 describe('the fan-out of a space', () => {
   it('gives a crowd of the usual size the frames of one turn in one batch and one turn', () => {
-    const { crowd, put, turn } = start(2_000);
+    const { crowd, put, turn, handed } = start(2_000);
     put(3);
     expect(turn()).toBe(2_000);
+    expect(handed).toEqual([6_000]);
     expect(crowd.every(({ batches, offsets }) => batches === 1 && offsets.join() === '1,2,3')).toBe(true);
     expect(turn()).toBe(0);
   });
 
   it('serves a larger crowd in turns of two thousand, and what gathers meanwhile as the next batch', () => {
-    const { crowd, put, turn, settle } = start(10_000);
+    const { crowd, put, turn, settle, handed } = start(10_000);
     put();
     expect([turn(), turn()]).toEqual([2_000, 2_000]);
     put(5);
     put(5);
     expect(settle()).toEqual({ most: 2_000, all: 16_000 });
     for (const one of crowd) expect([one.batches, one.offsets]).toEqual([2, upTo(11)]);
+    expect(handed).toEqual([10_000, 100_000]);
   });
 
   it('gives whoever joins in the middle of a round what comes after, and only that', () => {

@@ -64,6 +64,8 @@ export interface Harness {
   readonly live: Live;
   readonly port: number;
   readonly url: string;
+  /** The page that a scraper reads. */
+  metrics(): string;
   /** TCP connections that are open. */
   connections(): Promise<number>;
   /** New connections take one write in a turn of the event loop: the kernel takes megabytes at once. */
@@ -152,6 +154,7 @@ export const startLive = async (
   };
   return {
     ...{ sync, mesh, verifier, live, port, socket },
+    metrics: () => metrics.print(),
     connections: promisify(http.getConnections.bind(http)),
     slowLines: () => {
       http.on('connection', (line: Socket) => {

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { ask, getJson, kubectl, must } from './support/program.ts';
+import { installChart, plain } from './support/stack.ts';
+import { useStack } from './support/use-stack.ts';
+
+useStack(plain);
+
+const { namespace, platform, release } = plain;
+
+interface Pod {
+  readonly metadata: { readonly name: string; readonly uid: string };
+  readonly status: {
+    readonly containerStatuses: readonly {
+      readonly ready: boolean;
+      readonly restartCount: number;
+      readonly image: string;
+    }[];
+  };
+}
+
+const running = ['--field-selector', 'status.phase=Running'];
+const podsIn = async (where: string): Promise<readonly Pod[]> =>
+  (await getJson<{ items: readonly Pod[] }>('pods', '-n', where, ...running)).items;
+
+describe('the chart on a cluster', () => {
+  it('runs every pod without a restart, where PodSecurity is restricted', async () => {
+    const labels = await kubectl(
+      'get',
+      'namespace',
+      namespace,
+      platform,
+      '-o=jsonpath={.items[*].metadata.labels}',
+    );
+    expect(labels.match(/"pod-security\.kubernetes\.io\/enforce":"restricted"/g)).toHaveLength(2);
+    const pods = [...(await podsIn(platform)), ...(await podsIn(namespace))];
+    expect(pods).toHaveLength(9);
+    for (const { metadata, status } of pods)
+      for (const { ready, restartCount } of status.containerStatuses)
+        expect({ name: metadata.name, ready, restartCount }).toEqual({
+          ...{ name: metadata.name, ready: true, restartCount: 0 },
+        });
+  });
+
+  it('passes "helm test": a person registers, connects and is answered; what is forbidden is refused', async () => {
+    const told = await must('helm', ['test', release, '-n', namespace, '--logs'], { timeoutMs: 120_000 });
+    expect(told).toContain('a person is registered');
+    expect(told).toContain('answered: ');
+    expect(told).toMatch(/a call that nobody may make was refused by the network \(E\w+\)/);
+  });
+
+  it('renders on the cluster what it rendered before, and an upgrade that changes nothing replaces no pod', async () => {
+    const manifest = () => must('helm', ['get', 'manifest', release, '-n', namespace]);
+    const uids = async () => (await podsIn(namespace)).map(({ metadata }) => metadata.uid).sort();
+    const before = { manifest: await manifest(), pods: await uids() };
+    await installChart(plain);
+    expect({ manifest: await manifest(), pods: await uids() }).toEqual(before);
+  });
+
+  it('lets nobody but its own pods reach Postgres, NATS and Consul', async () => {
+    // From another namespace, so that only the policies of the components stand in between.
+    const probe = `
+      const { connect } = require('node:net');
+      for (const [host, port] of [['postgres', 5432], ['nats', 4222], ['consul', 8500]]) {
+        const socket = connect({ host: host + '.${platform}.svc.cluster.local', port, timeout: 3000 });
+        const end = (what) => { console.log(host, what); socket.destroy(); };
+        socket.on('connect', () => end('reached')).on('timeout', () => end('refused')).on('error', () => end('refused'));
+      }`;
+    const name = 'skein-probe';
+    const { image } = (await podsIn(namespace))[0]?.status.containerStatuses[0] ?? { image: '' };
+    try {
+      await must('kubectl', ['create', 'namespace', name]);
+      const told = await must('kubectl', [
+        ...[
+          '-n',
+          name,
+          'run',
+          name,
+          `--image=${image}`,
+          '--image-pull-policy=IfNotPresent',
+          '--restart=Never',
+        ],
+        ...['--rm', '--attach', '--quiet', '--pod-running-timeout=60s'],
+        ...['--command', '--', '/usr/local/bin/node', '-e', probe],
+      ]);
+      expect(told.trim().split('\n').sort()).toEqual(['consul refused', 'nats refused', 'postgres refused']);
+    } finally {
+      await ask('kubectl', ['delete', 'namespace', name, '--wait=false', '--ignore-not-found']);
+    }
+  });
+});

@@ -1,0 +1,21 @@
+import { join } from 'node:path';
+import { componentPath } from '@skein/components';
+import { ask, must } from './program.ts';
+
+/** Kinds that a profile uses and a bare cluster lacks; definitions alone start nothing. */
+const modules = [
+  'sigs.k8s.io/gateway-api',
+  'github.com/prometheus-operator/prometheus-operator',
+  'istio.io/api',
+];
+
+/** Gives the cluster the definitions of the kinds that profiles use. What is there already stays as it is. */
+export const ensureCustomResources = async (): Promise<void> => {
+  const folder = join(await componentPath('kubernetes-schemas'), 'crds');
+  const files = modules.flatMap((module) => ['-f', join(folder, module)]);
+  // Too large for the annotation of a client-side apply. It goes on after those that are there, and then fails.
+  await ask('kubectl', ['create', ...files], { timeoutMs: 120_000 });
+  await must('kubectl', ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'], {
+    timeoutMs: 90_000,
+  });
+};

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+
+/** What runs on a real cluster, one file after the other: they share its two or more installations. */
+export default defineConfig({
+  test: {
+    include: ['test/cluster/**/*.e2e.test.ts'],
+    globalSetup: ['test/cluster/support/cluster-setup.ts'],
+    pool: 'forks',
+    maxWorkers: 1,
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 300_000,
+    teardownTimeout: 20_000,
+  },
+});
