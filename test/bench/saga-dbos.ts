@@ -1,6 +1,6 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import pg from 'pg';
-import type { Engine } from './saga-engine.ts';
+import type { Engine } from './saga-shared.ts';
 
 const nothing = async () => {};
 

@@ -7,17 +7,19 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import type { Engine } from './saga-engine.ts';
+import type { Engine } from './saga-shared.ts';
 
 /** Its server is 220 MB, so it is fetched for this benchmark only. */
-const packages = { '@restatedev/restate-server': '1.7.12', '@restatedev/restate-sdk': '1.17.2' };
+const version = '1.7.12';
+const scope = '@restatedev';
+const packages = { [`${scope}/restate-server`]: version, [`${scope}/restate-sdk`]: '1.17.2' };
 
 const installed = async (): Promise<string> => {
   const folder = join(
     process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
     'skein',
     'bench',
-    `restate-${packages['@restatedev/restate-server']}`,
+    `restate-${version}`,
   );
   const done = join(folder, 'done');
   if (
@@ -77,11 +79,11 @@ export const engine = async (): Promise<Engine> => {
   const folder = await installed();
   const require = createRequire(join(folder, 'package.json'));
   const sdk = (await import(
-    pathToFileURL(require.resolve('@restatedev/restate-sdk')).href
+    pathToFileURL(require.resolve(`${scope}/restate-sdk`)).href
   )) as unknown as RestateSdk;
   const base = await mkdtemp(join(tmpdir(), 'skein-bench-restate-'));
   const arch = `${process.platform}-${process.arch}`;
-  const binary = require.resolve(`@restatedev/restate-server-${arch}/bin/restate-server`);
+  const binary = require.resolve(`${scope}/restate-server-${arch}/bin/restate-server`);
   const server = spawn(binary, ['--base-dir', base, '--node-name', 'bench'], {
     cwd: base,
     stdio: 'ignore',

@@ -2,7 +2,7 @@ import { openDatabase } from '@skein/postgres';
 import { defineSaga, sagas, sagaTablesSql } from '@skein/saga';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { z } from 'zod';
-import type { Engine } from './saga-engine.ts';
+import type { Engine } from './saga-shared.ts';
 
 const nothing = async () => {};
 const head = { version: 1, input: z.object({}) };
@@ -34,7 +34,7 @@ export const engine = async (url: string): Promise<Engine> => {
   const { signal } = new AbortController();
   return {
     run: async (steps) => {
-      const started = await orchestrator.startNow(steps === 1 ? one : five, {});
+      const started = await (steps === 1 ? orchestrator.startNow(one, {}) : orchestrator.startNow(five, {}));
       const { state } = await started.settled({ signal });
       if (state !== 'done') throw new Error(`a saga ended ${state}`);
     },

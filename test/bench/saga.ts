@@ -14,7 +14,7 @@ import pg from 'pg';
 import { cpuMs, machine } from './measure-process.ts';
 import { shown, table } from './measure-stats.ts';
 import { writeSection } from './report-section.ts';
-import type { Delivered, Order } from './saga-engine.ts';
+import type { Delivered, Order } from './saga-shared.ts';
 
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3);
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 4);
@@ -57,7 +57,14 @@ const parentOf = (pid: number): number => {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 };
 
-/** CPU of the server's processes; one that ends meanwhile is counted as far as it was seen. */
+/** What the children of a process that have ended have used. */
+const reapedCpuMs = (pid: number): number => {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[13]) + Number(fields[14])) * 10;
+};
+
+/** CPU of the server and its backends, those that have ended included. */
 const serverCpuMs = (postmaster: number): number =>
   readdirSync('/proc')
     .map(Number)
@@ -69,7 +76,7 @@ const serverCpuMs = (postmaster: number): number =>
         return false;
       }
     })
-    .reduce((sum, pid) => sum + cpuMs(pid), 0);
+    .reduce((sum, pid) => sum + cpuMs(pid), cpuMs(postmaster) + reapedCpuMs(postmaster));
 
 const cluster = await testCluster({ maxConnections: 100 });
 const admin = new pg.Client({ connectionString: cluster.url });

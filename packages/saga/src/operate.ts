@@ -84,10 +84,10 @@ export const operate = async (
   id: string,
   verb: Verb,
   by: Operator,
-): Promise<SagaState> => {
+): Promise<Pick<SagaRow, 'name' | 'state'>> => {
   checkOperator(by);
   if (!isSagaId(id)) throw new AppError('not_found', 'There is no such saga');
-  const once = async (tx: Tx): Promise<SagaState> => {
+  const once = async (tx: Tx): Promise<Pick<SagaRow, 'name' | 'state'>> => {
     const keys = await holdLinesOf(tx, id);
     const row = await lockedRow(tx, id);
     const known = definitionOf(row);
@@ -104,7 +104,7 @@ export const operate = async (
     await insertEntry(tx, id, entries.length, entry, after.state);
     await follow(tx, id, after);
     if (endStates.has(after.state)) await leaveLines(tx, id, keys);
-    return after.state;
+    return { name: row.name, state: after.state };
   };
   for (let tries = 1; ; tries += 1) {
     try {

@@ -20,7 +20,7 @@ import { prepareSaga, type StartOptions, sagaWithKey } from './new-saga.ts';
 import { operate } from './operate.ts';
 import { type Held, letGoFault, sagaRunner } from './runner.ts';
 import { type Settled, settling } from './settling.ts';
-import { initialProgress, replay, type SagaState } from './state.ts';
+import { endStates, initialProgress, replay, type SagaState } from './state.ts';
 import { surveySagas } from './survey.ts';
 import type { Operator, Verb } from './verbs.ts';
 
@@ -137,7 +137,8 @@ export const sagas = (options: SagasOptions): Sagas => {
     held.set(one.id, one);
     if (stopping) one.letGo = 'stopping';
     const work = runOne(one).then((ran) => {
-      held.delete(one.id);
+      // After a verb the saga may be in hand anew before the attempt it cut short has ended.
+      if (held.get(one.id) === one) held.delete(one.id);
       metrics.inHand.set(held.size);
       if (ran.kind === 'lost') metrics.lost.add(1, { saga: one.definition.name });
       if (ran.kind === 'deferred') due.dueIn(ran.afterMs);
@@ -260,11 +261,12 @@ export const sagas = (options: SagasOptions): Sagas => {
     wake: () => due.wake(),
     settled: (id, { signal }) => ends.wait(id, signal),
     operate: async (id, verb, by) => {
-      const state = await operate(database, (row) => known.get(idOf(row)), id, verb, by);
+      const { name, state } = await operate(database, (row) => known.get(idOf(row)), id, verb, by);
       const here = held.get(id);
       if (here) letGo(here, 'lost');
       metrics.verbs.add(1, { verb: verb.kind });
-      log.warn({ saga: id, verb: verb.kind, actor: by.actor, reason: by.reason }, 'somebody acted on a saga');
+      if (endStates.has(state)) metrics.ended.add(1, { saga: name, state });
+      log.warn({ saga: id, name, verb: verb.kind, actor: by.actor }, 'somebody acted on a saga');
       due.wake();
       return state;
     },
@@ -298,7 +300,14 @@ export const sagas = (options: SagasOptions): Sagas => {
     ) {
       const { saga, input: parsed, locks } = prepared(definition, input, startOptions);
       if (locks.length > 0 || stopping || held.size >= maxInHand) {
-        const started = await database.transaction((tx) => this.start(tx, definition, input, startOptions));
+        const started = await database
+          .transaction((tx) => this.start(tx, definition, input, startOptions))
+          .catch(async (error: unknown) => {
+            // Somebody else may have started it with this key at the same moment.
+            const there = await sagaWithKey(database, saga);
+            if (there === undefined) throw error;
+            return handle<Results>(there);
+          });
         due.wake();
         return started;
       }

@@ -83,6 +83,29 @@ async function* watched(sagas: Sagas, id: string, ctx: CallContext) {
   for await (const one of sagas.watch(id, { signal: ctx.signal })) yield toInspected(one);
 }
 
+const toOwn = ({ row, entries }: Inspected): { saga: sagaV1.OwnSaga } => {
+  const { id, name, state, createdAtMs, endedAtMs, failureCode, failureDetail } = toSaga(row);
+  return {
+    saga: {
+      ...{ id, name, state, createdAtMs, endedAtMs, failureCode, failureDetail },
+      steps: entries.map(({ step, kind, at }) => ({ step, kind, atMs: at.getTime() })),
+    },
+  };
+};
+
+/** A saga about the person who asks; any other looks like one that is not there. */
+const ownSaga = async (sagas: Sagas, id: string, { actor }: CallContext): Promise<Inspected> => {
+  if (!actor) throw new AppError('unauthenticated');
+  const found = await sagas.inspect(id);
+  if (found.row.subject !== actor.userId) throw new AppError('not_found', 'There is no such saga');
+  return found;
+};
+
+async function* watchedByOwner(sagas: Sagas, id: string, ctx: CallContext) {
+  await ownSaga(sagas, id, ctx);
+  for await (const one of sagas.watch(id, { signal: ctx.signal })) yield toOwn(one);
+}
+
 const verbOf = ({ verb, valueJson }: sagaV1.OperateSagaRequest): Verb => {
   const kind = oneOf('verb', verbKinds, verb);
   return kind === 'skip' ? { kind, value: parsedValue(valueJson) } : { kind };
@@ -113,14 +136,18 @@ const handlersOf = (sagas: Sagas): Handlers<typeof sagaV1.SagaServiceService> =>
     operatorOf(ctx);
     return watched(sagas, id, ctx);
   },
+  getOwnSaga: async ({ id }, ctx) => toOwn(await ownSaga(sagas, id, ctx)),
+  watchOwnSaga: ({ id }, ctx) => watchedByOwner(sagas, id, ctx),
 });
 
-/** Operators come through the gateway. */
+/** Operators and people come through the gateway. */
 const allow = {
   listSagas: ['gateway'],
   getSaga: ['gateway'],
   operateSaga: ['gateway'],
   watchSaga: ['gateway'],
+  getOwnSaga: ['gateway'],
+  watchOwnSaga: ['gateway'],
 };
 
 /** `skein.saga.v1.SagaService` over the sagas of this process's database; for the server of its service. */

@@ -75,6 +75,18 @@ describe('sagas with a lock in common', () => {
     expect(seen).toHaveLength(36);
   });
 
+  it('are one and wait once when they are started with one key at the same moment', async () => {
+    const { database } = await freshDatabase();
+    const { definition, seen } = visit('queue');
+    const sagas = await runSagas({ database, definitions: [definition] });
+    const start = () => sagas.startNow(definition, { who: 'me', rooms: ['x'] }, { key: 'k' });
+    const all = await Promise.all([start(), start(), start(), start()]);
+    expect(new Set(all.map(({ id }) => id)).size).toBe(1);
+    await all[0]?.settled(soon());
+    expect(seen).toEqual(['me in', 'me out']);
+    expect(await lockRows(database)).toEqual([]);
+  });
+
   it('are refused instead where that was asked for', async () => {
     const { database } = await freshDatabase();
     const go = gate();
