@@ -171,8 +171,8 @@ describe('how calls find their way in the mesh', () => {
 
   it('a proxy closes an idle connection to the gateway before the gateway does', () => {
     const pools = rules().flatMap(({ metadata, spec }) => {
-      const { connectionPool } = spec?.['trafficPolicy'] as { connectionPool?: unknown };
-      return connectionPool ? [[metadata.name, connectionPool]] : [];
+      const policy = spec?.['trafficPolicy'] as { connectionPool?: unknown } | undefined;
+      return policy?.connectionPool ? [[metadata.name, policy.connectionPool]] : [];
     });
     expect(pools).toEqual([['skein-gateway', { http: { idleTimeout: '4s' } }]]);
   });
