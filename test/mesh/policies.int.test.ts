@@ -174,7 +174,7 @@ describe('how calls find their way in the mesh', () => {
       const policy = spec?.['trafficPolicy'] as { connectionPool?: unknown } | undefined;
       return policy?.connectionPool ? [[metadata.name, policy.connectionPool]] : [];
     });
-    expect(pools).toEqual([['skein-gateway', { http: { idleTimeout: '4s' } }]]);
+    expect(pools).toEqual([['skein-gateway', { http: { idleTimeout: '60s' } }]]);
   });
 
   it('the mesh repeats no call: that is our clients’ business', () => {
