@@ -160,7 +160,7 @@ export const chaos = async (
     await pause(calmMs);
     deletions.push(...(await deleteComponents(stack, load, told)));
   } catch (error) {
-    await load.end().catch(() => {});
+    load.abandon();
     throw error;
   }
   const history = await load.end();

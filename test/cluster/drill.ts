@@ -64,5 +64,6 @@ try {
   await main();
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-  process.exitCode = error instanceof UsageError ? 64 : 1;
+  // What is still being tried is of no use to anybody.
+  process.exit(error instanceof UsageError ? 64 : 1);
 }

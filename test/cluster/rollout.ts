@@ -56,7 +56,7 @@ export const rollout = async (
       ),
     );
   } catch (error) {
-    await load.end().catch(() => {});
+    load.abandon();
     throw error;
   }
   return { summary: summaryOf(await load.end()), stages };

@@ -40,7 +40,7 @@ export const soak = async (
       summary: summaryOf(await load.end()),
     };
   } catch (error) {
-    await load.end().catch(() => {});
+    load.abandon();
     throw error;
   }
 };

@@ -20,6 +20,8 @@ export interface Load {
   readonly connected: number;
   /** Offers nothing more, waits for what is under way, and for every device to have seen everything. */
   end(): Promise<History>;
+  /** Offers nothing more and closes every socket, when nobody wants to know any more. */
+  abandon(): void;
 }
 
 const tickMs = 10;
@@ -81,13 +83,14 @@ export const startLoad = async (options: LoadOptions): Promise<Load> => {
     }
   };
   const timer = setInterval(tick, tickMs);
+  const sockets = people.flatMap((person) => person.sockets);
 
   return {
     get underWay() {
       return underWay.size;
     },
     get connected() {
-      return people.flatMap(({ sockets }) => sockets).filter(({ live }) => live).length;
+      return sockets.filter(({ live }) => live).length;
     },
     end: async () => {
       clearInterval(timer);
@@ -95,6 +98,10 @@ export const startLoad = async (options: LoadOptions): Promise<Load> => {
       const history = await Promise.all(people.map((person) => person.end(settleMs)));
       if (tooMany) throw new Error(`more than ${maxUnderWay} calls were under way: the pace was not kept`);
       return history;
+    },
+    abandon: () => {
+      clearInterval(timer);
+      for (const socket of sockets) socket.close();
     },
   };
 };

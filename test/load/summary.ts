@@ -37,7 +37,7 @@ export interface Summary {
   readonly deliveries: number;
   /** How many of each; all zero when nothing is wrong. */
   readonly faults: Readonly<Record<FaultKind, number>>;
-  /** The first of them. */
+  /** The first of each kind. */
   readonly examples: readonly string[];
   readonly calls: Readonly<Record<string, CallSummary>>;
   /** Why tries failed, by kind of call and reason. */
@@ -45,7 +45,7 @@ export interface Summary {
   readonly sockets: SocketSummary;
 }
 
-const maxExamples = 20;
+const examplesOfAKind = 5;
 
 const counted = (values: Iterable<string>): Record<string, number> => {
   const counts: Record<string, number> = {};
@@ -80,7 +80,9 @@ export const summaryOf = (history: History): Summary => {
       ...(Object.fromEntries(Object.keys(faultKinds).map((kind) => [kind, 0])) as Record<FaultKind, number>),
       ...counted(faults.map(({ kind }) => kind)),
     },
-    examples: faults.slice(0, maxExamples).map(({ kind, detail }) => `${kind}: ${detail}`),
+    examples: [...Map.groupBy(faults, ({ kind }) => kind).values()].flatMap((some) =>
+      some.slice(0, examplesOfAKind).map(({ kind, detail }) => `${kind}: ${detail}`),
+    ),
     calls: Object.fromEntries([...byKind].map(([kind, some]) => [kind, callSummary(some)])),
     failedTries: counted(
       calls.flatMap(({ kind, failures }) => failures.map((failure) => `${kind}: ${failure}`)),

@@ -42,6 +42,15 @@ describe('the components for trying out', () => {
     }
   });
 
+  it('stop Postgres fast: a smart shutdown waits out the whole grace period for clients that stay', () => {
+    const pods = objects
+      .filter(({ metadata }) => metadata.name === 'postgres')
+      .flatMap((one) => podOf(one) ?? []);
+    expect(pods.map(({ containers }) => containers[0]?.lifecycle)).toEqual([
+      { preStop: { exec: { command: ['sh', '-c', 'kill -INT 1'] } } },
+    ]);
+  });
+
   it('say the protocol of every port: NATS speaks first, and a mesh must not wait for the client', () => {
     const ports = objects
       .filter(({ kind }) => kind === 'Service')

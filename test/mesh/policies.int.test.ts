@@ -169,6 +169,14 @@ describe('how calls find their way in the mesh', () => {
     }
   });
 
+  it('a proxy closes an idle connection to the gateway before the gateway does', () => {
+    const pools = rules().flatMap(({ metadata, spec }) => {
+      const policy = spec?.['trafficPolicy'] as { connectionPool?: unknown } | undefined;
+      return policy?.connectionPool ? [[metadata.name, policy.connectionPool]] : [];
+    });
+    expect(pools).toEqual([['skein-gateway', { http: { idleTimeout: '60s' } }]]);
+  });
+
   it('the mesh repeats no call: that is our clients’ business', () => {
     const routes = of('istio').filter(({ kind }) => kind === 'VirtualService');
     expect(routes).toHaveLength(names().length);

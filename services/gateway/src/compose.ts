@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { openPlatform } from '@skein/platform';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
+import { v7 } from 'uuid';
 import { openClients, openEventAdmins } from './adapters/clients.ts';
 import { authSide } from './auth/auth-side.ts';
 import type { GatewayConfig } from './config.ts';
@@ -12,6 +12,7 @@ import { liveSide } from './live/index.ts';
 export interface Overrides {
   readonly clock?: Clock;
   readonly random?: () => number;
+  /** Ids of sockets have to sort by age. */
   readonly newId?: () => string;
 }
 
@@ -27,7 +28,7 @@ export interface Gateway extends Composed {
  * discovery, then finish the requests in hand, take no new ones, and send the sockets elsewhere.
  */
 export const compose = async (config: GatewayConfig, over: Overrides = {}): Promise<Gateway> => {
-  const { clock = systemClock, random = Math.random, newId = randomUUID } = over;
+  const { clock = systemClock, random = Math.random, newId = v7 } = over;
   const platform = await openPlatform('gateway', config);
   const { log, metrics, instance } = platform;
   const clients = openClients(platform);

@@ -349,6 +349,18 @@ describe('presence', () => {
       expect(one.replaced.mock.calls).toEqual(replaced('c2'));
     });
 
+    it('keeps one that is said again from one whose gateway is gone, whatever their ids', () => {
+      const world = start();
+      const [killed, other] = [gateway(), gateway()];
+      say(world, killed, 'c2', true);
+      world.presence.streamEnded(killed);
+      say(world, other, 'c1', false);
+      for (const { replaced: told } of [killed, other]) expect(told).not.toHaveBeenCalled();
+      // It was not gone after all.
+      say(world, killed, 'c2', false);
+      expect(other.replaced.mock.calls).toEqual(replaced('c1'));
+    });
+
     it('lets streams without a WebSocket be, and WebSockets of one gateway, which knows by itself', () => {
       const world = start();
       const [one, other] = [gateway(), gateway()];

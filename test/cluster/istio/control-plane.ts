@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -28,6 +29,14 @@ const istiodChart = async (env = process.env): Promise<string> => {
   );
 };
 
+/** Whether a release is installed as its description says. */
+const isInstalledAs = async (release: string, description: string): Promise<boolean> => {
+  const { ok, stdout } = await ask('helm', ['status', release, '-n', system, '-o', 'json']);
+  if (!ok) return false;
+  const { info } = JSON.parse(stdout) as { info: { status: string; description: string } };
+  return info.status === 'deployed' && info.description === description;
+};
+
 /**
  * Installs `istio/istiod-values.yaml` as one more revision of Istio, so that a mesh that others use stays as it is. Its
  * images are those of the istiod that is there.
@@ -38,19 +47,26 @@ export const ensureControlPlane = async (): Promise<void> => {
     throw new Error(
       `The cluster has no Istio: install its charts base and istiod (and cni) in ${system}, as docs/how-to/install-with-helm.md says.\n${known.stderr}`,
     );
+  const profile = (await readFile(join(root, 'istio', 'istiod-values.yaml'), 'utf8')).replaceAll(
+    'skein-platform',
+    mesh.platform,
+  );
+  const release = `istiod-${mesh.revision}`;
+  const content = createHash('sha256').update(known.stdout).update(profile).digest('hex');
+  const description = `for the tests of Skein, ${content}`;
+  if (await isInstalledAs(release, description)) return;
   const folder = await mkdtemp(join(tmpdir(), 'skein-istiod-'));
   try {
     const there = join(folder, 'there.yaml');
     const ours = join(folder, 'ours.yaml');
-    const profile = await readFile(join(root, 'istio', 'istiod-values.yaml'), 'utf8');
     await writeFile(there, known.stdout);
-    await writeFile(ours, profile.replaceAll('skein-platform', mesh.platform));
+    await writeFile(ours, profile);
     await must(
       'helm',
       [
-        ...['upgrade', '--install', `istiod-${mesh.revision}`, await istiodChart(), '-n', system],
+        ...['upgrade', '--install', release, await istiodChart(), '-n', system],
         ...['--values', there, '--values', ours, '--set', `revision=${mesh.revision}`],
-        ...['--wait', '--timeout=180s'],
+        ...['--description', description, '--wait', '--timeout=180s'],
       ],
       { timeoutMs: 200_000 },
     );

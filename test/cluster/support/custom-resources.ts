@@ -9,8 +9,23 @@ const modules = [
   'istio.io/api',
 ];
 
+/** The kinds of them that profiles and tests use. */
+const used = [
+  ...['gateways', 'httproutes'].map((kind) => `${kind}.gateway.networking.k8s.io`),
+  ...['podmonitors', 'prometheusrules', 'servicemonitors'].map((kind) => `${kind}.monitoring.coreos.com`),
+  ...['authorizationpolicies', 'peerauthentications', 'requestauthentications'].map(
+    (kind) => `${kind}.security.istio.io`,
+  ),
+  ...['destinationrules', 'serviceentries', 'sidecars', 'virtualservices'].map(
+    (kind) => `${kind}.networking.istio.io`,
+  ),
+  'telemetries.telemetry.istio.io',
+];
+
 /** Gives the cluster the definitions of the kinds that profiles use. What is there already stays as it is. */
 export const ensureCustomResources = async (): Promise<void> => {
+  const known = await ask('kubectl', ['get', 'crd', ...used, '-o', 'name']);
+  if (known.ok) return;
   const folder = join(await componentPath('kubernetes-schemas'), 'crds');
   const files = modules.flatMap((module) => ['-f', join(folder, module)]);
   // Too large for the annotation of a client-side apply. It goes on after those that are there, and then fails.

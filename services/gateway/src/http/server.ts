@@ -102,6 +102,12 @@ const answerParserFault = (error: NodeJS.ErrnoException, socket: Socket): void =
   socket.end(bare(status, title, problem));
 };
 
+/**
+ * Longer than proxies keep idle connections to what is behind them (nginx and cloud balancers: 60 s): whoever closes first
+ * is not surprised by a request on its way, which would cost the client a 502.
+ */
+const keepAliveMs = 65_000;
+
 /** How many times as long clients that go on asking are answered, to learn that their connections end. */
 const maxLulls = 5;
 
@@ -124,7 +130,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
       requestTimeout: timeouts.requestMs,
       // How often the two are looked at.
       connectionsCheckingInterval: Math.min(1_000, timeouts.headersMs),
-      keepAliveTimeout: 5_000,
+      keepAliveTimeout: keepAliveMs,
       maxHeaderSize: 16_384,
     },
     (req, res) => {

@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fakeMesh } from '../fakes.ts';
+import { startGateway } from '../gateway.ts';
 import { type Harness, startLive, tokenOf } from './harness.ts';
+import { SpaceLog } from './space-log.ts';
+import { TestSocket } from './test-socket.ts';
 
 let live: Harness;
 beforeEach(async () => {
@@ -70,5 +74,24 @@ describe('session-sync', () => {
     ann.cut();
     await expect.poll(() => attaches().at(-1)).toEqual({ device: 'phone', connection: '', opened: false });
     abort.abort();
+  });
+});
+
+describe('a composed gateway', () => {
+  it('names sockets so that later ones sort higher, as session-sync relies on', async () => {
+    const mesh = await fakeMesh();
+    Object.assign(mesh.sync, new SpaceLog().script());
+    const gateway = await startGateway(mesh);
+    const token = await gateway.login('ann');
+    const names: string[] = [];
+    for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      const socket = new TestSocket(`ws://127.0.0.1:${gateway.port}/v1/connect`);
+      socket.send({ type: 'hello', v: 1, token, device: { id, platform: 'web' } });
+      names.push(String((await socket.first('welcome'))['connection']));
+      socket.cut();
+    }
+    await gateway.stop();
+    await mesh.stop();
+    expect(names).toEqual([...names].sort());
   });
 });

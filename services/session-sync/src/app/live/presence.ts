@@ -155,7 +155,8 @@ export const createPresence = (options: PresenceOptions): Presence => {
       const held = known?.socket;
       if (connection !== '' && held && held.connection !== connection) {
         const deviceId = device.id;
-        if (!opened && connection < held.connection) {
+        // One whose stream has ended is gone, or will be said again.
+        if (!opened && held.stream && connection < held.connection) {
           stream.replaced({ userId, deviceId, connection });
           return;
         }
