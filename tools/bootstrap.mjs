@@ -50,6 +50,10 @@ const commands = {
     run: [tool('tools/release/main.ts')],
     needs: ['console'],
   },
+  simulate: {
+    about: 'run the engine under fake time, network and disk',
+    run: [tool('test/simulation/simulate.ts')],
+  },
   bench: { about: 'run the benchmarks', run: [tool('tools/bench.ts')], needs: ['console', 'components'] },
 };
 

@@ -79,11 +79,13 @@ const administer = async (url: string, sql: string): Promise<void> => {
 };
 
 /**
- * A new, empty database on the cluster of this run, or a copy of `template`, to which nobody may be connected.
- * The run's cluster is started by `global-setup.ts`; without one this fails, it never skips.
+ * A new, empty database on the cluster of this run or the one given, or a copy of `template`, to which nobody may be
+ * connected. The run's cluster is started by `global-setup.ts`; without one this fails, it never skips.
  */
-export const testDatabase = async (options: { readonly template?: string } = {}): Promise<TestDatabase> => {
-  const cluster = process.env[testPostgresVariable];
+export const testDatabase = async (
+  options: { readonly template?: string; readonly cluster?: string } = {},
+): Promise<TestDatabase> => {
+  const { cluster = process.env[testPostgresVariable] } = options;
   if (!cluster)
     throw new Error(
       `No Postgres for this test: run it by vitest from the root, or set ${testPostgresVariable} to the URL of a server`,

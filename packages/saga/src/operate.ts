@@ -58,10 +58,16 @@ const follow = (tx: Tx, id: string, { state, failure }: Pick<Progress, 'state' |
     {
       name: 'skein_saga_follow_verb',
       text: `update saga set state = $2, fence = fence + 1, owner = null, attempts = 0, failure = $3,
-               due_at = case when $4 then null else now() end, ended_at = case when $4 then now() end
+               due_at = case when $4 then null else now() end, ended_at = case when $5 then now() end
              where id = $1`,
     },
-    [id, state, failure ? JSON.stringify(failure) : null, endStates.has(state)],
+    [
+      id,
+      state,
+      failure ? JSON.stringify(failure) : null,
+      state === 'parked' || endStates.has(state),
+      endStates.has(state),
+    ],
   );
 
 /** Undefined for a journal that does not fit: then a person can only end the saga. */

@@ -11,6 +11,8 @@ export type Verb =
   | { readonly kind: 'cancel' }
   /** The same for a parked saga; at the pivot it says that the pivot has not happened, which only a person can know. */
   | { readonly kind: 'compensate' }
+  /** Do not try a failing step again before somebody says so; for a compensation that nothing but a person can mend. */
+  | { readonly kind: 'park' }
   /** Try the step again, now. */
   | { readonly kind: 'retry' }
   /** Go on as if the step had given `value`, or as if it had been taken back. */
@@ -24,6 +26,7 @@ export type Verb =
 export const verbKinds = [
   'cancel',
   'compensate',
+  'park',
   'retry',
   'skip',
   'force_complete',
@@ -97,6 +100,10 @@ export const verbEntry = (verb: Verb, by: Operator, situation: Situation): Entry
       if (backward) refuse('The saga is being taken back already: retry or skip the step');
       if (step.kind === 'retriable') refuse('The saga is past the point of no return');
       return { kind: 'cancelled', ...entry };
+    case 'park':
+      if (row.state === 'parked') refuse('The saga is parked already');
+      if (!isIdle(row)) refuse('An attempt is under way, or none has failed yet');
+      return { kind: 'parked', ...entry };
     case 'retry':
       if (!isIdle(row)) refuse('An attempt is under way, or none has failed yet');
       if (tooOld)

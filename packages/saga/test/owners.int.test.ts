@@ -1,7 +1,9 @@
 import type { Database } from '@skein/postgres';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { claimSagas } from '../src/claims.ts';
 import { defineSaga } from '../src/index.ts';
+import { appendEntries } from '../src/journal.ts';
 import { effectsOf, freshDatabase, runSagas, soon } from './fixture.ts';
 import { orderSaga } from './order-saga.ts';
 
@@ -37,6 +39,26 @@ describe('an owner that was away for longer than its lease', () => {
     await first.drain?.();
     expect((await second.inspect(id)).entries).toHaveLength(1);
     expect(first.metrics.print()).toContain('skein_saga_lost_total{saga="nap"} 1');
+  });
+
+  it('is refused by its fence even where the new owner has written nothing yet', async () => {
+    const { database } = await freshDatabase();
+    const order = orderSaga(database);
+    const idle = await runSagas({ database, definitions: [order] });
+    await idle.drain?.();
+    const { id } = await database.transaction((tx) => idle.start(tx, order, { user: 'u1' }));
+    const claim = (owner: string) =>
+      claimSagas(database, { owner, leaseMs: 0, limit: 1, known: [order], held: [] });
+    const [first] = await claim('first');
+    const [second] = await claim('second');
+    const write = (fence = 0) =>
+      appendEntries(database, [
+        { id, fence, pos: 0, entry: { kind: 'done', step: 'reserve' }, state: undefined },
+      ]);
+    expect(await write(first?.fence)).toEqual(new Set());
+    expect(await write(second?.fence)).toEqual(new Set([id]));
+    // And a position is written once.
+    expect(await write(second?.fence)).toEqual(new Set());
   });
 
   it('keeps a saga nobody has taken over, and does not work on it twice', async () => {

@@ -169,6 +169,37 @@ describe('a parked saga', () => {
   });
 });
 
+describe('a compensation that keeps failing', () => {
+  it('is parked by an operator, is not tried meanwhile, and goes on when somebody says so', async () => {
+    const { database } = await freshDatabase();
+    let broken = true;
+    let attempts = 0;
+    const order = orderSaga(database, {
+      before: async (step) => {
+        if (step === 'charge') throw new AppError('forbidden');
+        if (step !== 'hold undo') return;
+        attempts += 1;
+        if (broken) throw away;
+      },
+    });
+    const sagas = await runSagas({ database, definitions: [order] });
+    const { id, settled } = await sagas.startNow(order, { user: 'u1' });
+    // Between two attempts; during one it is refused.
+    await expect
+      .poll(() => sagas.operate(id, { kind: 'park' }, by).catch((error: AppError) => error.code))
+      .toBe('parked');
+    const parkedAfter = attempts;
+    sagas.wake();
+    const { row } = await sagas.inspect(id);
+    expect(row).toMatchObject({ state: 'parked', dueAt: null, endedAt: null });
+    expect(attempts).toBe(parkedAfter);
+    broken = false;
+    expect(await sagas.operate(id, { kind: 'retry' }, by)).toBe('compensating');
+    expect(await settled(soon())).toMatchObject({ state: 'compensated' });
+    expect(await effectsOf(database, id)).toEqual(['reserve do', 'hold do', 'hold undo', 'reserve undo']);
+  });
+});
+
 describe('kill', () => {
   it('ends a saga as it stands, and its owner writes no more', async () => {
     const { sagas, id, go, settled, effects } = await hangingIn('hold');

@@ -27,6 +27,16 @@ export {
   valueFault,
 } from './mutation.ts';
 export {
+  answered,
+  emptyQueue,
+  enqueue,
+  expectedFrom,
+  isForeign,
+  type MutationQueue,
+  renumberedFrom,
+  type Settled,
+} from './mutation-queue.ts';
+export {
   defaultPolicy,
   type Policy,
   policyOf,

@@ -1,7 +1,7 @@
 import { openPlatform } from '@skein/platform';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { v7 } from 'uuid';
-import { openClients, openEventAdmins } from './adapters/clients.ts';
+import { openClients, openEventAdmins, openHealthRecords, openSagas } from './adapters/clients.ts';
 import { authSide } from './auth/auth-side.ts';
 import type { GatewayConfig } from './config.ts';
 import { httpSide } from './http/http-side.ts';
@@ -33,6 +33,8 @@ export const compose = async (config: GatewayConfig, over: Overrides = {}): Prom
   const { log, metrics, instance } = platform;
   const clients = openClients(platform);
   const eventAdmins = openEventAdmins(platform);
+  const sagas = openSagas(platform);
+  const healthRecords = openHealthRecords(platform);
   const limits = localLimits(config, clock);
   const auth = authSide({ auth: clients.auth, issuer: config.AUTH_ISSUER, clock, random, log });
   const live = liveSide({
@@ -49,7 +51,21 @@ export const compose = async (config: GatewayConfig, over: Overrides = {}): Prom
   const startedMs = clock.now();
   const facts = () => ({ instance, uptimeMs: clock.now() - startedMs, keysAgeMs: auth.keys.ageMs() });
   const http = httpSide({
-    ...{ config, clients, eventAdmins, auth, limits, live, clock, newId, log, metrics, facts },
+    ...{
+      config,
+      clients,
+      eventAdmins,
+      sagas,
+      healthRecords,
+      auth,
+      limits,
+      live,
+      clock,
+      newId,
+      log,
+      metrics,
+      facts,
+    },
   });
   // As the public /readyz says it: without keys no token can be checked.
   const server = platform.server([], { ready: () => auth.keys.ageMs() !== undefined });

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
-import type { agentV1, authV1, eventsV1, syncV1, userV1 } from '@skein/contracts';
+import type { agentV1, authV1, eventsV1, healthRecordV1, sagaV1, syncV1, userV1 } from '@skein/contracts';
 import type { RpcClient } from '@skein/rpc';
 import type { Service } from '@skein/service-kit';
 import type { RequestHandler } from 'express';
@@ -47,6 +47,12 @@ export interface Clients {
 
 /** What operators do about domain events, by the service whose they are. */
 export type EventAdmins = Readonly<Record<string, RpcClient<eventsV1.EventAdminServiceService>>>;
+
+/** Recording health data, a service of session-sync. */
+export type HealthRecords = RpcClient<healthRecordV1.HealthRecordServiceService>;
+
+/** The sagas of the services that run some, by the name of the service. */
+export type SagaClients = Readonly<Record<string, RpcClient<sagaV1.SagaServiceService>>>;
 
 /** Let through, or told when to come back. */
 export type Verdict = { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number };

@@ -1,4 +1,13 @@
-import { AppError, agentV1, authV1, eventsV1, syncV1, userV1 } from '@skein/contracts';
+import {
+  AppError,
+  agentV1,
+  authV1,
+  eventsV1,
+  healthRecordV1,
+  sagaV1,
+  syncV1,
+  userV1,
+} from '@skein/contracts';
 import { type CallContext, type Definition, type Handlers, identity, implement, rpcServer } from '@skein/rpc';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
@@ -36,6 +45,8 @@ const scripted = <D extends Definition>(definition: D, script: Script<D>, calls:
 const fakeService = async <D extends Definition>(service: string, definition: D, script: Script<D>) => {
   const calls: SeenCall[] = [];
   const events: Script<eventsV1.EventAdminServiceService> = {};
+  const sagas: Script<sagaV1.SagaServiceService> = {};
+  const healthRecords: Script<healthRecordV1.HealthRecordServiceService> = {};
   const server = rpcServer({
     service,
     host: '127.0.0.1',
@@ -43,13 +54,15 @@ const fakeService = async <D extends Definition>(service: string, definition: D,
     implementations: [
       scripted(definition, script, calls),
       scripted(eventsV1.EventAdminServiceService, events, calls),
+      scripted(sagaV1.SagaServiceService, sagas, calls),
+      scripted(healthRecordV1.HealthRecordServiceService, healthRecords, calls),
     ],
     identity: identity({ service, secret: internalSecret }),
     log: createLogger({ service, instance: service, level: 'silent' }),
     metrics: createMetrics(),
   });
   await server.run();
-  return { script, events, calls, server };
+  return { script, events, sagas, healthRecords, calls, server };
 };
 
 /** A feed a test pushes into; ends when its reader leaves. */
@@ -124,6 +137,9 @@ export interface FakeMesh {
   readonly agent: Script<agentV1.AgentServiceService>;
   /** The care of domain events in each of them, by its name. */
   readonly events: Readonly<Record<string, Script<eventsV1.EventAdminServiceService>>>;
+  /** Sagas of each of them, by its name. */
+  readonly sagas: Readonly<Record<string, Script<sagaV1.SagaServiceService>>>;
+  readonly healthRecords: Script<healthRecordV1.HealthRecordServiceService>;
   /** Every unary call of all four, in order of arrival. */
   calls(method: string): readonly SeenCall[];
   /** What auth signs with. */
@@ -154,6 +170,8 @@ export const fakeMesh = async (): Promise<FakeMesh> => {
     sync: sync.script,
     agent: agent.script,
     events: Object.fromEntries(Object.entries(all).map(([name, { events }]) => [name, events])),
+    sagas: Object.fromEntries(Object.entries(all).map(([name, { sagas }]) => [name, sagas])),
+    healthRecords: sync.healthRecords,
     calls: (method) =>
       Object.values(all).flatMap(({ calls }) => calls.filter((one) => one.method === method)),
     key,

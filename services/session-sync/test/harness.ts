@@ -1,6 +1,14 @@
 import { syncV1 } from '@skein/contracts';
 import { testDatabase } from '@skein/postgres/testing';
-import { type Actor, type CallContext, identity, type RpcClient, rootContext, rpcClient } from '@skein/rpc';
+import {
+  type Actor,
+  type CallContext,
+  type Definition,
+  identity,
+  type RpcClient,
+  rootContext,
+  rpcClient,
+} from '@skein/rpc';
 import { readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { compose, type Overrides } from '../src/compose.ts';
@@ -15,6 +23,8 @@ const log = createLogger({ service: 'test', instance: 'test', level: 'silent' })
 export interface Running extends AsyncDisposable {
   readonly gateway: SyncClient;
   readonly agent: SyncClient;
+  /** As the gateway, another service of it. */
+  clientOf<D extends Definition>(definition: D): RpcClient<D>;
   /** As any service by name. */
   as(service: string): SyncClient;
   stop(): Promise<void>;
@@ -29,7 +39,7 @@ export const startSync = async (
   const { service, server } = await compose(
     readConfig(config, {
       DATABASE_URL: databaseUrl,
-      DISCOVERY_URL: 'static:agent=127.0.0.1:1',
+      DISCOVERY_URL: 'static:agent=127.0.0.1:1,auth=127.0.0.1:1',
       INTERNAL_SECRET: secret,
       LOG_LEVEL: 'fatal',
       ...settings,
@@ -37,9 +47,9 @@ export const startSync = async (
     over,
   );
   await service.run();
-  const clients: SyncClient[] = [];
-  const as = (name: string): SyncClient => {
-    const client = rpcClient(syncV1.SyncServiceService, {
+  const clients: { stop(): Promise<void> }[] = [];
+  const open = <D extends Definition>(definition: D, name: string): RpcClient<D> => {
+    const client = rpcClient(definition, {
       service: 'session-sync',
       target: `127.0.0.1:${server.port}`,
       identity: identity({ service: name, secret }),
@@ -49,12 +59,14 @@ export const startSync = async (
     clients.push(client);
     return client;
   };
+  const as = (name: string): SyncClient => open(syncV1.SyncServiceService, name);
+  const clientOf = <D extends Definition>(definition: D): RpcClient<D> => open(definition, 'gateway');
   const stop = async () => {
     for (const client of clients) await client.stop();
     await service.drain?.();
     await service.stop();
   };
-  return { gateway: as('gateway'), agent: as('agent'), as, stop, [Symbol.asyncDispose]: stop };
+  return { gateway: as('gateway'), agent: as('agent'), clientOf, as, stop, [Symbol.asyncDispose]: stop };
 };
 
 /** A new database with the service on it. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eventAdminService } from '@skein/platform';
 import type { Implementation } from '@skein/rpc';
+import { sagaService } from '@skein/saga';
 import { ConfigError, type ConfigSchema, readConfig } from '@skein/service-kit';
 import { compose as agent } from '../../../services/agent/src/compose.ts';
 import { config as agentConfig } from '../../../services/agent/src/config.ts';
@@ -14,6 +15,7 @@ import { config as gatewayConfig } from '../../../services/gateway/src/config.ts
 import { compose as sessionSync } from '../../../services/session-sync/src/compose.ts';
 import { config as sessionSyncConfig } from '../../../services/session-sync/src/config.ts';
 import { syncImplementation } from '../../../services/session-sync/src/grpc/handlers.ts';
+import { healthRecordService } from '../../../services/session-sync/src/grpc/health-records.ts';
 import { compose as user } from '../../../services/user/src/compose.ts';
 import { userConfig } from '../../../services/user/src/config.ts';
 import { userService } from '../../../services/user/src/grpc/handlers.ts';
@@ -43,13 +45,17 @@ const known = <S extends ConfigSchema>(
 // Handlers are only joined with their definition here, and never called: no application is needed.
 const noApp = {} as never;
 const events = eventAdminService({ database: noApp, consumers: [] });
+const sagas = sagaService(noApp);
 
 /** The five services. */
 export const services: Readonly<Record<string, Known>> = {
   agent: known(agentConfig, agent, [agentHandlers(noApp), events]),
   auth: known(authConfig, auth, [authService(noApp), events]),
   gateway: known(gatewayConfig, gateway, []),
-  'session-sync': known(sessionSyncConfig, sessionSync, [syncImplementation(noApp), events]),
+  'session-sync': known(sessionSyncConfig, sessionSync, [
+    ...[syncImplementation(noApp), healthRecordService(noApp), sagas],
+    events,
+  ]),
   user: known(userConfig, user, [userService(noApp), events]),
 };
 

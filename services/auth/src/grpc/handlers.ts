@@ -78,7 +78,7 @@ const allow = {
   getJwks: gatewayOnly,
   checkSessions: gatewayOnly,
   watchRevocations: gatewayOnly,
-  getAccount: ['user'],
+  getAccount: ['session-sync', 'user'],
 };
 
 /** `skein.auth.v1.AuthService`: decode, one use case, encode. */

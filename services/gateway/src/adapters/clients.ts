@@ -1,6 +1,6 @@
-import { agentV1, authV1, eventsV1, syncV1, userV1 } from '@skein/contracts';
+import { agentV1, authV1, eventsV1, healthRecordV1, sagaV1, syncV1, userV1 } from '@skein/contracts';
 import type { Platform } from '@skein/platform';
-import type { Clients, EventAdmins } from '../ports.ts';
+import type { Clients, EventAdmins, HealthRecords, SagaClients } from '../ports.ts';
 
 /**
  * The services behind, found by discovery. Named as retryable is what has the same effect when it runs twice:
@@ -48,6 +48,24 @@ export const openEventAdmins = (platform: Pick<Platform, 'client'>): EventAdmins
       service,
       platform.client(eventsV1.EventAdminServiceService, service, {
         retryable: ['listDeadLetters', 'replayEvents'],
+      }),
+    ]),
+  );
+
+/** Health records of session-sync. */
+export const openHealthRecords = (platform: Pick<Platform, 'client'>): HealthRecords =>
+  platform.client(healthRecordV1.HealthRecordServiceService, 'session-sync', { retryable: ['verifyLedger'] });
+
+/** Services that run sagas. */
+const withSagas = ['session-sync'];
+
+/** The sagas of every service that runs some. */
+export const openSagas = (platform: Pick<Platform, 'client'>): SagaClients =>
+  Object.fromEntries(
+    withSagas.map((service) => [
+      service,
+      platform.client(sagaV1.SagaServiceService, service, {
+        retryable: ['listSagas', 'getSaga', 'getOwnSaga'],
       }),
     ]),
   );

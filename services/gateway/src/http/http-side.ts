@@ -4,7 +4,7 @@ import type { Clock } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
 import type { AuthSide } from '../auth/auth-side.ts';
 import type { GatewayConfig } from '../config.ts';
-import type { Clients, EventAdmins, Limits, LiveSide } from '../ports.ts';
+import type { Clients, EventAdmins, HealthRecords, Limits, LiveSide, SagaClients } from '../ports.ts';
 import { classicClientFrames, classicServerFrames } from '../ws/classic-schemas.ts';
 import { clientFrames, serverFrames } from '../ws/schemas.ts';
 import { addressBehind } from './address.ts';
@@ -19,8 +19,10 @@ import { classicRoutes } from './routes/classic.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { documentRoutes } from './routes/documents.ts';
+import { healthRecordRoutes } from './routes/health-records.ts';
 import { invitationRoutes } from './routes/invitations.ts';
 import { meRoutes } from './routes/me.ts';
+import { sagaAdminRoutes, sagaRoutes } from './routes/sagas.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { spaceRoutes } from './routes/spaces.ts';
 import { seenDocuments } from './seen-documents.ts';
@@ -31,6 +33,8 @@ export interface HttpSideOptions {
   readonly config: GatewayConfig;
   readonly clients: Clients;
   readonly eventAdmins: EventAdmins;
+  readonly sagas: SagaClients;
+  readonly healthRecords: HealthRecords;
   readonly auth: AuthSide;
   readonly limits: Limits;
   readonly live: LiveSide;
@@ -59,6 +63,9 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     ...documentRoutes(clients),
     ...conflictRoutes(clients),
     ...adminRoutes(options.eventAdmins),
+    ...healthRecordRoutes(options.healthRecords),
+    ...sagaRoutes(options.sagas),
+    ...sagaAdminRoutes(options.sagas),
     ...classicRoutes({
       ...{ clients, live, clock, newId, seen: seenDocuments() },
       callTimeoutMs: config.CALL_TIMEOUT_MS,

@@ -14,11 +14,11 @@ const reserved: readonly { readonly methods: readonly string[]; readonly path: R
   { methods: ['POST'], path: /^\/v1\/spaces\/[^/]+\/conversations\/[^/]+\/fork$/ },
   {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    path: /^\/v1\/spaces\/[^/]+\/(?:files|kb|projects|tasks|datasets|health-records)(?:\/.*)?$/,
+    path: /^\/v1\/spaces\/[^/]+\/(?:files|kb|projects|tasks|datasets)(?:\/.*)?$/,
   },
   {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    path: /^\/v1\/(?:memory|agents|sagas|backups|admin)(?:\/.*)?$/,
+    path: /^\/v1\/(?:memory|agents|backups|admin)(?:\/.*)?$/,
   },
 ];
 

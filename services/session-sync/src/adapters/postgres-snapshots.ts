@@ -1,14 +1,11 @@
 import { AppError } from '@skein/contracts';
 import type { Database } from '@skein/postgres';
-import { stateHash } from '@skein/sync-core';
 import type { Snapshots } from '../app/ports.ts';
-import { encodeObject, jsonText } from '../domain/json-text.ts';
+import { jsonText } from '../domain/json-text.ts';
 import type { ConversationRow, DocumentRow } from '../domain/state.ts';
 import { columns } from './columns.ts';
-import { nativeSha256 } from './native-sha256.ts';
+import { snapshotParts } from './snapshot-parts.ts';
 
-/** A part stays well below a frame of 1,000,000 bytes; a single larger document is a part of its own. */
-const partBytes = 400_000;
 /** A snapshot is held in memory until its reader has it: these bound how much all of them can be. */
 const defaults = { snapshotBytes: 64 * 1024 * 1024, heldBytes: 128 * 1024 * 1024, atOnce: 4 };
 /** What a row costs beside its texts. */
@@ -16,31 +13,6 @@ const rowBytes = 200;
 
 /** Bounds of one snapshot, of all that are held, and of readings at the same time. */
 export type SnapshotLimits = Partial<typeof defaults>;
-
-/** Collects JSON texts into parts of a bounded size. */
-const partsOf = () => {
-  const parts: { documents: string[]; conversations: string[] }[] = [{ documents: [], conversations: [] }];
-  let bytes = 0;
-  return {
-    add: (kind: 'documents' | 'conversations', json: string) => {
-      const size = Buffer.byteLength(json);
-      if (bytes > 0 && bytes + size > partBytes) {
-        parts.push({ documents: [], conversations: [] });
-        bytes = 0;
-      }
-      bytes += size;
-      parts.at(-1)?.[kind].push(json);
-    },
-    texts: (hash: string): string[] =>
-      parts.map(({ documents, conversations }, at) =>
-        encodeObject({
-          documents: jsonText(`[${documents.join(',')}]`),
-          conversations: jsonText(`[${conversations.join(',')}]`),
-          stateHash: at === parts.length - 1 ? hash : undefined,
-        }),
-      ),
-  };
-};
 
 // Lengths are known without reading the texts.
 const positionSql = `
@@ -90,22 +62,14 @@ export const postgresSnapshots = (database: Database, limits: SnapshotLimits = {
               `select ${columns.conversation('c')} from conversation c where c.space = $1 order by c.created_at_ms, c.id`,
               [space],
             );
-            const hash = stateHash(nativeSha256);
-            const parts = partsOf();
-            for (const row of documents) {
-              const { collection, id, loggedVersion: version, value } = row;
-              hash.add({ collection, id, version, hash: row.hash });
-              parts.add(
-                'documents',
-                encodeObject({ collection, id, version, value: jsonText(value), hash: row.hash }),
-              );
-            }
-            for (const { id, title, head, count } of conversations)
-              parts.add('conversations', encodeObject({ id, title, head: head ?? undefined, count }));
+            const parts = snapshotParts();
+            for (const { loggedVersion: version, value, ...row } of documents)
+              parts.document({ ...row, version, value: jsonText(value) });
+            for (const { head, ...row } of conversations) parts.conversation({ ...row, head: head ?? undefined });
             return {
               epoch: position.epoch,
               offset: position.head,
-              parts: parts.texts(hash.toString()),
+              parts: parts.texts(),
               release,
             };
           },

@@ -1,11 +1,11 @@
 import { AppError } from '@skein/contracts';
 import {
   type Database,
-  idempotencyTtlHours,
   isCommitUnknown,
   isConnectionLoss,
   type Queryable,
   type Row,
+  type Sql,
   sqlState,
 } from '@skein/postgres';
 import { SpanKind, withSpan } from '@skein/telemetry';
@@ -27,7 +27,6 @@ import {
   type MessageRow,
   type Needs,
   type OpenConflict,
-  type RequestRow,
   type ResultRow,
   type Role,
   type SeqRow,
@@ -36,14 +35,13 @@ import {
   type Writes,
 } from '../domain/state.ts';
 import { columns } from './columns.ts';
+import { type Extras, loadExtras } from './postgres-space-extras.ts';
 
 /** SQLSTATE of a guard that failed in `commit_units`. */
 const guardFailed = 'SK001';
 
 /** Kept results of one device that are read at once: one answer does not hold more. */
 const resultsBytes = 1_000_000;
-
-type KnownRequest = RequestRow & { readonly space: string };
 
 interface Loaded {
   spaces: { id: string; kind: 'personal' | 'team'; title: string; epoch: string; head: number }[] | null;
@@ -133,17 +131,6 @@ const commitSql = {
   text: `select commit_units($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 };
 
-// Apart from the rest, because few commands have a key. It may be a moment older than what is loaded after it: a
-// request that was answered in between fails the guard of `commit_once`.
-const requestsSql = {
-  name: 'session_sync_requests',
-  text: `
-select n.space, k.scope as "userId", k.method, k.key, k.body_hash as "bodyHash", k.result
-from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as n(space, scope, method, key)
-join idempotency_keys k using (scope, method, key)
-where k.created_at > now() - make_interval(hours => ${idempotencyTtlHours})`,
-};
-
 const commitOnceSql = {
   name: 'session_sync_commit_once',
   text: `select commit_once($20, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
@@ -187,19 +174,7 @@ const parametersOf = (needs: ReadonlyMap<string, readonly Needs[]>): unknown[] =
   return p.slice(1);
 };
 
-/** Keys of requests that may have been answered before, as the parameters of `requestsSql`. */
-const requestsOf = (needs: ReadonlyMap<string, readonly Needs[]>): string[][] => {
-  const columns: string[][] = [[], [], [], []];
-  for (const [space, all] of needs)
-    for (const { request } of all) {
-      if (!request) continue;
-      for (const [at, value] of [space, request.userId, request.method, request.key].entries())
-        columns[at]?.push(value);
-    }
-  return columns;
-};
-
-const statesOf = (rows: Loaded, requests: readonly KnownRequest[]): Map<string, SpaceState> => {
+const statesOf = (rows: Loaded, extras: Extras): Map<string, SpaceState> => {
   const states = new Map((rows.spaces ?? []).map((space) => [space.id, emptyState(space)]));
   const each = <T extends { space: string }>(list: T[] | null, put: (state: SpaceState, row: T) => void) => {
     for (const row of list ?? []) {
@@ -220,9 +195,7 @@ const statesOf = (rows: Loaded, requests: readonly KnownRequest[]): Map<string, 
   each(rows.open, (state, row) => state.openConflicts.set(row.id, row));
   each(rows.conflicts, (state, row) => state.conflicts.set(row.id, row));
   each(rows.invitations, (state, row) => state.invitations.set(row.id, row));
-  each([...requests], (state, { space: _, ...row }) =>
-    state.requests.set(keyOf(row.userId, row.method, row.key), row),
-  );
+  extras(states);
   return states;
 };
 
@@ -291,6 +264,29 @@ const commitParameters = (plans: readonly SpacePlan[]): unknown[] => {
   ];
 };
 
+/**
+ * One statement that writes all plans: what few commits have is written by functions of its own, last, in the order in
+ * which they lock.
+ */
+const commitOf = (plans: readonly SpacePlan[]): { readonly sql: Sql; readonly parameters: unknown[] } => {
+  const inSpace = (_: unknown, { space }: SpacePlan) => ({ space });
+  const requests = rowsOf(plans, 'requests', (row) => keyOf(row.userId, row.method, row.key), inSpace);
+  const base = requests === null ? commitSql : commitOnceSql;
+  const parameters = [...commitParameters(plans), ...(requests === null ? [] : [requests])];
+  const extras = [
+    { name: 'commit_ledger', rows: rowsOf(plans, 'ledger', (row) => keyOf(row.space, row.position)) },
+    { name: 'commit_steps', rows: rowsOf(plans, 'steps', (row) => row.key, inSpace) },
+  ].filter(({ rows }) => rows !== null);
+  const calls = extras.map(({ name }, at) => `, ${name}($${parameters.length + at + 1})`);
+  return {
+    sql: {
+      name: [base.name, ...extras.map(({ name }) => name)].join('_'),
+      text: base.text + calls.join(''),
+    },
+    parameters: [...parameters, ...extras.map(({ rows }) => rows)],
+  };
+};
+
 const detailOf = (error: unknown): string => {
   for (let e = error; e instanceof Error; e = e.cause as Error)
     if (typeof (e as { detail?: unknown }).detail === 'string' && sqlState(e) === guardFailed)
@@ -309,22 +305,13 @@ const writeError = (error: unknown): unknown => {
 /** The store over this service's schema. */
 export const postgresSpaceStore = (database: Database): SpaceStore => {
   const load = async (db: Queryable, needs: ReadonlyMap<string, readonly Needs[]>) => {
-    const keys = requestsOf(needs);
-    const requests = keys[0]?.length ? await db.query<KnownRequest & Row>(requestsSql, keys) : [];
+    const extras = await loadExtras(db, needs);
     const [row] = await db.query<Loaded & Row>(loadSql, parametersOf(needs));
-    return row ? statesOf(row, requests) : new Map<string, SpaceState>();
+    return row ? statesOf(row, extras) : new Map<string, SpaceState>();
   };
   const write = (db: Queryable, plans: readonly SpacePlan[]) => {
-    const parameters = commitParameters(plans);
-    const requests = rowsOf(
-      plans,
-      'requests',
-      (row) => keyOf(row.userId, row.method, row.key),
-      (_, { space }) => ({ space }),
-    );
-    return requests === null
-      ? db.query(commitSql, parameters)
-      : db.query(commitOnceSql, [...parameters, requests]);
+    const { sql, parameters } = commitOf(plans);
+    return db.query(sql, parameters);
   };
 
   return {

@@ -1,4 +1,5 @@
 import { type Database, pruneIdempotencyKeys } from '@skein/postgres';
+import { participant } from '@skein/saga';
 import type { Sweeps } from '../app/ports.ts';
 
 /** Results kept for a device that does not acknowledge. */
@@ -52,6 +53,13 @@ export const postgresSweeps = (database: Database): Sweeps => ({
         [collection, before],
       );
     }
+    // A record is in the log by now, or its saga has given it up.
+    await database.query(
+      `delete from health_record where ctid = any (array(
+         select r.ctid from health_record r where not exists
+           (select 1 from saga s where s.id = r.saga_id and s.ended_at is null) limit ${rowsPerSweep}))`,
+    );
+    await participant.prune(database, rowsPerSweep);
     await pruneIdempotencyKeys(database, rowsPerSweep);
   },
 });

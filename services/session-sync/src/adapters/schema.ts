@@ -1,5 +1,7 @@
 import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
+import { participantTableSql, sagaTablesSql } from '@skein/saga';
+import { healthRecordSql, ledgerSql } from './commit-extras.ts';
 import { commitFunction, commitOnceFunction } from './commit-units.ts';
 
 /** Hash partitions of the log. Fixed for good: rows do not move between partitions. */
@@ -258,6 +260,19 @@ create index invitation_space on invitation (space, id);
 create index invitation_expiry on invitation (expires_at_ms);
 ${commitFunction({ logged: true, ended: true })}`;
 
+/** Where the state stood in the log, so that an old one need not be replayed from the first event. */
+const checkpoints = `
+create table state_checkpoint (
+  space uuid not null,
+  "offset" bigint not null,
+  -- Of the event at the offset.
+  time_ms bigint not null,
+  -- JSON text of ids and offsets: what was said and written stays in the log alone.
+  contents text not null,
+  primary key (space, "offset")
+);
+`;
+
 /** The schema's history. */
 export const migrations: readonly Migration[] = [
   {
@@ -271,4 +286,11 @@ export const migrations: readonly Migration[] = [
   { version: 5, name: 'idempotency keys', sql: `${idempotencyTableSql}${commitOnceFunction}` },
   { version: 6, name: 'care of the relay', sql: eventAdminSql({ log: 'event', reanchored: newEpochs }) },
   { version: 7, name: 'ends of conflicts, and invitations', sql: endsAndInvitations },
+  { version: 8, name: 'the integrity ledger of health records', sql: ledgerSql },
+  {
+    version: 9,
+    name: 'sagas, and health records on their way',
+    sql: `${sagaTablesSql}${participantTableSql}${healthRecordSql}`,
+  },
+  { version: 10, name: 'checkpoints of past states', sql: checkpoints },
 ];

@@ -24,6 +24,8 @@ export const mergeWrites = (rows: Map<keyof Writes, Map<string, unknown>>, write
   put('members', (row) => row.userId);
   put('devices', (row) => keyOf(row.userId, row.id));
   put('requests', (row) => keyOf(row.userId, row.method, row.key));
+  put('ledger', (row) => String(row.position));
+  put('steps', (row) => row.key);
 };
 
 /** The rows as one set of writes. */

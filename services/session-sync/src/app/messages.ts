@@ -36,14 +36,23 @@ export const messageBytes = 64 * 1024;
 /** Attachments are references, not files. */
 const attachmentBytes = 16 * 1024;
 
+/** The use case; `guard` makes its unit happen once in another way than by the call's idempotency key. */
+export type AppendMessage = (
+  call: Call,
+  message: MessageToAppend,
+  guard?: (unit: Unit<Appended>) => Unit<Appended>,
+) => Promise<Appended>;
+
+/** What appending is made of. */
+type Parts = Pick<AppParts, 'ids' | 'clock' | 'names' | 'writer' | 'sha256'>;
+
 /**
  * Appends a message and, when an answer is asked for, tells the agent at once. That is a short cut: the committed
  * event says the same and is delivered for certain.
  */
 export const appendMessageUseCase =
-  (parts: AppParts, poke: (turn: QueuedTurn) => void) =>
-  async (call: Call, message: MessageToAppend): Promise<Appended> => {
-    const { ids, clock, names, writer, sha256 } = parts;
+  ({ ids, clock, names, writer, sha256 }: Parts, poke: (turn: QueuedTurn) => void): AppendMessage =>
+  async (call, message, guard) => {
     if (byteLength(message.text) > messageBytes)
       throw new AppError('too_large', `The text must be at most ${messageBytes} bytes long`);
     const text = checkedText('text', message.text, { max: messageBytes });
@@ -87,7 +96,8 @@ export const appendMessageUseCase =
     };
     const said = [space, message.conversationId, clientMessageId, text, persona, message.attachments];
     const body = [...said, message.reply];
-    const appended = await writer.write(once(sha256, unit, call, 'AppendMessage', body), call.signal);
+    const guarded = guard ? guard(unit) : once(sha256, unit, call, 'AppendMessage', body);
+    const appended = await writer.write(guarded, call.signal);
     // Also for a repetition: the first poke may have been lost with its process.
     if (appended.turnId)
       poke({

@@ -12,6 +12,7 @@ import type {
   History,
   Ids,
   InvitationStore,
+  PastStates,
   Snapshots,
   SpaceMaker,
   SpaceReads,
@@ -27,6 +28,7 @@ export interface AppParts {
   readonly reads: SpaceReads;
   readonly history: History;
   readonly snapshots: Snapshots;
+  readonly pastStates: PastStates;
   readonly stateHashes: StateHashes;
   readonly documents: DocumentReads;
   readonly conflicts: ConflictReads;

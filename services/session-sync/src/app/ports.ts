@@ -229,6 +229,12 @@ export interface History {
   /** Newest change first. */
   conversations(space: string, page: PageRequest): Promise<Page<ConversationRow>>;
   hasConversation(space: string, conversation: string): Promise<boolean>;
+  /** A message as the conversation has it: how many there are up to it, and the title; undefined when it is not in it. */
+  placeOf(
+    space: string,
+    conversation: string,
+    message: string,
+  ): Promise<{ readonly count: number; readonly title: string } | undefined>;
   /** Over one conversation or all of them; pages go back from the newest, each oldest first. */
   messages(space: string, conversation: string | undefined, page: PageRequest): Promise<Page<MessageRow>>;
   /** Recent messages that hold one of the terms; a bounded look back. */
@@ -249,6 +255,17 @@ export interface Snapshot {
 export interface Snapshots {
   /** All of one moment. Errors: `overloaded`, `too_large`. */
   read(space: string, signal: AbortSignal): Promise<Snapshot>;
+}
+
+/** Reading the state a space had. */
+export interface PastStates {
+  /** The offset of the last event that is not younger than a time; 0 when there is none. */
+  offsetAt(space: string, timeMs: number): Promise<number>;
+  /**
+   * As a snapshot then would have been, out of the log. The offset must not be above the head. Errors: `overloaded`,
+   * `too_large`.
+   */
+  read(space: string, at: { readonly epoch: string; readonly offset: number }, signal: AbortSignal): Promise<Snapshot>;
 }
 
 /** What the documents of a space add up to at one position. */
@@ -352,7 +369,8 @@ export interface Sweeps {
   ): Promise<readonly { readonly space: string; readonly turnId: string }[]>;
   /**
    * Results of devices that never acknowledge, beyond their newest thousand; devices unseen for long; answers to
-   * requests older than a day; invitations nobody can use; what collections do not keep for good.
+   * requests older than a day; invitations nobody can use; health records whose saga has ended; what collections do
+   * not keep for good.
    */
   forget(nowMs: number, retained: readonly Retention[]): Promise<void>;
 }

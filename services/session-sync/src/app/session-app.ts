@@ -7,7 +7,7 @@ import { invitationUseCases } from './invitations.ts';
 import { coalesce } from './live/coalesce.ts';
 import { type LiveCommand, type LiveFrame, liveStream } from './live/live-stream.ts';
 import { membershipNews } from './membership-news.ts';
-import { appendMessageUseCase, type QueuedTurn } from './messages.ts';
+import { type AppendMessage, appendMessageUseCase, type QueuedTurn } from './messages.ts';
 import type { AppParts } from './parts.ts';
 import type { RunningTurn } from './ports.ts';
 import { readEvents } from './read-events.ts';
@@ -26,7 +26,7 @@ export interface SessionApp {
   readonly readSnapshot: ReturnType<typeof readSnapshot>;
   readonly readStateHashes: ReturnType<typeof readStateHashes>;
   readonly conversations: ReturnType<typeof conversationUseCases>;
-  readonly appendMessage: ReturnType<typeof appendMessageUseCase>;
+  readonly appendMessage: AppendMessage;
   readonly turns: ReturnType<typeof turnUseCases>;
   readonly documents: ReturnType<typeof documentUseCases>;
   readonly conflicts: ReturnType<typeof conflictUseCases>;

@@ -11,6 +11,7 @@ export interface Refusal {
     | 'expected_seq'
     | 'seq_reused'
     | 'superseded'
+    | 'step_undone'
     | 'idempotency_mismatch';
   readonly detail: string;
   readonly meta?: Readonly<Record<string, string>>;
@@ -21,6 +22,8 @@ export interface Accepted<R> {
   readonly result: R;
   readonly events: readonly NewEvent[];
   readonly writes: Writes;
+  /** The entry of the integrity ledger that is taken back by it. */
+  readonly reverses?: number | undefined;
 }
 
 /** The outcome of a decision. Deciding has no effect; a decision may be made again on a newer state. */

@@ -8,6 +8,8 @@ export type EventType =
   | 'turn.cancelled'
   | 'turn.failed'
   | 'conversation.created'
+  | 'conversation.forked'
+  | 'conversation.renamed'
   | 'document.changed'
   | 'document.deleted'
   | 'conflict.detected'

@@ -208,6 +208,29 @@ export interface RequestRow {
   readonly result: string;
 }
 
+/** An entry of the integrity ledger; salt and record are null once they are erased. */
+export interface LedgerRow {
+  readonly space: string;
+  readonly position: number;
+  /** H(previous hash ‖ commitment), and H(salt ‖ record), in hex. */
+  readonly hash: string;
+  readonly commitment: string;
+  readonly salt: string | null;
+  /** JSON text of a `LedgerRecord`. */
+  readonly record: string | null;
+}
+
+/** A step of a saga that was done here, or taken back (also before it came). */
+export interface StepRow {
+  /** `saga:step`. */
+  readonly key: string;
+  /** JSON text `{value}` of what it gave; null when it was taken back. */
+  readonly result: string | null;
+  readonly undone: boolean;
+  /** Whether it was in the database before this flush. */
+  readonly stored: boolean;
+}
+
 /** The rows one decision changes. Several decisions of one flush add up; the last row of a key counts. */
 export interface Writes {
   readonly conversations?: readonly ConversationRow[];
@@ -222,6 +245,8 @@ export interface Writes {
   readonly members?: readonly MemberRow[];
   readonly devices?: readonly DeviceRow[];
   readonly requests?: readonly RequestRow[];
+  readonly ledger?: readonly LedgerRow[];
+  readonly steps?: readonly StepRow[];
 }
 
 /** Which rows of its space a decision looks at. */
@@ -248,6 +273,10 @@ export interface Needs {
   readonly invitation?: string | undefined;
   /** The remembered answer of this request. */
   readonly request?: Pick<RequestRow, 'userId' | 'method' | 'key'> | undefined;
+  /** The newest entry of the integrity ledger. */
+  readonly ledger?: boolean | undefined;
+  /** What is known of this step of a saga. */
+  readonly step?: string | undefined;
 }
 
 /** What is known of one space while decisions are made: the rows asked for, as of one moment of the log. */
@@ -269,6 +298,9 @@ export interface SpaceState {
   readonly conflicts: Map<string, ConflictRow>;
   readonly requests: Map<string, RequestRow>;
   readonly invitations: Map<string, InvitationRow>;
+  readonly steps: Map<string, StepRow>;
+  /** The newest entry; undefined when there is none. */
+  ledger: Pick<LedgerRow, 'position' | 'hash'> | undefined;
 }
 
 /** Key of a pair or triple in the maps of a state. */
@@ -291,6 +323,8 @@ export const emptyState = (
   conflicts: new Map(),
   requests: new Map(),
   invitations: new Map(),
+  steps: new Map(),
+  ledger: undefined,
 });
 
 /** The newest conversation of those known. */
@@ -338,4 +372,6 @@ export const evolve = (state: SpaceState, events: number, writes: Writes): void 
   }
   for (const row of writes.devices ?? []) state.devices.set(keyOf(row.userId, row.id), row);
   for (const row of writes.requests ?? []) state.requests.set(keyOf(row.userId, row.method, row.key), row);
+  for (const row of writes.steps ?? []) state.steps.set(row.key, row);
+  state.ledger = writes.ledger?.at(-1) ?? state.ledger;
 };

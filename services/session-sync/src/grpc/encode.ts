@@ -36,6 +36,8 @@ export const toConversation = (row: ConversationRow): syncV1.Conversation => ({
   updatedAtMs: row.updatedAtMs,
   head: row.head ?? '',
   count: row.count,
+  parent: row.parent ?? '',
+  forkedAt: row.forkedAt ?? '',
 });
 
 export const toMessage = (row: MessageRow): syncV1.Message => ({

@@ -94,7 +94,7 @@ const conflictHandlers = ({ conflicts }: SessionApp) =>
 
 const logHandlers = ({ readEvents, readSnapshot, readStateHashes, live }: SessionApp) =>
   ({
-    readSnapshot: (req, ctx) => readSnapshot(callOf(ctx), req.space),
+    readSnapshot: (req, ctx) => readSnapshot(callOf(ctx), req.space, req.at),
     readStateHashes: async (req, ctx) => ({ items: [...(await readStateHashes(req.spaces, ctx.signal))] }),
     readEvents: async (req, ctx) => {
       const { events, ...at } = await readEvents(callOf(ctx), req);
@@ -120,6 +120,12 @@ const conversationHandlers = ({ conversations, appendMessage, turns }: SessionAp
       );
       return { conversation: toConversation(row), offset: row.offset };
     },
+    forkConversation: async (req, ctx) => ({
+      conversation: toConversation(await conversations.fork(callOf(ctx, req.origin), req.space, req)),
+    }),
+    renameConversation: async (req, ctx) => ({
+      conversation: toConversation(await conversations.rename(callOf(ctx, req.origin), req.space, req)),
+    }),
     listMessages: async (req, ctx) => {
       const { items, next } = await conversations.messages(
         callOf(ctx),
@@ -247,6 +253,8 @@ const allow = {
   live: gatewayOnly,
   listConversations: gatewayOnly,
   createConversation: gatewayOnly,
+  forkConversation: gatewayOnly,
+  renameConversation: gatewayOnly,
   listMessages: both,
   searchMessages: agentOnly,
   appendMessage: gatewayOnly,

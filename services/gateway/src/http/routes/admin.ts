@@ -5,19 +5,7 @@ import type { EventAdmins } from '../../ports.ts';
 import { type Route, route } from '../route.ts';
 import { deadLetter, deadLetterPath, order, replayOrder, retried, serviceQuery } from '../schemas/admin.ts';
 import { listOf, pageRequest, timeText } from '../schemas/basics.ts';
-
-/** A list of texts as one word for paths and cursors, and back; undefined when it is none of ours. */
-const sealed = (parts: readonly string[]): string => Buffer.from(JSON.stringify(parts)).toString('base64url');
-
-const opened = (word: string, count: number): readonly string[] | undefined => {
-  try {
-    const parts: unknown = JSON.parse(Buffer.from(word, 'base64url').toString());
-    if (!Array.isArray(parts) || parts.length !== count) return undefined;
-    return parts.every((part) => typeof part === 'string') ? parts : undefined;
-  } catch {
-    return undefined;
-  }
-};
+import { opened, sealed } from '../sealed.ts';
 
 const encode = (service: string, letter: eventsV1.DeadLetter): z.infer<typeof deadLetter> => {
   const { consumer, eventId, type, subject, error, attempts, diedAtMs } = letter;

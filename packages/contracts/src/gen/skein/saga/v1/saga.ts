@@ -86,7 +86,7 @@ export interface GetSagaResponse {
 
 export interface OperateSagaRequest {
   id: string;
-  /** cancel, compensate, retry, skip, force_complete, kill */
+  /** cancel, compensate, park, retry, skip, force_complete, kill */
   verb: string;
   /** 1 to 500 characters. */
   reason: string;
@@ -106,6 +106,44 @@ export interface WatchSagaRequest {
 export interface WatchSagaResponse {
   saga?: Saga | undefined;
   entries: SagaEntry[];
+}
+
+export interface OwnSaga {
+  id: string;
+  name: string;
+  /** waiting, running, compensating, parked, done, compensated, killed */
+  state: string;
+  createdAtMs: number;
+  /** 0: not yet. */
+  endedAtMs: number;
+  /** Why it turned back; empty for no reason. */
+  failureCode: string;
+  failureDetail: string;
+  steps: OwnSagaStep[];
+}
+
+/** One line of its journal. */
+export interface OwnSagaStep {
+  step: string;
+  /** As in SagaEntry. */
+  kind: string;
+  atMs: number;
+}
+
+export interface GetOwnSagaRequest {
+  id: string;
+}
+
+export interface GetOwnSagaResponse {
+  saga?: OwnSaga | undefined;
+}
+
+export interface WatchOwnSagaRequest {
+  id: string;
+}
+
+export interface WatchOwnSagaResponse {
+  saga?: OwnSaga | undefined;
 }
 
 function createBaseSaga(): Saga {
@@ -1045,9 +1083,447 @@ export const WatchSagaResponse: MessageFns<WatchSagaResponse> = {
   },
 };
 
+function createBaseOwnSaga(): OwnSaga {
+  return { id: "", name: "", state: "", createdAtMs: 0, endedAtMs: 0, failureCode: "", failureDetail: "", steps: [] };
+}
+
+export const OwnSaga: MessageFns<OwnSaga> = {
+  encode(message: OwnSaga, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.createdAtMs !== 0) {
+      writer.uint32(32).int64(message.createdAtMs);
+    }
+    if (message.endedAtMs !== 0) {
+      writer.uint32(40).int64(message.endedAtMs);
+    }
+    if (message.failureCode !== "") {
+      writer.uint32(50).string(message.failureCode);
+    }
+    if (message.failureDetail !== "") {
+      writer.uint32(58).string(message.failureDetail);
+    }
+    for (const v of message.steps) {
+      OwnSagaStep.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OwnSaga {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOwnSaga();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.createdAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.endedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.failureCode = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.failureDetail = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.steps.push(OwnSagaStep.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<OwnSaga>): OwnSaga {
+    return OwnSaga.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OwnSaga>): OwnSaga {
+    const message = createBaseOwnSaga();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.state = object.state ?? "";
+    message.createdAtMs = object.createdAtMs ?? 0;
+    message.endedAtMs = object.endedAtMs ?? 0;
+    message.failureCode = object.failureCode ?? "";
+    message.failureDetail = object.failureDetail ?? "";
+    message.steps = object.steps?.map((e) => OwnSagaStep.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOwnSagaStep(): OwnSagaStep {
+  return { step: "", kind: "", atMs: 0 };
+}
+
+export const OwnSagaStep: MessageFns<OwnSagaStep> = {
+  encode(message: OwnSagaStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== "") {
+      writer.uint32(10).string(message.step);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(24).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OwnSagaStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOwnSagaStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<OwnSagaStep>): OwnSagaStep {
+    return OwnSagaStep.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OwnSagaStep>): OwnSagaStep {
+    const message = createBaseOwnSagaStep();
+    message.step = object.step ?? "";
+    message.kind = object.kind ?? "";
+    message.atMs = object.atMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetOwnSagaRequest(): GetOwnSagaRequest {
+  return { id: "" };
+}
+
+export const GetOwnSagaRequest: MessageFns<GetOwnSagaRequest> = {
+  encode(message: GetOwnSagaRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetOwnSagaRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetOwnSagaRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetOwnSagaRequest>): GetOwnSagaRequest {
+    return GetOwnSagaRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetOwnSagaRequest>): GetOwnSagaRequest {
+    const message = createBaseGetOwnSagaRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseGetOwnSagaResponse(): GetOwnSagaResponse {
+  return { saga: undefined };
+}
+
+export const GetOwnSagaResponse: MessageFns<GetOwnSagaResponse> = {
+  encode(message: GetOwnSagaResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.saga !== undefined) {
+      OwnSaga.encode(message.saga, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetOwnSagaResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetOwnSagaResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.saga = OwnSaga.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetOwnSagaResponse>): GetOwnSagaResponse {
+    return GetOwnSagaResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetOwnSagaResponse>): GetOwnSagaResponse {
+    const message = createBaseGetOwnSagaResponse();
+    message.saga = (object.saga !== undefined && object.saga !== null) ? OwnSaga.fromPartial(object.saga) : undefined;
+    return message;
+  },
+};
+
+function createBaseWatchOwnSagaRequest(): WatchOwnSagaRequest {
+  return { id: "" };
+}
+
+export const WatchOwnSagaRequest: MessageFns<WatchOwnSagaRequest> = {
+  encode(message: WatchOwnSagaRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchOwnSagaRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchOwnSagaRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WatchOwnSagaRequest>): WatchOwnSagaRequest {
+    return WatchOwnSagaRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchOwnSagaRequest>): WatchOwnSagaRequest {
+    const message = createBaseWatchOwnSagaRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchOwnSagaResponse(): WatchOwnSagaResponse {
+  return { saga: undefined };
+}
+
+export const WatchOwnSagaResponse: MessageFns<WatchOwnSagaResponse> = {
+  encode(message: WatchOwnSagaResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.saga !== undefined) {
+      OwnSaga.encode(message.saga, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchOwnSagaResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchOwnSagaResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.saga = OwnSaga.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WatchOwnSagaResponse>): WatchOwnSagaResponse {
+    return WatchOwnSagaResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchOwnSagaResponse>): WatchOwnSagaResponse {
+    const message = createBaseWatchOwnSagaResponse();
+    message.saga = (object.saga !== undefined && object.saga !== null) ? OwnSaga.fromPartial(object.saga) : undefined;
+    return message;
+  },
+};
+
 /**
- * The sagas of one service, for operators: every service that runs sagas serves it for its own. All calls need a
- * person with the scope operator; who acts and why is kept in the saga's journal.
+ * The sagas of one service, for operators: every service that runs sagas serves it for its own. All calls but the last
+ * two need a person with the scope operator; who acts and why is kept in the saga's journal.
  */
 export type SagaServiceService = typeof SagaServiceService;
 export const SagaServiceService = {
@@ -1091,6 +1567,27 @@ export const SagaServiceService = {
     responseSerialize: (value: WatchSagaResponse): Buffer => Buffer.from(WatchSagaResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchSagaResponse => WatchSagaResponse.decode(value),
   },
+  /** A saga about the acting person, as far as it is their business; NOT_FOUND for any other. */
+  getOwnSaga: {
+    path: "/skein.saga.v1.SagaService/GetOwnSaga" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetOwnSagaRequest): Buffer => Buffer.from(GetOwnSagaRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetOwnSagaRequest => GetOwnSagaRequest.decode(value),
+    responseSerialize: (value: GetOwnSagaResponse): Buffer => Buffer.from(GetOwnSagaResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetOwnSagaResponse => GetOwnSagaResponse.decode(value),
+  },
+  /** The same now and after each change, until its end. */
+  watchOwnSaga: {
+    path: "/skein.saga.v1.SagaService/WatchOwnSaga" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchOwnSagaRequest): Buffer => Buffer.from(WatchOwnSagaRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchOwnSagaRequest => WatchOwnSagaRequest.decode(value),
+    responseSerialize: (value: WatchOwnSagaResponse): Buffer =>
+      Buffer.from(WatchOwnSagaResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchOwnSagaResponse => WatchOwnSagaResponse.decode(value),
+  },
 } as const;
 
 export interface SagaServiceServer extends UntypedServiceImplementation {
@@ -1102,6 +1599,10 @@ export interface SagaServiceServer extends UntypedServiceImplementation {
   operateSaga: handleUnaryCall<OperateSagaRequest, OperateSagaResponse>;
   /** A saga with its journal now and after each change, until its end. */
   watchSaga: handleServerStreamingCall<WatchSagaRequest, WatchSagaResponse>;
+  /** A saga about the acting person, as far as it is their business; NOT_FOUND for any other. */
+  getOwnSaga: handleUnaryCall<GetOwnSagaRequest, GetOwnSagaResponse>;
+  /** The same now and after each change, until its end. */
+  watchOwnSaga: handleServerStreamingCall<WatchOwnSagaRequest, WatchOwnSagaResponse>;
 }
 
 export interface SagaServiceClient extends Client {
@@ -1160,6 +1661,32 @@ export interface SagaServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchSagaResponse>;
+  /** A saga about the acting person, as far as it is their business; NOT_FOUND for any other. */
+  getOwnSaga(
+    request: GetOwnSagaRequest,
+    callback: (error: ServiceError | null, response: GetOwnSagaResponse) => void,
+  ): ClientUnaryCall;
+  getOwnSaga(
+    request: GetOwnSagaRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetOwnSagaResponse) => void,
+  ): ClientUnaryCall;
+  getOwnSaga(
+    request: GetOwnSagaRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetOwnSagaResponse) => void,
+  ): ClientUnaryCall;
+  /** The same now and after each change, until its end. */
+  watchOwnSaga(
+    request: WatchOwnSagaRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchOwnSagaResponse>;
+  watchOwnSaga(
+    request: WatchOwnSagaRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchOwnSagaResponse>;
 }
 
 export const SagaServiceClient = makeGenericClientConstructor(

@@ -1,0 +1,104 @@
+import type { sagaV1 } from '@skein/contracts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sagaRef } from '../src/http/routes/sagas.ts';
+import { type FakeMesh, fakeMesh } from './fakes.ts';
+import { problem, startGateway, type TestGateway } from './gateway.ts';
+
+let mesh: FakeMesh;
+let on: TestGateway;
+let operator: string;
+let person: string;
+beforeAll(async () => {
+  mesh = await fakeMesh();
+  on = await startGateway(mesh);
+  operator = await on.apiToken('operator-1', 'operator');
+  person = await on.login('somebody');
+});
+afterAll(async () => {
+  await on.stop();
+  await mesh.stop();
+});
+
+const uuid = '019c0000-0000-7000-8000-000000000001';
+const ref = sagaRef('session-sync', uuid);
+const saga: sagaV1.Saga = {
+  ...{
+    id: uuid,
+    name: 'record-health-data',
+    version: 1,
+    state: 'parked',
+    subject: 'u1',
+    inputJson: '{"record":"r"}',
+  },
+  ...{ correlationId: 'c', createdAtMs: 1_769_860_800_000, endedAtMs: 0, dueAtMs: 0, owner: '', attempts: 2 },
+  ...{ failureCode: 'unavailable', failureDetail: 'away' },
+};
+const scriptOf = (service: string) => {
+  const script = mesh.sagas[service];
+  if (!script) throw new Error(`no ${service}`);
+  return script;
+};
+
+describe('sagas', () => {
+  it('are listed for operators, with what was asked for', async () => {
+    const asked: unknown[] = [];
+    scriptOf('session-sync').listSagas = async (request) => {
+      asked.push(request);
+      return { items: [saga], next: '' };
+    };
+    const { status, body } = await on.json('GET', '/v1/admin/sagas?state=parked&subject=u1&limit=5', {
+      token: operator,
+    });
+    expect(status).toBe(200);
+    expect(asked[0]).toEqual({ states: ['parked'], name: '', subject: 'u1', limit: 5, cursor: '' });
+    expect((body as { items: unknown[] }).items[0]).toEqual({
+      ...{ id: ref, service: 'session-sync', name: 'record-health-data', version: 1, state: 'parked' },
+      ...{ subject: 'u1', input: { record: 'r' }, correlationId: 'c', attempts: 2 },
+      ...{ createdAt: '2026-01-31T12:00:00.000Z', failure: { code: 'unavailable', detail: 'away' } },
+    });
+  });
+
+  it('do what an operator orders, in their name', async () => {
+    const orders: unknown[] = [];
+    scriptOf('session-sync').operateSaga = async (request, { actor }) => {
+      orders.push([request, actor?.userId]);
+      return { state: 'running' };
+    };
+    for (const [verb, value] of [
+      ['retry', undefined],
+      ['force-complete', undefined],
+      ['skip', { id: 1 }],
+    ] as const)
+      expect(
+        await on.json('POST', `/v1/admin/sagas/${ref}/${verb}`, {
+          token: operator,
+          body: { reason: 'mended', ...(value ? { value } : {}) },
+        }),
+      ).toEqual({ status: 200, body: { state: 'running' } });
+    const order = { id: uuid, reason: 'mended' };
+    expect(orders).toEqual([
+      [{ ...order, verb: 'retry', valueJson: '' }, 'operator-1'],
+      [{ ...order, verb: 'force_complete', valueJson: '' }, 'operator-1'],
+      [{ ...order, verb: 'skip', valueJson: '{"id":1}' }, 'operator-1'],
+    ]);
+  });
+
+  it('that are not there, or not one’s own to look after, are refused', async () => {
+    const missing = problem(404, 'not_found', 'There is no such saga');
+    for (const id of ['x', sagaRef('gateway', uuid), sagaRef('toString', uuid)])
+      expect((await on.json('GET', `/v1/sagas/${id}`, { token: person })).body).toEqual(missing);
+    for (const [method, path] of [
+      ['GET', '/v1/admin/sagas'],
+      ['GET', `/v1/admin/sagas/${ref}`],
+      ['POST', `/v1/admin/sagas/${ref}/kill`],
+    ] as const)
+      expect((await on.json(method, path, { token: person })).status).toBe(403);
+    for (const [path, body] of [
+      [`/v1/admin/sagas/${ref}/explode`, { reason: 'x' }],
+      [`/v1/admin/sagas/${ref}/kill`, {}],
+    ] as const)
+      expect((await on.json('POST', path, { token: operator, body })).status).toBe(400);
+    const wrong = await on.json('GET', '/v1/admin/sagas?service=gateway', { token: operator });
+    expect(wrong.status).toBe(400);
+  });
+});

@@ -1,0 +1,91 @@
+import { genesisSql } from './ledger-backfill.ts';
+
+/**
+ * The entries of the integrity ledger that go with a commit. A place that is taken is a guard like the others:
+ * somebody else has changed the space, and the decision is made again.
+ */
+const commitLedger = `
+create function commit_ledger(p_ledger json) returns void language plpgsql as $body$
+declare
+  losers text;
+begin
+  with wanted as (
+    select * from json_to_recordset(p_ledger)
+      as r(space uuid, position bigint, hash text, commitment text, salt text, record text)
+  ), stored as (
+    insert into ledger_entry (space, position, hash, commitment, salt, record)
+    select space, position, hash, commitment, salt, record from wanted order by space, position
+    on conflict (space, position) do nothing
+    returning space, position
+  )
+  select string_agg(distinct w.space::text, ',') into losers
+  from wanted w left join stored s using (space, position) where s.space is null;
+  if losers is not null then
+    raise exception 'the ledger moved on' using errcode = 'SK001', detail = losers;
+  end if;
+end
+$body$;
+`;
+
+/** Steps of sagas that go with a commit: done, or taken back. A step that was heard of meanwhile is a guard. */
+const commitSteps = `
+create function commit_steps(p_steps json) returns void language plpgsql as $body$
+declare
+  losers text;
+begin
+  with wanted as (
+    select * from json_to_recordset(p_steps)
+      as r(space uuid, key text, result text, undone boolean, stored boolean)
+  ), claimed as (
+    insert into saga_step_seen (key, result, undone_at)
+    select key, result, case when undone then now() end from wanted where not stored order by key
+    on conflict (key) do nothing
+    returning key
+  ), undone as (
+    update saga_step_seen s set undone_at = now(), result = null from wanted w
+    where w.stored and w.undone and s.key = w.key and s.undone_at is null
+    returning s.key
+  )
+  select string_agg(distinct w.space::text, ',') into losers from wanted w
+  where not exists (select 1 from claimed c where c.key = w.key)
+    and not exists (select 1 from undone u where u.key = w.key);
+  if losers is not null then
+    raise exception 'the step was heard of meanwhile' using errcode = 'SK001', detail = losers;
+  end if;
+end
+$body$;
+`;
+
+/** The integrity ledger, with an entry for every health record there is already. */
+export const ledgerSql = `
+create table ledger_entry (
+  space uuid not null,
+  position bigint not null check (position > 0),
+  -- SHA-256(hash of the entry before ‖ commitment), hex; before the first one: SHA-256 of the space's id.
+  hash text not null,
+  -- SHA-256(salt ‖ record), hex. Erasing drops salt and record; the chain still holds.
+  commitment text not null,
+  salt text,
+  record text,
+  primary key (space, position),
+  check ((salt is null) = (record is null))
+);
+${commitLedger}
+${genesisSql}`;
+
+/** Health records on their way: what was asked for, until its saga has put it into the log or given it up. */
+export const healthRecordSql = `
+create table health_record (
+  id uuid primary key,
+  saga_id uuid not null,
+  space uuid not null,
+  user_id text collate "C" not null,
+  -- asked: as it came; saved: taken on by the saga.
+  state text not null check (state in ('asked', 'saved')),
+  -- JSON text.
+  value text not null,
+  question text not null,
+  created_at_ms bigint not null
+);
+create index health_record_saga on health_record (saga_id);
+${commitSteps}`;

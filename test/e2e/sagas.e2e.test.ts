@@ -1,0 +1,123 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newPerson, type Person, type TestMesh, testMesh } from './support/mesh.ts';
+
+const operatorEmail = 'operator@example.test';
+
+let on: TestMesh;
+let person: Person;
+beforeAll(async () => {
+  on = await testMesh({ env: { SKEIN_OPERATOR_EMAIL: operatorEmail } });
+  person = await newPerson(on.url);
+}, 120_000);
+afterAll(async () => {
+  await on?.[Symbol.asyncDispose]();
+}, 60_000);
+
+interface Answer<T> {
+  readonly status: number;
+  readonly body: T;
+}
+
+const ask = async <T = Record<string, unknown>>(
+  token: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer<T>> => {
+  const response = await fetch(`${on.url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as T };
+};
+
+interface Saga {
+  readonly id: string;
+  readonly name: string;
+  readonly state: string;
+  readonly steps: readonly { readonly step: string; readonly kind: string }[];
+}
+
+/** The saga once it has ended. */
+const ended = async (token: string, id: string): Promise<Saga> => {
+  for (const end = Date.now() + 20_000; Date.now() < end; ) {
+    const { body } = await ask<Saga>(token, 'GET', `/v1/sagas/${id}`);
+    if (['done', 'compensated', 'killed'].includes(body.state)) return body;
+    await delay(100);
+  }
+  throw new Error('the saga did not end');
+};
+
+const records = '/v1/spaces/personal/health-records';
+const ledger = `${records}/ledger`;
+
+describe('a health record', () => {
+  it('is kept, enters the space and its ledger, and is asked about; the same key is the same record', async () => {
+    const { accessToken: token } = person;
+    const value = { pulse: 72, note: 'after running' };
+    const key = { 'idempotency-key': 'record-1' };
+    const begun = await ask<{ recordId: string; sagaId: string }>(token, 'POST', records, { value }, key);
+    expect(begun.status).toBe(202);
+    expect((await ask(token, 'POST', records, { value }, key)).body).toEqual(begun.body);
+    expect((await ask(token, 'POST', records, { value: 1 }, key)).status).toBe(422);
+    const { recordId, sagaId } = begun.body;
+    const saga = await ended(token, sagaId);
+    expect(saga).toMatchObject({ id: sagaId, name: 'record-health-data', state: 'done' });
+    expect(saga.steps.map(({ step, kind }) => `${step} ${kind}`)).toEqual([
+      'validateUser done',
+      'save done',
+      'append done',
+      'analyse done',
+    ]);
+    const document = await ask(token, 'GET', `/v1/spaces/personal/documents/health_data/${recordId}`);
+    expect(document.body).toMatchObject({ value, version: 1 });
+    expect((await ask(token, 'GET', ledger)).body).toMatchObject({ intact: true, entries: 1, faults: [] });
+    const { body } = await ask<{ items: { id: string }[] }>(
+      token,
+      'GET',
+      '/v1/spaces/personal/conversations',
+    );
+    expect(body.items).toHaveLength(1);
+  });
+
+  it('tells each change of its saga to whoever watches', async () => {
+    const { accessToken: token } = person;
+    const { body } = await ask<{ sagaId: string }>(token, 'POST', records, { value: 'watched' });
+    const response = await fetch(`${on.url}/v1/sagas/${body.sagaId}`, {
+      headers: { authorization: `Bearer ${token}`, accept: 'text/event-stream' },
+    });
+    const text = await response.text();
+    expect(text).toContain('event: saga');
+    expect(text).toContain('"state":"done"');
+  });
+
+  it('is nobody else’s, and an operator sees of it what it does and not what it says', async () => {
+    const { body } = await ask<{ sagaId: string }>(person.accessToken, 'POST', records, {
+      value: 'my secret',
+    });
+    const other = await newPerson(on.url);
+    expect((await ask(other.accessToken, 'GET', `/v1/sagas/${body.sagaId}`)).status).toBe(404);
+    expect((await ask(person.accessToken, 'GET', `/v1/admin/sagas/${body.sagaId}`)).status).toBe(403);
+    await ended(person.accessToken, body.sagaId);
+    const registered = await fetch(`${on.url}/v1/auth/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ email: operatorEmail, password: crypto.randomUUID(), displayName: 'Op' }),
+    });
+    const { accessToken: operator } = (await registered.json()) as { accessToken: string };
+    const list = await ask<{ items: Saga[] }>(
+      operator,
+      'GET',
+      `/v1/admin/sagas?subject=${person.id}&state=done`,
+    );
+    expect(list.body.items.map(({ id }) => id)).toContain(body.sagaId);
+    const journal = await ask(operator, 'GET', `/v1/admin/sagas/${body.sagaId}`);
+    expect(journal.body).toMatchObject({ saga: { state: 'done', subject: person.id } });
+    expect(JSON.stringify([list, journal])).not.toContain('my secret');
+    const late = await ask(operator, 'POST', `/v1/admin/sagas/${body.sagaId}/cancel`, { reason: 'a test' });
+    expect(late).toMatchObject({ status: 409, body: { code: 'saga_state' } });
+  });
+});

@@ -1,0 +1,154 @@
+import { type Database, openDatabase } from '@skein/postgres';
+import { testDatabase } from '@skein/postgres/testing';
+import type { Logger } from '@skein/telemetry';
+import { migrations } from '../../services/session-sync/src/adapters/schema.ts';
+import type { Known, Log, LogEntry } from './history.ts';
+
+const schema = 'session_sync';
+
+/** The database of a simulation: a real one, emptied for each seed, whose `now()` is the schedule's. */
+export interface Store {
+  readonly database: Database;
+  /** Sets the time statements see. */
+  setTime(nowMs: number): Promise<void>;
+  clear(): Promise<void>;
+  makeTeam(space: string, epoch: string, members: readonly string[], nowMs: number): Promise<void>;
+  spaces(): Promise<readonly { readonly id: string; readonly epoch: string; readonly owner: string }[]>;
+  log(space: string): Promise<Log>;
+  /** Live documents. */
+  documents(space: string): Promise<readonly (Known & { readonly value: unknown })[]>;
+  lastSeqs(): Promise<
+    readonly { readonly space: string; readonly device: string; readonly lastSeq: number }[]
+  >;
+  /** Everything about all spaces, as it is now. */
+  dump(): Promise<Dump>;
+  /** Puts a dump in the place of what there is, with new epochs: a restore and `skein db reanchor`. */
+  restore(dump: Dump, epochOf: (space: string) => string): Promise<void>;
+  /** Runs SQL text as it is; for bugs made by hand. */
+  run(sql: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Table → its rows as JSON text. */
+export type Dump = ReadonlyMap<string, string>;
+
+/** Found before `pg_catalog`, because the schema stands before it in the search path. */
+const simulatedNow = `
+create function ${schema}.now() returns timestamptz language sql stable as $$
+  select to_timestamp(coalesce(nullif(current_setting('sim.now', true), ''), '0')::float8 / 1000)
+$$`;
+
+const withOptions = (url: string): string => {
+  const options = `-c search_path=${schema},pg_catalog -c synchronous_commit=off`;
+  return `${url}${url.includes('?') ? '&' : '?'}options=${encodeURIComponent(options)}`;
+};
+
+/** Opens the store on a new database, of the cluster of this run of tests unless another is given. */
+export const openStore = async (log: Logger, cluster?: string): Promise<Store> => {
+  const { url } = await testDatabase(cluster === undefined ? {} : { cluster });
+  const open = async (at: string) => {
+    const one = openDatabase(
+      {
+        ...{ url: at, schema, migrations, applicationName: 'simulation', allowDataLoss: true },
+        // One connection: statements are carried out one after the other, as the schedule says.
+        poolSize: 1,
+      },
+      { log },
+    );
+    await one.run();
+    return one;
+  };
+  const making = await open(url);
+  await making.query(simulatedNow);
+  await making.stop();
+  const database = await open(withOptions(url));
+  const tables = await database.query<{ name: string }>(
+    `select c.relname as name from pg_class c where c.relnamespace = '${schema}'::regnamespace
+       and c.relkind in ('r', 'p') and not c.relispartition and c.relname <> 'schema_migrations' order by 1`,
+  );
+  const names = tables.map(({ name }) => name);
+  // What migrations have put in belongs to the schema.
+  const given = new Set<string>();
+  for (const name of names)
+    if ((await database.query(`select 1 from ${schema}.${name} limit 1`)).length > 0) given.add(name);
+  const made = names.filter((name) => !given.has(name));
+  const empty = made.map((name) => `delete from ${schema}.${name};`).join('\n');
+  const unchecked = (sql: string) =>
+    `set session_replication_role = replica; ${sql} set session_replication_role = origin;`;
+
+  return {
+    database,
+    setTime: async (nowMs) => {
+      await database.query({ name: 'sim_time', text: `select set_config('sim.now', $1, false)` }, [
+        String(nowMs),
+      ]);
+    },
+    clear: async () => {
+      await database.query(unchecked(empty));
+    },
+    makeTeam: async (space, epoch, members, nowMs) => {
+      const [owner = ''] = members;
+      await database.query(
+        `insert into space (id, kind, title, epoch, created_by, created_at_ms) values ($1, 'team', 'team', $2, $3, $4)`,
+        [space, epoch, owner, nowMs],
+      );
+      for (const member of members)
+        await database.query(
+          'insert into member (space, user_id, role, joined_at_ms) values ($1, $2, $3, $4)',
+          [space, member, member === owner ? 'owner' : 'editor', nowMs],
+        );
+    },
+    spaces: () => database.query('select id, epoch, created_by as owner from space order by created_by, id'),
+    log: async (space) => {
+      const [head] = await database.query<{ epoch: string }>('select epoch from space where id = $1', [
+        space,
+      ]);
+      const rows = await database.query<{ offset: number; id: string; type: string; json: string }>(
+        'select "offset", id, type, json from event where stream = $1 order by "offset"',
+        [space],
+      );
+      const entries = rows.map(
+        ({ json, ...row }): LogEntry => ({ ...row, data: JSON.parse(json).data ?? {} }),
+      );
+      return { space, epoch: head?.epoch ?? '', entries };
+    },
+    documents: async (space) => {
+      const rows = await database.query<Known & { value: string }>(
+        `select collection, id, logged_version as version, hash, value from document
+         where space = $1 and not deleted`,
+        [space],
+      );
+      return rows.map((row) => ({ ...row, value: JSON.parse(row.value) as unknown }));
+    },
+    lastSeqs: () =>
+      database.query('select space, device, last_seq as "lastSeq" from device_space order by space, device'),
+    dump: async () => {
+      const dump = new Map<string, string>();
+      for (const name of made) {
+        const [row] = await database.query<{ rows: string }>(
+          `select coalesce(json_agg(t), '[]')::text as rows from ${schema}.${name} t`,
+        );
+        dump.set(name, row?.rows ?? '[]');
+      }
+      return dump;
+    },
+    restore: async (dump, epochOf) => {
+      await database.query(unchecked(empty));
+      await database.query('set session_replication_role = replica');
+      for (const [name, rows] of dump)
+        await database.query(
+          `insert into ${schema}.${name} overriding system value select * from json_populate_recordset(null::${schema}.${name}, $1)`,
+          [rows],
+        );
+      await database.query('set session_replication_role = origin');
+      for (const { id } of await database.query<{ id: string }>(
+        'select id from space order by created_by, id',
+      ))
+        await database.query('update space set epoch = $2 where id = $1', [id, epochOf(id)]);
+    },
+    run: async (sql) => {
+      await database.query(sql);
+    },
+    close: () => database.stop(),
+  };
+};

@@ -1,0 +1,308 @@
+import type { EventBus } from '@skein/events';
+import type { Database } from '@skein/postgres';
+import { createLogger } from '@skein/telemetry';
+import { type Calls, simulatedCalls, type Target } from './calls.ts';
+import { type DeviceOptions, type SimulatedDevice, startDevice } from './device.ts';
+import { type Disk, type Ground, simulatedDisk } from './disk.ts';
+import { createFaults, ratesOf } from './faults.ts';
+import { startGateway } from './gateway.ts';
+import { digestOf, type Log, recordHistory } from './history.ts';
+import type { Door } from './lines.ts';
+import { type Machine, startMachine } from './machine.ts';
+import { simulatedNews } from './news.ts';
+import { type Remains, violations } from './oracles.ts';
+import { startReplica } from './replica.ts';
+import { createSchedule, type Random, replaceGlobals, seededRandom } from './schedule.ts';
+import type { Dump, Store } from './store.ts';
+import { createWorkload, policies } from './workload.ts';
+
+/** Where bugs made by hand are put in. */
+export interface Seams {
+  /** Between a replica and its disk. */
+  readonly database?: ((database: Database, ground: Ground) => Database) | undefined;
+  /** Between a line and the page; made anew for each device. */
+  readonly incoming?: (() => NonNullable<DeviceOptions['incoming']>) | undefined;
+  /** Between the gateways and the replicas. */
+  readonly target?: ((target: Target) => Target) | undefined;
+}
+
+/** How one seed came out. */
+export interface Outcome {
+  readonly seed: number;
+  /** What is not as promised; empty when all is well. */
+  readonly violations: readonly string[];
+  /** The same for the same seed. */
+  readonly trace: string;
+  readonly counts: {
+    readonly devices: number;
+    readonly mutations: number;
+    readonly events: number;
+    readonly crashes: number;
+    readonly restores: number;
+    readonly steps: number;
+  };
+}
+
+/** 1 January 2030: ids that grow with time are in order whatever the day of the run. */
+const startMs = Date.UTC(2030, 0, 1);
+/** Everything must have come to rest so long after the last fault. */
+const restMs = 120_000;
+/** Then the hashes of all states are still compared. */
+const checksMs = 10_000;
+
+/** How large the world of a seed is. */
+const sizesOf = (random: Random) => ({
+  people: random.between(1, 3),
+  teams: random.between(0, 2),
+  devices: random.chance(0.8) ? random.between(3, 6) : random.between(7, 20),
+  replicas: random.between(1, 3),
+  gateways: random.between(1, 2),
+  durationMs: random.between(8_000, 25_000),
+  /** Between two mutations of all devices together. */
+  pauseMs: random.between(50, 400),
+  restores: random.chance(0.25),
+});
+
+const bus = (): EventBus => {
+  let mark = 0;
+  return {
+    id: 'simulated bus',
+    run: async () => {},
+    stop: async () => {},
+    publish: async (events) => {
+      mark += events.length;
+      return { mark };
+    },
+    subscribe: () => ({ id: 'nobody', run: async () => {}, stop: async () => {} }),
+    store: async () => ({ id: 'store', boot: '' }),
+    newest: async () => undefined,
+    handled: async () => undefined,
+  };
+};
+
+/** Runs one seed on an empty store, from its first moment to its last. */
+export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Promise<Outcome> => {
+  const random = seededRandom(seed);
+  const sizes = sizesOf(random);
+  const schedule = createSchedule(startMs);
+  const faults = createFaults(ratesOf(random), random);
+  const ground: Ground = { schedule, random, faults };
+  const log = createLogger({
+    service: 'simulation',
+    instance: 'simulation',
+    level: process.env['SIM_LOG'] ?? 'silent',
+  });
+  const history = recordHistory();
+  const logs: Log[] = [];
+  const counts = { mutations: 0, crashes: 0, restores: 0 };
+
+  await store.clear();
+  const users = Array.from({ length: sizes.people }, (_, at) => `user-${at + 1}`);
+  const teams = Array.from(
+    { length: sizes.teams },
+    (_, at) => `00000000-0000-7000-8000-00000000000${at + 1}`,
+  );
+  for (const team of teams) await store.makeTeam(team, `team-${team.at(-1)}`, users, startMs);
+
+  let clockSetMs = 0;
+  /** Statements see the time of the schedule, to the half second. */
+  const timed = <T>(work: () => Promise<T>): Promise<T> => {
+    if (schedule.now() - clockSetMs < 500) return work();
+    clockSetMs = schedule.now();
+    return store.setTime(clockSetMs).then(work);
+  };
+  const disk: Disk = simulatedDisk(ground, {
+    ...store.database,
+    query: (sql, params) => timed(() => store.database.query(sql, params)),
+    transaction: (work, options) => timed(() => store.database.transaction(work, options)),
+  });
+  const news = simulatedNews(ground);
+  const domainBus = bus();
+  const replicas: (Target | undefined)[] = Array.from({ length: sizes.replicas });
+  const doors: (Door | undefined)[] = Array.from({ length: sizes.gateways });
+  const machines = new Set<Machine>();
+  let closed = false;
+
+  const alive = <T>(all: readonly (T | undefined)[]): T[] => all.filter((one) => one !== undefined);
+  const calls: Calls = simulatedCalls(ground, () => {
+    const running = alive(replicas);
+    const target = running.length > 0 ? random.pick(running) : undefined;
+    return target && (seams.target?.(target) ?? target);
+  });
+
+  let starts = 0;
+  /** Keeps a process of a kind running: one that died begins again, after a while, unless everything is stopped. */
+  const keep = <T>(
+    slots: (T | undefined)[],
+    at: number,
+    kind: string,
+    start: (machine: Machine) => Promise<T>,
+  ) => {
+    if (closed) return;
+    starts += 1;
+    const machine = startMachine(`${kind}-${at + 1}-${starts}`, random.between(-2_000, 2_000));
+    machines.add(machine);
+    machine.onDeath(() => {
+      machines.delete(machine);
+      slots[at] = undefined;
+      if (closed) return;
+      counts.crashes += 1;
+      history.note('died', machine.name, schedule.now());
+      schedule.after(random.between(100, 3_000), () => keep(slots, at, kind, start));
+    });
+    start(machine).then(
+      (one) => {
+        if (machine.alive) slots[at] = one;
+      },
+      // A process that cannot start, because the database is away, ends and is started again.
+      () => machine.alive && machine.kill(),
+    );
+  };
+  const database = seams.database;
+  const keepReplica = (at: number) =>
+    keep(replicas, at, 'session-sync', (machine) =>
+      startReplica({
+        ...{ ground, machine, disk, news, bus: domainBus, log, policies },
+        ...(database ? { database: (own: Database) => database(own, ground) } : {}),
+      }),
+    );
+
+  const devices: SimulatedDevice[] = [];
+  const device = () => random.pick(devices);
+  const startDevices = () => {
+    for (let at = 0; at < sizes.devices; at += 1) {
+      const user = users[at % users.length] as string;
+      const incoming = seams.incoming?.();
+      devices.push(
+        startDevice({
+          ...{ ground, name: `dev-${at + 1}`, user, spaces: teams },
+          skewMs: random.chance(0.3) ? random.between(-3_600_000, 3_600_000) : random.between(-500, 500),
+          door: () => doors[random.between(0, doors.length - 1)],
+          witness: { at: history.at, settled: history.settled, wrong: history.violation },
+          ...(incoming ? { incoming } : {}),
+        }),
+      );
+    }
+  };
+
+  const change = createWorkload(random);
+  const endMs = startMs + sizes.durationMs;
+  const work = () => {
+    if (schedule.now() >= endMs) return;
+    const one = device();
+    const spaces = Object.keys(one.state.spaces);
+    if (spaces.length > 0)
+      for (let burst = random.chance(0.2) ? random.between(2, 6) : 1; burst > 0; burst -= 1) {
+        counts.mutations += 1;
+        one.mutate(random.pick(spaces), change());
+      }
+    schedule.after(random.between(1, 2 * sizes.pauseMs), work);
+  };
+
+  let dump: Dump | undefined;
+  /** As docs/how-to/restore-the-database.md says: all services stopped, the copy put back and re-anchored. */
+  const restore = async (kept: Dump) => {
+    closed = true;
+    for (const machine of [...machines].filter(({ name }) => name.startsWith('session-sync'))) machine.kill();
+    disk.forget();
+    for (const { id } of await store.spaces()) logs.push(await store.log(id));
+    counts.restores += 1;
+    await store.restore(kept, (space) => `restored-${space.slice(0, 4)}-${space.at(-1)}`);
+    history.note('restored', schedule.now());
+    closed = false;
+    for (const at of replicas.keys()) keepReplica(at);
+  };
+
+  const trouble = () => {
+    if (schedule.now() >= endMs) return;
+    const what = random.between(1, 9);
+    if (what <= 2) device().cut();
+    else if (what <= 4) {
+      const one = device();
+      one.online(false);
+      schedule.after(random.between(200, 8_000), () => one.online(true));
+    } else if (what === 5) device().restart();
+    else if (what === 6) calls.breakStreams();
+    else if (what === 7) random.pick([...machines]).kill();
+    else if (what === 8 && random.chance(0.5)) disk.awayUntil(schedule.now() + random.between(100, 2_000));
+    schedule.after(random.between(100, 3_000), trouble);
+  };
+
+  const isAtRest = async (): Promise<boolean> => {
+    if (devices.some(({ waiting }) => waiting > 0)) return false;
+    const heads = new Map<string, string>();
+    for (const { id } of await store.spaces()) {
+      const { epoch, entries } = await store.log(id);
+      heads.set(id, `${epoch} ${entries.length}`);
+    }
+    return devices.every(({ state }) =>
+      Object.entries(state.spaces).every(
+        ([space, { position, awaiting }]) =>
+          !awaiting && heads.get(space) === `${position?.epoch} ${position?.offset}`,
+      ),
+    );
+  };
+
+  const gather = async (): Promise<Remains> => {
+    const current: Log[] = [];
+    const documents = new Map<string, Awaited<ReturnType<Store['documents']>>>();
+    for (const { id } of await store.spaces()) {
+      current.push(await store.log(id));
+      documents.set(id, await store.documents(id));
+    }
+    return {
+      ...{ history, current, documents, logs: [...logs, ...current], lastSeqs: await store.lastSeqs() },
+      replicas: devices.flatMap(({ id, state }) =>
+        Object.entries(state.spaces).map(([space, one]) => ({
+          ...{ device: id, space, epoch: one.position?.epoch ?? '', offset: one.position?.offset ?? -1 },
+          digest: digestOf(Object.values(one.documents)),
+        })),
+      ),
+    };
+  };
+
+  const giveBack = replaceGlobals(schedule, random);
+  try {
+    for (const at of replicas.keys()) keepReplica(at);
+    for (const at of doors.keys())
+      keep(doors, at, 'gateway', (machine) => startGateway(ground, machine, calls, log));
+    schedule.after(500, startDevices);
+    schedule.after(1_000, work);
+    schedule.after(1_500, trouble);
+    if (sizes.restores) {
+      schedule.after(random.between(2_000, sizes.durationMs / 2), async () => {
+        dump = await store.dump();
+      });
+      schedule.after(random.between(sizes.durationMs / 2, sizes.durationMs), () => dump && restore(dump));
+    }
+    await schedule.run(endMs);
+    faults.end();
+    for (const one of devices) one.online(true);
+    let rested = false;
+    for (let waitedMs = 0; waitedMs < restMs && !rested; waitedMs += 1_000) {
+      await schedule.run(schedule.now() + 1_000);
+      rested = await isAtRest();
+    }
+    if (!rested) history.violation(`liveness: not at rest ${restMs / 1_000} s after the last fault`);
+    await schedule.run(schedule.now() + checksMs);
+    closed = true;
+    const remains = await gather();
+    const found = violations(remains);
+    history.note(schedule.steps, ...remains.current.map(({ entries }) => entries.map(({ id }) => id).join()));
+    return {
+      seed,
+      violations: found,
+      trace: history.trace.hash,
+      counts: {
+        ...counts,
+        devices: devices.length,
+        events: remains.current.reduce((sum, { entries }) => sum + entries.length, 0),
+        steps: schedule.steps,
+      },
+    };
+  } finally {
+    closed = true;
+    for (const machine of [...machines]) machine.kill();
+    giveBack();
+  }
+};
