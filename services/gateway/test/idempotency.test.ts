@@ -51,6 +51,14 @@ const routes = [
   ],
   ['POST', '/v1/spaces/{space}/conflicts/{conflict}/undo', 'key', 'undoConflict', undefined],
   ['POST', '/v1/spaces/{space}/conversations', 'key', 'createConversation', {}],
+  [
+    'POST',
+    '/v1/spaces/{space}/conversations/{conversation}/fork',
+    'key',
+    'forkConversation',
+    { messageId: 'm' },
+  ],
+  ['PATCH', '/v1/spaces/{space}/conversations/{conversation}', 'key', 'renameConversation', { title: 't' }],
   ['POST', '/v1/spaces/{space}/messages', 'key', 'appendMessage', { clientMessageId: 'c', text: 'hi' }],
   [
     'POST',
