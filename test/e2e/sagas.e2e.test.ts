@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newPerson, type Person, type TestMesh, testMesh } from './support/mesh.ts';
 
@@ -43,12 +42,10 @@ interface Saga {
 
 /** The saga once it has ended. */
 const ended = async (token: string, id: string): Promise<Saga> => {
-  for (const end = Date.now() + 20_000; Date.now() < end; ) {
-    const { body } = await ask<Saga>(token, 'GET', `/v1/sagas/${id}`);
-    if (['done', 'compensated', 'killed'].includes(body.state)) return body;
-    await delay(100);
-  }
-  throw new Error('the saga did not end');
+  const now = async () => (await ask<Saga>(token, 'GET', `/v1/sagas/${id}`)).body;
+  const isOver = async () => ['done', 'compensated', 'killed'].includes((await now()).state);
+  await expect.poll(isOver, { timeout: 20_000 }).toBe(true);
+  return now();
 };
 
 const records = '/v1/spaces/personal/health-records';

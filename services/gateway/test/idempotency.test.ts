@@ -59,6 +59,7 @@ const routes = [
     { messageId: 'm' },
   ],
   ['PATCH', '/v1/spaces/{space}/conversations/{conversation}', 'key', 'renameConversation', { title: 't' }],
+  ['POST', '/v1/spaces/{space}/health-records', 'key', 'recordHealthData', { value: {} }],
   ['POST', '/v1/spaces/{space}/messages', 'key', 'appendMessage', { clientMessageId: 'c', text: 'hi' }],
   [
     'POST',
@@ -67,6 +68,7 @@ const routes = [
     'mutate',
     { device: 'd', mutations: [{ ...mutation, ops }] },
   ],
+  ['POST', '/v1/spaces/{space}/health-records', 'key', 'recordHealthData', { value: { pulse: 72 } }],
   ['POST', '/v1/turns/{turn}/cancel', 'harmless', 'cancelTurn', undefined],
   ['POST', '/message/unified', 'key', 'getSpace', { ...classic, content: 'hi' }],
   [
@@ -83,6 +85,8 @@ const operatorRoutes = [
   ['POST', '/v1/admin/dead-letters/{id}/retry', 'harmless'],
   ['POST', '/v1/admin/dead-letters/{id}/drop', 'harmless'],
   ['POST', '/v1/admin/replays', 'harmless'],
+  ['POST', '/v1/admin/sagas/{id}/{verb}', 'harmless'],
+  ['POST', '/v1/admin/sagas/{id}/{verb}', 'harmless'],
 ] as const;
 
 describe('Idempotency-Key', () => {

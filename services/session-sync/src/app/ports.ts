@@ -372,9 +372,8 @@ export interface Sweeps {
     limit: number,
   ): Promise<readonly { readonly space: string; readonly turnId: string }[]>;
   /**
-   * Results of devices that never acknowledge, beyond their newest thousand; devices unseen for long; answers to
-   * requests older than a day; invitations nobody can use; health records whose saga has ended; what collections do
-   * not keep for good.
+   * Results beyond the newest thousand of a device that does not acknowledge; devices unseen for long; answers older
+   * than a day; useless invitations; health records of ended sagas; what collections do not keep.
    */
   forget(nowMs: number, retained: readonly Retention[]): Promise<void>;
 }
