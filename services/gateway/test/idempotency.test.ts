@@ -59,7 +59,6 @@ const routes = [
     { messageId: 'm' },
   ],
   ['PATCH', '/v1/spaces/{space}/conversations/{conversation}', 'key', 'renameConversation', { title: 't' }],
-  ['POST', '/v1/spaces/{space}/health-records', 'key', 'recordHealthData', { value: {} }],
   ['POST', '/v1/spaces/{space}/messages', 'key', 'appendMessage', { clientMessageId: 'c', text: 'hi' }],
   [
     'POST',
@@ -85,7 +84,6 @@ const operatorRoutes = [
   ['POST', '/v1/admin/dead-letters/{id}/retry', 'harmless'],
   ['POST', '/v1/admin/dead-letters/{id}/drop', 'harmless'],
   ['POST', '/v1/admin/replays', 'harmless'],
-  ['POST', '/v1/admin/sagas/{id}/{verb}', 'harmless'],
   ['POST', '/v1/admin/sagas/{id}/{verb}', 'harmless'],
 ] as const;
 
