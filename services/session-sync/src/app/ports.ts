@@ -367,10 +367,7 @@ export interface Retention {
 /** Finding what is left over. */
 export interface Sweeps {
   /** Turns without an end that began before a time. */
-  overdueTurns(
-    beforeMs: number,
-    limit: number,
-  ): Promise<readonly { readonly space: string; readonly turnId: string }[]>;
+  overdueTurns(beforeMs: number, limit: number): Promise<readonly Pick<RunningTurn, 'space' | 'turnId'>[]>;
   /**
    * Results beyond the newest thousand of a device that does not acknowledge; devices unseen for long; answers older
    * than a day; useless invitations; health records of ended sagas; what collections do not keep.
