@@ -1,5 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { newPerson, type Person, type TestMesh, testMesh } from './support/mesh.ts';
 
 const operatorEmail = 'operator@example.test';
@@ -42,14 +41,15 @@ interface Saga {
 }
 
 /** The saga once it has ended. */
-const ended = async (token: string, id: string): Promise<Saga> => {
-  for (const end = Date.now() + 20_000; Date.now() < end; ) {
-    const { body } = await ask<Saga>(token, 'GET', `/v1/sagas/${id}`);
-    if (['done', 'compensated', 'killed'].includes(body.state)) return body;
-    await delay(100);
-  }
-  throw new Error('the saga did not end');
-};
+const ended = (token: string, id: string): Promise<Saga> =>
+  vi.waitFor(
+    async () => {
+      const { body } = await ask<Saga>(token, 'GET', `/v1/sagas/${id}`);
+      expect(['done', 'compensated', 'killed']).toContain(body.state);
+      return body;
+    },
+    { timeout: 20_000, interval: 100 },
+  );
 
 const records = '/v1/spaces/personal/health-records';
 const ledger = `${records}/ledger`;

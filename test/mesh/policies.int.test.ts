@@ -34,6 +34,7 @@ describe('the edges between services', () => {
       'gateway → session-sync',
       'gateway → user',
       'session-sync → agent',
+      'session-sync → auth',
       'user → auth',
     ]);
   });

@@ -30,6 +30,8 @@ export interface Disk {
 
 /** Latency of a statement there and back, in ms. */
 const latencyMs = { min: 0, max: 4 };
+/** How long a process that stands still does so: leases last 10 s. */
+const stallMs = { min: 8_000, max: 16_000 };
 /** How much later a server goes on with a statement whose connection broke. */
 const lateMs = { min: 1, max: 400 };
 
@@ -43,6 +45,7 @@ export const simulatedDisk = (ground: Ground, database: Database): Disk => {
   const { schedule, random, faults } = ground;
   let backAtMs = 0;
   let server = 0;
+  const stalled = new Map<Machine, number>();
 
   const ask = <T>(machine: Machine, work: () => Promise<T>, transaction: boolean): Promise<T> =>
     new Promise((resolve, reject) => {
@@ -54,8 +57,14 @@ export const simulatedDisk = (ground: Ground, database: Database): Disk => {
       };
       const unknown = () =>
         lost(transaction ? new CommitUnknown('the answer to COMMIT was lost') : undefined);
-      schedule.after(latency(), async () => {
+      const arrive = async (): Promise<unknown> => {
         if (!machine.alive) return;
+        const stalledForMs = (stalled.get(machine) ?? 0) - schedule.now();
+        if (stalledForMs > 0) return schedule.after(stalledForMs, arrive);
+        if (faults.happens('stall')) {
+          stalled.set(machine, schedule.now() + random.between(stallMs.min, stallMs.max));
+          return arrive();
+        }
         if (schedule.now() < backAtMs || faults.happens('diskBefore')) return answer(() => reject(lost()));
         if (faults.happens('crashBefore')) return machine.kill();
         // A transaction whose connection broke is rolled back: only a single statement can go on alone.
@@ -75,7 +84,8 @@ export const simulatedDisk = (ground: Ground, database: Database): Disk => {
         } catch (error) {
           answer(() => reject(error));
         }
-      });
+      };
+      schedule.after(latency(), arrive);
     });
 
   return {

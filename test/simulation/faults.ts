@@ -16,6 +16,8 @@ export interface FaultRates {
   /** The process dies right before or right after a statement was carried out. */
   readonly crashBefore: number;
   readonly crashAfter: number;
+  /** The process, or its connection, stands still before a statement for longer than a lease lasts. */
+  readonly stall: number;
 }
 
 /** What can go wrong, and for how long. */
@@ -35,6 +37,7 @@ export const ratesOf = (random: Random): FaultRates => {
     ...{ lostNews: rate(0.5), newsTwice: rate(0.3) },
     ...{ diskBefore: rate(0.03), diskAfter: rate(0.06), diskLate: rate(0.04) },
     ...{ crashBefore: rate(0.02), crashAfter: rate(0.02) },
+    stall: rate(0.02),
   };
 };
 

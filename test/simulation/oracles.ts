@@ -21,6 +21,8 @@ export interface Remains {
 
 const logKey = (space: string, epoch: string) => `${space} ${epoch}`;
 const writer = ({ data: { by } }: LogEntry) => (by ? `${by.device}#${by.seq}` : undefined);
+const answerKey = (space: string, by: string | undefined, offset: number | undefined) =>
+  `${space} ${by} ${offset}`;
 const documentOf = ({ collection = '', id = '' }: LogEntry['data']) => `${collection}/${id}`;
 
 /** The documents after each offset of a log, as digests. */
@@ -55,7 +57,7 @@ const soundLog = ({ space, entries }: Log): string[] => {
 };
 
 /** What was deleted stays away, unless somebody makes it anew or the rules let an edit bring it back. */
-const noResurrection = (log: Log, answers: ReadonlyMap<string, Answer>): string[] => {
+const noResurrection = (log: Log, answers: ReadonlyMap<string, readonly Answer[]>): string[] => {
   const wrong: string[] = [];
   const deletedAt = new Map<string, number>();
   for (const entry of log.entries) {
@@ -67,8 +69,10 @@ const noResurrection = (log: Log, answers: ReadonlyMap<string, Answer>): string[
     deletedAt.delete(document);
     if (tombstone === undefined) continue;
     const rules = (policies as Record<string, { readonly deletes: string }>)[data.collection ?? ''];
-    const base = answers.get(`${log.space} ${writer(entry)}`)?.mutation.baseVersion;
-    if (rules?.deletes === 'delete_wins' && base !== undefined && base > 0)
+    // A restore lets a device use a seq again: all that was answered under it might be this one.
+    const bases = answers.get(answerKey(log.space, writer(entry), entry.offset)) ?? [];
+    const knew = bases.length > 0 && bases.every(({ mutation }) => mutation.baseVersion > 0);
+    if (rules?.deletes === 'delete_wins' && knew)
       wrong.push(`resurrection: ${document} of ${log.space} was deleted, and is back at ${entry.offset}`);
   }
   return wrong;
@@ -164,11 +168,8 @@ const convergence = ({ current, documents, replicas }: Remains): string[] => {
 
 /** Everything that is not as promised, in words. */
 export const violations = (remains: Remains): readonly string[] => {
-  const answers = new Map(
-    remains.history.answers.map((answer) => [
-      `${answer.space} ${answer.device}#${answer.mutation.seq}`,
-      answer,
-    ]),
+  const answers = Map.groupBy(remains.history.answers, ({ space, device, mutation, result }) =>
+    answerKey(space, `${device}#${mutation.seq}`, (result.original ?? result).offset),
   );
   return [
     ...remains.history.wrong,

@@ -4,11 +4,14 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { testCluster } from '@skein/postgres/testing';
+import { bugs } from './bugs.ts';
+import type { Done, Task } from './worker.ts';
 import type { Outcome } from './world.ts';
 
 /**
  * `npm run simulate -- --seeds 1000` runs the seeds 1 to 1000, a few processes side by side; `--from 5000` begins
- * there, `--minutes 10` stops after that time, `--seed 42` runs that one alone and says all there is to say.
+ * there, `--minutes 10` stops after that time, `--seed 42` runs that one alone and says all there is to say, `--bugs`
+ * looks among the seeds for one that shows each of the bugs of bugs.ts.
  */
 const { values } = parseArgs({
   options: {
@@ -16,6 +19,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     minutes: { type: 'string' },
+    bugs: { type: 'boolean', default: false },
   },
 });
 
@@ -28,57 +32,76 @@ const whole = (name: string, text: string, min: number): number => {
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 /** Of a seed with many faults the first ones tell the story. */
-const shownViolations = 5;
+const shown = { violations: 5, characters: 500 };
 
-const first = whole('seed', values.seed ?? values.from, 0);
+const from = whole('seed', values.seed ?? values.from, 0);
 const count = values.seed === undefined ? whole('seeds', values.seeds, 1) : 1;
 const minutes = values.minutes === undefined ? undefined : whole('minutes', values.minutes, 1);
 const startedMs = performance.now();
 const inTime = () => minutes === undefined || performance.now() - startedMs < minutes * 60_000;
 
-const cluster = await testCluster();
-const worker = fileURLToPath(new URL('worker.ts', import.meta.url));
-let next = first;
-let done = 0;
-const failed: number[] = [];
+function* everySeed(): Generator<Task> {
+  for (let seed = from; seed < from + count && inTime(); seed += 1) yield { seed };
+}
+const tasks: Iterator<Task> = values.bugs
+  ? bugs.map(({ name }): Task => ({ bug: name, from, count }))[Symbol.iterator]()
+  : everySeed();
+
+let seeds = 0;
+const failed: (number | string)[] = [];
 const totals = { mutations: 0, events: 0, crashes: 0, restores: 0, steps: 0 };
 
-const report = (outcome: Outcome): void => {
-  done += 1;
-  for (const name of Object.keys(totals) as (keyof typeof totals)[]) totals[name] += outcome.counts[name];
-  const { seed, trace, violations, counts } = outcome;
+const tell = ({ seed, trace, violations, counts }: Outcome): void => {
+  seeds += 1;
+  for (const name of Object.keys(totals) as (keyof typeof totals)[]) totals[name] += counts[name];
   if (values.seed !== undefined) say(`seed ${seed}: trace ${trace}, ${JSON.stringify(counts)}`);
   if (violations.length === 0) return;
   failed.push(seed);
-  for (const one of violations.slice(0, shownViolations)) say(`seed ${seed}: ${one.slice(0, 500)}`);
-  if (violations.length > shownViolations)
-    say(`seed ${seed}: and ${violations.length - shownViolations} more`);
+  for (const one of violations.slice(0, shown.violations))
+    say(`seed ${seed}: ${one.slice(0, shown.characters)}`);
+  if (violations.length > shown.violations)
+    say(`seed ${seed}: and ${violations.length - shown.violations} more`);
   say(`seed ${seed}: to see it again: npm run simulate -- --seed ${seed}`);
 };
 
-/** One process with a database of its own, given seed after seed. */
+const tellBug = (bug: string, outcome: Outcome | undefined): void => {
+  if (outcome) say(`${bug}: caught by seed ${outcome.seed}: ${outcome.violations[0]?.slice(0, 160)}`);
+  else {
+    failed.push(bug);
+    say(`${bug}: not caught by ${count} seeds from ${from}`);
+  }
+};
+
+const cluster = await testCluster();
+const worker = fileURLToPath(new URL('worker.ts', import.meta.url));
+
+/** One process with a database of its own, given one task after the other. */
 const run = async (): Promise<void> => {
   const child = fork(worker, [], { env: { ...process.env, SIMULATION_CLUSTER: cluster.url } });
   const ended = once(child, 'exit');
-  child.on('message', (message: { readonly outcome?: Outcome }) => {
-    if (message.outcome) report(message.outcome);
-    if (next < first + count && inTime()) {
-      child.send({ seed: next });
-      next += 1;
-    } else child.disconnect();
+  child.on('message', ({ bug, outcome }: Done) => {
+    if (bug !== undefined) tellBug(bug, outcome);
+    else if (outcome) tell(outcome);
+    const { value, done } = tasks.next();
+    if (done) child.disconnect();
+    else child.send(value);
   });
   const [code] = await ended;
   if (code !== 0) throw new Error(`a process of the simulation ended with ${code}`);
 };
 
 try {
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), count) }, run));
+  await Promise.all(
+    Array.from({ length: Math.min(availableParallelism(), values.bugs ? bugs.length : count) }, run),
+  );
   const seconds = Math.round((performance.now() - startedMs) / 1_000);
   const { mutations, events, crashes, restores, steps } = totals;
-  say(
-    `${done} seeds from ${first} in ${seconds} s: ${mutations} mutations, ${events} events, ${crashes} crashes, ` +
-      `${restores} restores, ${steps} steps; ${failed.length} seeds with violations`,
-  );
+  if (values.bugs) say(`${bugs.length - failed.length} of ${bugs.length} bugs caught in ${seconds} s`);
+  else
+    say(
+      `${seeds} seeds from ${from} in ${seconds} s: ${mutations} mutations, ${events} events, ${crashes} crashes, ` +
+        `${restores} restores, ${steps} steps; ${failed.length} seeds with violations`,
+    );
   if (failed.length > 0) process.exitCode = 1;
 } finally {
   await cluster.stop();

@@ -1,5 +1,6 @@
 import { type Database, openDatabase } from '@skein/postgres';
 import { testDatabase } from '@skein/postgres/testing';
+import { must } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
 import { migrations } from '../../services/session-sync/src/adapters/schema.ts';
 import type { Known, Log, LogEntry } from './history.ts';
@@ -20,12 +21,14 @@ export interface Store {
   lastSeqs(): Promise<
     readonly { readonly space: string; readonly device: string; readonly lastSeq: number }[]
   >;
+  /** The fence of the relay's lease: only who has this one may note anything. */
+  relayFence(): Promise<number | undefined>;
   /** Everything about all spaces, as it is now. */
   dump(): Promise<Dump>;
   /** Puts a dump in the place of what there is, with new epochs: a restore and `skein db reanchor`. */
   restore(dump: Dump, epochOf: (space: string) => string): Promise<void>;
-  /** Runs SQL text as it is; for bugs made by hand. */
-  run(sql: string): Promise<void>;
+  /** Changes the text of a function, which must have every piece that is to be replaced. Returns the way back. */
+  patch(name: string, replace: readonly (readonly [string, string])[]): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
@@ -122,6 +125,13 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
     },
     lastSeqs: () =>
       database.query('select space, device, last_seq as "lastSeq" from device_space order by space, device'),
+    relayFence: async () => {
+      const [row] = await database.query<{ fence: number }>({
+        name: 'sim_fence',
+        text: 'select fence from relay',
+      });
+      return row?.fence;
+    },
     dump: async () => {
       const dump = new Map<string, string>();
       for (const name of made) {
@@ -146,8 +156,20 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
       ))
         await database.query('update space set epoch = $2 where id = $1', [id, epochOf(id)]);
     },
-    run: async (sql) => {
-      await database.query(sql);
+    patch: async (name, replace) => {
+      const [row] = await database.query<{ text: string }>(
+        `select pg_get_functiondef('${schema}.${name}'::regproc) as text`,
+      );
+      const { text } = must(row, `there is no function ${name}`);
+      let patched = text;
+      for (const [from, to] of replace) {
+        if (!patched.includes(from)) throw new Error(`${name} has no "${from}" to be replaced`);
+        patched = patched.replace(from, to);
+      }
+      await database.query(patched);
+      return async () => {
+        await database.query(text);
+      };
     },
     close: () => database.stop(),
   };

@@ -111,9 +111,20 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     clockSetMs = schedule.now();
     return store.setTime(clockSetMs).then(work);
   };
+  /** Only the holder of the lease may have noted how far the relay is. */
+  const watchLease = async (fence: unknown) => {
+    const held = await store.relayFence();
+    if (fence !== held) history.violation(`lease: fence ${fence} of the relay has noted over fence ${held}`);
+  };
   const disk: Disk = simulatedDisk(ground, {
     ...store.database,
-    query: (sql, params) => timed(() => store.database.query(sql, params)),
+    query: (sql, params) =>
+      timed(async () => {
+        const rows = await store.database.query<never>(sql, params);
+        const noted = typeof sql !== 'string' && sql.name.startsWith('relay-note') && rows.length > 0;
+        if (noted) await watchLease(params?.[1]);
+        return rows;
+      }),
     transaction: (work, options) => timed(() => store.database.transaction(work, options)),
   });
   const news = simulatedNews(ground);

@@ -2,7 +2,9 @@ import { hostname, userInfo } from 'node:os';
 import { parseArgs } from 'node:util';
 import { dropDeadLetters, listDeadLetters, retryDeadLetters } from './dead-letters.ts';
 import { openGateway } from './gateway.ts';
+import { verifyLedger } from './ledger.ts';
 import { reanchor } from './reanchor.ts';
+import { listSagas, operateSagas, sagaVerbs } from './sagas.ts';
 import { screenOf } from './screen.ts';
 import { help, UsageError } from './usage.ts';
 
@@ -15,6 +17,7 @@ export interface Surroundings {
 const options = {
   service: { type: 'string' },
   from: { type: 'string' },
+  state: { type: 'string' },
   reason: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -57,11 +60,19 @@ export const runCommand = async (args: readonly string[], { env, write }: Surrou
   const screen = screenOf(values.json, write);
   const reason = () => needed(values.reason, '--reason, which is kept in the journal,');
   const some = () => {
-    if (ids.length === 0)
-      throw new UsageError('Name one or more ids, as "skein dead-letters list" shows them.');
+    if (ids.length === 0) throw new UsageError(`Name one or more ids, as "skein ${group} list" shows them.`);
     return ids;
   };
+  if (group === 'sagas' && sagaVerbs.includes(verb)) {
+    await operateSagas(openGateway(env), screen, some(), { verb, reason: reason() });
+    return true;
+  }
   switch (`${group} ${verb}`) {
+    case 'sagas list':
+      await listSagas(openGateway(env), screen, { service: values.service, state: values.state ?? 'parked' });
+      return true;
+    case 'ledger verify':
+      return verifyLedger(openGateway(env), screen, ids[0] ?? 'personal');
     case 'dead-letters list':
       await listDeadLetters(openGateway(env), screen, values.service);
       return true;

@@ -11,6 +11,10 @@ export const help = `skein: look after a running mesh.
   skein dead-letters drop ID... --reason TEXT   forget them: they will have no effect
   skein events replay --service NAME --from TIME --reason TEXT
                                                 publish again what auth or session-sync wrote since then
+  skein sagas list [--state STATE] [--service NAME]
+                                                operations of several steps; those that wait for you unless said
+  skein sagas VERB ID... --reason TEXT          cancel, compensate, retry, park, skip, force-complete or kill them
+  skein ledger verify [SPACE]                   check the integrity ledger of a space of yours [personal]
   skein db reanchor --reason TEXT               after a restore, an import or a fail-over that lost something,
                                                 while all services are stopped
 
@@ -20,7 +24,8 @@ Options
 
 Environment
   SKEIN_URL                 the gateway [http://127.0.0.1:8002]
-  SKEIN_TOKEN               an API token with the scope operator, or an operator's access token
+  SKEIN_TOKEN               an API token with the scope operator, or an operator's access token; for ledger: the
+                            token of somebody in the space
   DATABASE_URL              for db: the database of the services, as a user who owns their schemas
 
 Exit codes: 0 done, 1 refused or failed, 64 wrong command line.

@@ -132,3 +132,73 @@ describe('a command line that cannot be used', () => {
     await expect(run(env, 'dead-letters', 'list')).rejects.toThrow(/Nothing answers at http:\/\/127.0.0.1:1/);
   });
 });
+
+describe('skein sagas', () => {
+  const parked = {
+    ...{ id: 'one', service: 'session-sync', name: 'record-health-data', state: 'parked', attempts: 8 },
+    ...{
+      createdAt: '2026-01-31T12:00:00.000Z',
+      subject: 'u1',
+      failure: { code: 'unavailable', detail: 'away' },
+    },
+  };
+
+  it('lists those that wait for an operator unless another state is asked for', async () => {
+    const { run, lines } = await gateway({
+      'GET /v1/admin/sagas?state=parked': { status: 200, body: { items: [parked], next: 'more' } },
+      'GET /v1/admin/sagas?state=parked&cursor=more': { status: 200, body: { items: [] } },
+      'GET /v1/admin/sagas?state=done&service=auth': { status: 200, body: { items: [] } },
+    });
+    await run('sagas', 'list');
+    expect(lines).toEqual([
+      'one\n  2026-01-31T12:00:00.000Z  session-sync/record-health-data about u1, parked, 8 attempts\n  unavailable: away',
+      '1 parked saga(s).',
+    ]);
+    lines.length = 0;
+    await run('sagas', 'list', '--state', 'done', '--service', 'auth');
+    expect(lines).toEqual(['There are no done sagas.']);
+  });
+
+  it('carries out a verb with its reason, and none without', async () => {
+    const { run, lines, asked } = await gateway({
+      'POST /v1/admin/sagas/one/force-complete': { status: 200, body: { state: 'done' } },
+    });
+    expect(await run('sagas', 'force-complete', 'one', '--reason', 'seen by hand')).toBe(true);
+    expect(asked[0]?.body).toEqual({ reason: 'seen by hand' });
+    expect(lines).toEqual(['one  done']);
+    await expect(run('sagas', 'kill', 'one')).rejects.toThrow(UsageError);
+    await expect(run('sagas', 'kill', '--reason', 'x')).rejects.toThrow('"skein sagas list"');
+    await expect(run('sagas', 'explode', 'one', '--reason', 'x')).rejects.toThrow(UsageError);
+  });
+});
+
+describe('skein ledger verify', () => {
+  const head = { position: 2, hash: 'abc' };
+
+  it('is fine with an intact ledger, and tells its head', async () => {
+    const body = { intact: true, entries: 2, erased: 1, head, faults: [] };
+    const { run, lines } = await gateway({
+      'GET /v1/spaces/personal/health-records/ledger': { status: 200, body },
+    });
+    expect(await run('ledger', 'verify')).toBe(true);
+    expect(lines.join('\n')).toContain('2 entries, 1 of them erased: intact');
+    expect(lines.join('\n')).toContain('abc');
+  });
+
+  it('fails with one that was changed, and says where', async () => {
+    const faults = [
+      { position: 2, fault: 'chain' },
+      { position: 0, fault: 'document' },
+    ];
+    const { run, lines } = await gateway({
+      'GET /v1/spaces/s1/health-records/ledger': {
+        status: 200,
+        body: { intact: false, entries: 2, erased: 0, head, faults },
+      },
+    });
+    expect(await run('ledger', 'verify', 's1')).toBe(false);
+    expect(lines.join('\n')).toContain('NOT INTACT');
+    expect(lines.join('\n')).toContain('Entry 2 does not follow from the entry before it.');
+    expect(lines.join('\n')).toContain('A record has no entry.');
+  });
+});

@@ -51,6 +51,14 @@ const routes = [
   ],
   ['POST', '/v1/spaces/{space}/conflicts/{conflict}/undo', 'key', 'undoConflict', undefined],
   ['POST', '/v1/spaces/{space}/conversations', 'key', 'createConversation', {}],
+  [
+    'POST',
+    '/v1/spaces/{space}/conversations/{conversation}/fork',
+    'key',
+    'forkConversation',
+    { messageId: 'm' },
+  ],
+  ['PATCH', '/v1/spaces/{space}/conversations/{conversation}', 'key', 'renameConversation', { title: 't' }],
   ['POST', '/v1/spaces/{space}/messages', 'key', 'appendMessage', { clientMessageId: 'c', text: 'hi' }],
   [
     'POST',
@@ -59,6 +67,7 @@ const routes = [
     'mutate',
     { device: 'd', mutations: [{ ...mutation, ops }] },
   ],
+  ['POST', '/v1/spaces/{space}/health-records', 'key', 'recordHealthData', { value: { pulse: 72 } }],
   ['POST', '/v1/turns/{turn}/cancel', 'harmless', 'cancelTurn', undefined],
   ['POST', '/message/unified', 'key', 'getSpace', { ...classic, content: 'hi' }],
   [
@@ -75,6 +84,7 @@ const operatorRoutes = [
   ['POST', '/v1/admin/dead-letters/{id}/retry', 'harmless'],
   ['POST', '/v1/admin/dead-letters/{id}/drop', 'harmless'],
   ['POST', '/v1/admin/replays', 'harmless'],
+  ['POST', '/v1/admin/sagas/{id}/{verb}', 'harmless'],
 ] as const;
 
 describe('Idempotency-Key', () => {

@@ -109,7 +109,10 @@ describe('conversations', () => {
   });
 
   it('lists conversations and messages, and starts a conversation without a body', async () => {
-    const conversation = { id: 'c1', title: '', createdAtMs: 0, updatedAtMs: 0, head: 'm1', count: 1 };
+    const conversation = {
+      ...{ id: 'c1', title: '', createdAtMs: 0, updatedAtMs: 0, head: 'm1', count: 1 },
+      ...{ parent: '', forkedAt: '' },
+    };
     mesh.sync.listConversations = async () => ({ items: [conversation], next: '' });
     mesh.sync.createConversation = async () => ({ conversation: { ...conversation, head: '' }, offset: 2 });
     mesh.sync.listMessages = async () => ({
@@ -140,6 +143,51 @@ describe('conversations', () => {
       ],
       next: 'older',
     });
+  });
+
+  it('forks and renames conversations, and says who, where and why', async () => {
+    const shown = { id: 'c2', title: 'Other', createdAtMs: 0, updatedAtMs: 0, head: 'm1', count: 3 };
+    const conversation = { ...shown, parent: 'c1', forkedAt: 'm1' };
+    mesh.sync.forkConversation = async () => ({ conversation });
+    mesh.sync.renameConversation = async () => ({ conversation });
+    const token = await gateway.login('u1');
+    const at = '1970-01-01T00:00:00.000Z';
+    const { createdAtMs: _, updatedAtMs: __, ...facts } = conversation;
+    const body = { messageId: 'm1', reason: 'another way', device: { id: 'd1', platform: 'web' } };
+    const path = '/v1/spaces/s1/conversations/c1';
+    expect(await gateway.json('POST', `${path}/fork`, { token, body })).toEqual({
+      ...{ status: 201, body: { ...facts, createdAt: at, updatedAt: at } },
+    });
+    expect(lastCall('forkConversation')?.request).toMatchObject({
+      ...{ space: 's1', conversationId: 'c1', messageId: 'm1', title: '', reason: 'another way' },
+      ...{ origin: { device: { id: 'd1', platform: 'web' } } },
+    });
+    expect((await gateway.json('PATCH', path, { token, body: { title: ' Other ' } })).status).toBe(200);
+    expect(lastCall('renameConversation')?.request).toMatchObject({
+      ...{
+        conversationId: 'c1',
+        title: 'Other',
+        reason: '',
+        origin: { device: { id: '', platform: 'api' } },
+      },
+    });
+    expect((await gateway.json('PATCH', path, { token, body: { title: ' ' } })).status).toBe(400);
+  });
+
+  it('joins the parts of a past state', async () => {
+    const document = { collection: 'task', id: 't1', version: 2, value: { a: 1 }, hash: 'h' };
+    const conversation = { id: 'c1', title: 'T', count: 0 };
+    mesh.sync.readSnapshot = async function* () {
+      const at = { epoch: 'e', offset: 7, parts: 2 };
+      yield { ...at, part: 1, json: JSON.stringify({ documents: [document], conversations: [] }) };
+      const last = { documents: [], conversations: [conversation], stateHash: '1:00' };
+      yield { ...at, part: 2, json: JSON.stringify(last) };
+    };
+    const token = await gateway.login('u1');
+    expect((await gateway.json('GET', '/v1/spaces/s1/state?at=7', { token })).body).toEqual({
+      ...{ epoch: 'e', offset: 7, documents: [document], conversations: [conversation], stateHash: '1:00' },
+    });
+    expect(lastCall('readSnapshot')?.request).toEqual({ space: 's1', at: '7' });
   });
 
   it('shows, cancels and lists what agent has', async () => {

@@ -37,7 +37,7 @@ describe('mutations', () => {
       actingFor('editor'),
     );
     expect(document).toMatchObject({ version: 2, offset: 2, valueJson: JSON.stringify(value) });
-    for await (const part of sync.gateway.readSnapshot({ space: 'personal' }, actingFor('editor')))
+    for await (const part of sync.gateway.readSnapshot({ space: 'personal', at: '' }, actingFor('editor')))
       expect(JSON.parse(part.json)).toMatchObject({
         documents: [{ collection: 'task', id: 'a', version: 2, value, hash: valueHash(value) }],
         stateHash: stateHashOf([{ collection: 'task', id: 'a', version: 2, hash: valueHash(value) }]),

@@ -100,7 +100,7 @@ describe('a snapshot', () => {
         ctx,
       );
     const parts = [];
-    for await (const part of sync.gateway.readSnapshot({ space: 'personal' }, ctx)) parts.push(part);
+    for await (const part of sync.gateway.readSnapshot({ space: 'personal', at: '' }, ctx)) parts.push(part);
     expect(parts.map(({ part, parts: all, offset }) => [part, all, offset])).toEqual([[1, 1, 3]]);
     const state = JSON.parse(parts[0]?.json ?? '');
     expect(state).toMatchObject({ documents: [], stateHash: '1:0000000000000000' });

@@ -9,6 +9,7 @@ import { nativeSha256 } from '../src/adapters/native-sha256.ts';
 import { postgresHealthRecords } from '../src/adapters/postgres-health-records.ts';
 import { postgresSpaceMaker, postgresSpaceReads } from '../src/adapters/postgres-space-reads.ts';
 import { postgresSpaceStore } from '../src/adapters/postgres-space-store.ts';
+import { postgresSweeps } from '../src/adapters/postgres-sweeps.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { healthRecordUseCases, type RecordingParts, recordingSteps } from '../src/app/health-records.ts';
 import { appendMessageUseCase } from '../src/app/messages.ts';
@@ -149,4 +150,21 @@ describe('record-health-data', () => {
       expect(faults).toEqual([]);
     }
   }, 300_000);
+
+  it('forgets what was asked for once its saga has ended, and not before', async () => {
+    const live = await asked('waiting');
+    const gone = await asked('finished');
+    for (const [input, endedAt] of [
+      [live, null],
+      [gone, new Date()],
+    ] as const)
+      await database.query(
+        `insert into saga (id, name, version, input, correlation_id, state, ended_at)
+         select saga_id, 'record-health-data', 1, '{}', 'c', 'running', $2 from health_record where id = $1`,
+        [input.record, endedAt],
+      );
+    await postgresSweeps(database).forget(Date.now(), []);
+    expect(await parts.records.get(live.record)).toMatchObject({ value: '{"pulse":72}' });
+    await expect(parts.records.get(gone.record)).rejects.toMatchObject({ code: 'not_found' });
+  });
 });

@@ -2,6 +2,7 @@ import { type Database, openDatabase } from '@skein/postgres';
 import { testDatabase } from '@skein/postgres/testing';
 import { createLogger } from '@skein/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { postgresPastStates } from '../src/adapters/postgres-past-states.ts';
 import { postgresSnapshots } from '../src/adapters/postgres-snapshots.ts';
 import { postgresSpaceMaker } from '../src/adapters/postgres-space-reads.ts';
 import { postgresSpaceStore } from '../src/adapters/postgres-space-store.ts';
@@ -95,7 +96,12 @@ describe('snapshots', () => {
       ...{ id: 's', kind: 'team', title: '', role: 'viewer', epoch: 'e', head: 1, lastSeq: 0, floor: 1 },
     };
     const read = readSnapshot({
-      ...{ snapshots, names: { resolve: async () => 's' }, reads: { spaceOf: async () => view } },
+      ...{
+        snapshots,
+        pastStates: postgresPastStates(database),
+        names: { resolve: async () => 's' },
+        reads: { spaceOf: async () => view },
+      },
     });
     const call = { userId: 'ann', platform: 'web', signal, correlationId: 'c', traceparent: undefined };
     for await (const { part } of read(call, 's')) expect([part, held]).toEqual([part, 1]);

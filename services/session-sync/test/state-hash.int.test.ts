@@ -42,7 +42,7 @@ const hashOf = async (user: string) => {
 const snapshotOf = async (user: string) => {
   const documents: { collection: string; id: string; version: number; hash: string }[] = [];
   let last: { epoch: string; offset: number; stateHash: string } | undefined;
-  for await (const part of sync.gateway.readSnapshot({ space: 'personal' }, actingFor(user))) {
+  for await (const part of sync.gateway.readSnapshot({ space: 'personal', at: '' }, actingFor(user))) {
     const state = JSON.parse(part.json) as { documents: typeof documents; stateHash: string };
     documents.push(...state.documents);
     last = { epoch: part.epoch, offset: part.offset, stateHash: state.stateHash };

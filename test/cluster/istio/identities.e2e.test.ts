@@ -60,6 +60,10 @@ describe('the calls between the services', () => {
     const token = await register(wayIn);
     for (const path of ['/v1/me', '/v1/personas'])
       expect(await wayIn.ask('GET', path, { token }), path).toMatchObject({ status: 200 });
+    // Its saga asks auth whether the person may.
+    const record = { value: { pulse: 72 } };
+    const asked = await wayIn.ask('POST', '/v1/spaces/personal/health-records', { token, body: record });
+    expect(asked).toMatchObject({ status: 202 });
 
     // Proxies write their logs with a delay.
     const calls = await vi.waitFor(

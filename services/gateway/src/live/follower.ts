@@ -289,7 +289,10 @@ export class Follower implements Subscriber, StreamPosition {
   private async snapshotOnce(): Promise<boolean> {
     const { sink } = this.host;
     const asked = { epoch: this.feed.epoch, head: this.feed.head };
-    const parts = this.host.sync.readSnapshot({ space: this.space }, this.host.call(snapshotTimeoutMs));
+    const parts = this.host.sync.readSnapshot(
+      { space: this.space, at: '' },
+      this.host.call(snapshotTimeoutMs),
+    );
     let proven = false;
     for await (const part of parts) {
       for (let room = sink.ready('snapshot'); room && !this.stopped; room = sink.ready('snapshot'))

@@ -10,6 +10,16 @@ const searchRows = 500;
 /** A page stays below the 4 MB of a gRPC message, whatever is in the messages. */
 const pageBytes = 3_000_000;
 
+/**
+ * `line`: a conversation of a space ($1, $4) and those it grew from, each with the last offset it has of them. A fork
+ * has no copies: the messages from before it stay where they were said.
+ */
+const line = `with recursive line(id, upto, depth) as (
+  select id, ${Number.MAX_SAFE_INTEGER}::bigint, 0 from conversation where id = $4::uuid and space = $1
+  union all
+  select c.parent, least(line.upto, m."offset"), line.depth + 1
+  from line join conversation c on c.id = line.id join message m on m.id = c.forked_at)`;
+
 const like = (term: string): string => `%${term.replace(/[\\%_]/g, '\\$&')}%`;
 
 /** Conversations and messages of this service's schema. */
@@ -34,14 +44,36 @@ export const postgresHistory = (database: Database): History => ({
     ]);
     return rows.length > 0;
   },
+  placeOf: async (space, conversation, message) => {
+    const [row] = await database.query<{ count: number; title: string; depth: number }>(
+      {
+        name: 'session_sync_place_of',
+        text: `${line}, at as (
+                 select m."offset" from line join message m on m.conversation_id = line.id and m."offset" <= line.upto
+                 where m.id = $2 and m.space = $1)
+               select c.title, (select max(depth) from line) as depth,
+                 (select count(*) from line join message m on m.conversation_id = line.id
+                    and m."offset" <= least(line.upto, at."offset"))::int as count
+               from at join conversation c on c.id = $3`,
+      },
+      [space, message, conversation, conversation],
+    );
+    return row;
+  },
   messages: async (space, conversation, { limit, cursor }) => {
     const [before] = decodeCursor(cursor, ['number']) ?? [Number.MAX_SAFE_INTEGER];
-    const where = conversation ? 'm.conversation_id = $4 and m.space = $1' : 'm.space = $1';
+    const page = (where: string) =>
+      `select ${columns.message('m')} from message m where m.space = $1 and m."offset" < $2 ${where}
+       order by m."offset" desc limit $3`;
     const rows = await database.query<MessageRow & Record<string, unknown>>(
       {
         name: conversation ? 'session_sync_messages' : 'session_sync_all_messages',
-        text: `select ${columns.message('m')} from message m where ${where} and m."offset" < $2
-               order by m."offset" desc limit $3`,
+        // A page of each of them by its index; the newest of these.
+        text: conversation
+          ? `${line} select p.* from line cross join lateral
+               (${page('and m.conversation_id = line.id and m."offset" <= line.upto')}) p
+             order by p."offset" desc limit $3`
+          : page(''),
       },
       [space, before, limit + 1, ...(conversation ? [conversation] : [])],
     );

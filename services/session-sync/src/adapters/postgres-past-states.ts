@@ -39,7 +39,8 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
   const { stateBytes, entries, atOnce, every } = { ...defaults, ...limits };
   const grown = new Map<string, number>();
   let held = 0;
-  const tooLarge = () => new AppError('too_large', 'The state of this space was too large to be read at once');
+  const tooLarge = () =>
+    new AppError('too_large', 'The state of this space was too large to be read at once');
 
   const save = (space: string, offset: number, contents: Contents) =>
     database.query(
@@ -97,7 +98,8 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
   }
 
   const read: PastStates['read'] = async (space, at, signal) => {
-    if (held >= atOnce) throw new AppError('overloaded', 'Too many past states at once', { retryAfterMs: 500 });
+    if (held >= atOnce)
+      throw new AppError('overloaded', 'Too many past states at once', { retryAfterMs: 500 });
     held += 1;
     let mine = 1;
     const release = () => {
@@ -146,7 +148,8 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
     grown: (space, events) => {
       const last = events.at(-1)?.offset ?? 0;
       const due = last - (last % every);
-      if (due > 0 && due > last - events.length && (grown.size < maxGrown || grown.has(space))) grown.set(space, due);
+      if (due > 0 && due > last - events.length && (grown.size < maxGrown || grown.has(space)))
+        grown.set(space, due);
     },
     checkpoint: async () => {
       for (const [space, offset] of [...grown]) {

@@ -65,7 +65,8 @@ export const postgresSnapshots = (database: Database, limits: SnapshotLimits = {
             const parts = snapshotParts();
             for (const { loggedVersion: version, value, ...row } of documents)
               parts.document({ ...row, version, value: jsonText(value) });
-            for (const { head, ...row } of conversations) parts.conversation({ ...row, head: head ?? undefined });
+            for (const { head, ...row } of conversations)
+              parts.conversation({ ...row, head: head ?? undefined });
             return {
               epoch: position.epoch,
               offset: position.head,

@@ -229,12 +229,12 @@ export interface History {
   /** Newest change first. */
   conversations(space: string, page: PageRequest): Promise<Page<ConversationRow>>;
   hasConversation(space: string, conversation: string): Promise<boolean>;
-  /** A message as the conversation has it: how many there are up to it, and the title; undefined when it is not in it. */
+  /** A message as the conversation has it: how many there are up to it, its title and how deep a fork it is. */
   placeOf(
     space: string,
     conversation: string,
     message: string,
-  ): Promise<{ readonly count: number; readonly title: string } | undefined>;
+  ): Promise<{ readonly count: number; readonly title: string; readonly depth: number } | undefined>;
   /** Over one conversation or all of them; pages go back from the newest, each oldest first. */
   messages(space: string, conversation: string | undefined, page: PageRequest): Promise<Page<MessageRow>>;
   /** Recent messages that hold one of the terms; a bounded look back. */
@@ -265,7 +265,11 @@ export interface PastStates {
    * As a snapshot then would have been, out of the log. The offset must not be above the head. Errors: `overloaded`,
    * `too_large`.
    */
-  read(space: string, at: { readonly epoch: string; readonly offset: number }, signal: AbortSignal): Promise<Snapshot>;
+  read(
+    space: string,
+    at: { readonly epoch: string; readonly offset: number },
+    signal: AbortSignal,
+  ): Promise<Snapshot>;
 }
 
 /** What the documents of a space add up to at one position. */
@@ -363,14 +367,10 @@ export interface Retention {
 /** Finding what is left over. */
 export interface Sweeps {
   /** Turns without an end that began before a time. */
-  overdueTurns(
-    beforeMs: number,
-    limit: number,
-  ): Promise<readonly { readonly space: string; readonly turnId: string }[]>;
+  overdueTurns(beforeMs: number, limit: number): Promise<readonly Pick<RunningTurn, 'space' | 'turnId'>[]>;
   /**
-   * Results of devices that never acknowledge, beyond their newest thousand; devices unseen for long; answers to
-   * requests older than a day; invitations nobody can use; health records whose saga has ended; what collections do
-   * not keep for good.
+   * Results beyond the newest thousand of a device that does not acknowledge; devices unseen for long; answers older
+   * than a day; useless invitations; health records of ended sagas; what collections do not keep.
    */
   forget(nowMs: number, retained: readonly Retention[]): Promise<void>;
 }

@@ -21,13 +21,22 @@ const offsetOf = async ({ pastStates }: Parts, { id, head }: SpaceView, at: stri
   if (/^\d{1,15}$/.test(at)) return Number(at);
   const timeMs = momentPattern.test(at) ? Date.parse(at) : Number.NaN;
   if (Number.isNaN(timeMs))
-    throw new AppError('invalid_request', 'at must be an offset, or a time such as 2026-01-31T12:00:00.000Z', {
-      errors: [{ path: 'at', message: 'must be an offset or a time' }],
-    });
+    throw new AppError(
+      'invalid_request',
+      'at must be an offset, or a time such as 2026-01-31T12:00:00.000Z',
+      {
+        errors: [{ path: 'at', message: 'must be an offset or a time' }],
+      },
+    );
   return Math.min(head, await pastStates.offsetAt(id, timeMs));
 };
 
-const snapshotAt = async (parts: Parts, space: SpaceView, at: string, signal: AbortSignal): Promise<Snapshot> => {
+const snapshotAt = async (
+  parts: Parts,
+  space: SpaceView,
+  at: string,
+  signal: AbortSignal,
+): Promise<Snapshot> => {
   const { id, epoch, head, floor } = space;
   const offset = await offsetOf(parts, space, at);
   if (offset > head || offset < floor - 1)

@@ -121,7 +121,14 @@ const conversationHandlers = ({ conversations, appendMessage, turns }: SessionAp
       return { conversation: toConversation(row), offset: row.offset };
     },
     forkConversation: async (req, ctx) => ({
-      conversation: toConversation(await conversations.fork(callOf(ctx, req.origin), req.space, req)),
+      conversation: toConversation(
+        await conversations.fork(callOf(ctx, req.origin), req.space, {
+          conversationId: req.conversationId,
+          messageId: req.messageId,
+          title: req.title,
+          reason: req.reason,
+        }),
+      ),
     }),
     renameConversation: async (req, ctx) => ({
       conversation: toConversation(await conversations.rename(callOf(ctx, req.origin), req.space, req)),

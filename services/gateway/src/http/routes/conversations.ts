@@ -10,8 +10,10 @@ import {
   conversation,
   message,
   newConversation,
+  newFork,
   newMessage,
   persona,
+  rename,
   turn,
 } from '../schemas/space.ts';
 
@@ -24,6 +26,7 @@ const encodeConversation = (given: syncV1.Conversation | undefined): z.infer<typ
     updatedAt: timeText(one.updatedAtMs),
     ...(one.head === '' ? {} : { head: one.head }),
     count: one.count,
+    ...(one.parent === '' ? {} : { parent: one.parent, forkedAt: one.forkedAt }),
   };
 };
 
@@ -64,6 +67,7 @@ const encodeTurn = (given: agentV1.Turn | undefined): z.infer<typeof turn> => {
 
 const tag = 'conversations';
 const inSpace = z.object({ space: spaceId });
+const inConversation = z.object({ space: spaceId, conversation: id });
 
 /** Conversations, messages, turns and personas. */
 export const conversationRoutes = ({ sync, agent }: Clients): Route[] => [
@@ -106,12 +110,52 @@ export const conversationRoutes = ({ sync, agent }: Clients): Route[] => [
       ),
   }),
   route({
+    method: 'post',
+    path: '/v1/spaces/{space}/conversations/{conversation}/fork',
+    repeat: 'key',
+    tag,
+    summary: 'A conversation that goes on from a message of this one; both stay',
+    access: 'messages:write',
+    params: inConversation,
+    body: newFork,
+    status: 201,
+    response: conversation,
+    limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId),
+    handle: async ({ params, body, ctx }) => {
+      const { messageId, title = '', reason = '', device } = body;
+      const asked = { space: params.space, conversationId: params.conversation, messageId, title, reason };
+      return encodeConversation(
+        (await sync.forkConversation({ ...asked, origin: restOrigin(device) }, ctx)).conversation,
+      );
+    },
+  }),
+  route({
+    method: 'patch',
+    path: '/v1/spaces/{space}/conversations/{conversation}',
+    repeat: 'key',
+    tag,
+    summary: 'Gives a conversation another title',
+    access: 'messages:write',
+    params: inConversation,
+    body: rename,
+    status: 200,
+    response: conversation,
+    limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId),
+    handle: async ({ params, body, ctx }) => {
+      const { title, reason = '', device } = body;
+      const asked = { space: params.space, conversationId: params.conversation, title, reason };
+      return encodeConversation(
+        (await sync.renameConversation({ ...asked, origin: restOrigin(device) }, ctx)).conversation,
+      );
+    },
+  }),
+  route({
     method: 'get',
     path: '/v1/spaces/{space}/conversations/{conversation}/messages',
     tag,
     summary: 'Messages, oldest first within a page; the first page ends with the newest',
     access: 'session',
-    params: z.object({ space: spaceId, conversation: id }),
+    params: inConversation,
     query: page,
     status: 200,
     response: listOf(message),

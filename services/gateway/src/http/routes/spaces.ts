@@ -4,7 +4,17 @@ import { z } from 'zod';
 import type { Clients } from '../../ports.ts';
 import { type Route, route } from '../route.ts';
 import { id, listAnswer, listOf, page, pageRequest, spaceId } from '../schemas/basics.ts';
-import { type event, events, eventsQuery, member, memberRole, newSpace, space } from '../schemas/space.ts';
+import {
+  type event,
+  events,
+  eventsQuery,
+  member,
+  memberRole,
+  newSpace,
+  space,
+  spaceState,
+  stateQuery,
+} from '../schemas/space.ts';
 
 /** The closed sets of the contract arrive as text; an unknown one is a fault of the service behind. */
 export const encodeSpace = (given: syncV1.Space | undefined): z.infer<typeof space> => {
@@ -32,6 +42,21 @@ const encodeEvents = (read: syncV1.ReadEventsResponse): z.infer<typeof events> =
   };
 };
 
+type SpaceState = z.infer<typeof spaceState>;
+
+const joinParts = async (parts: AsyncIterable<syncV1.ReadSnapshotResponse>): Promise<SpaceState> => {
+  const state: SpaceState = { epoch: '', offset: 0, documents: [], conversations: [], stateHash: '' };
+  for await (const { epoch, offset, json } of parts) {
+    const part = JSON.parse(json) as Pick<SpaceState, 'documents' | 'conversations'> & Partial<SpaceState>;
+    for (const one of part.documents) state.documents.push(one);
+    for (const one of part.conversations) state.conversations.push(one);
+    Object.assign(state, { epoch, offset, stateHash: part.stateHash ?? '' });
+  }
+  return state;
+};
+
+/** What it costs to read a whole state, in messages: it is replayed. */
+const stateCost = 2;
 /** What it costs to make a space, in messages: it stays. */
 const createCost = 10;
 /** What it costs to add somebody to a space, by one’s own hand or by an invitation: others get to see them. */
@@ -145,5 +170,19 @@ export const spaceRoutes = ({ sync }: Clients): Route[] => [
           ctx,
         ),
       ),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/spaces/{space}/state',
+    tag,
+    summary: 'What the space held at an offset or a time; 410 `position_lost` when it is not in the log',
+    access: 'session',
+    params,
+    query: stateQuery,
+    status: 200,
+    response: spaceState,
+    limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId, stateCost),
+    handle: ({ params, query, ctx }) =>
+      joinParts(sync.readSnapshot({ space: params.space, at: query.at ?? '' }, ctx)),
   }),
 ];

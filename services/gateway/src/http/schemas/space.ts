@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { anyJson, id, queryInteger, slug, time } from './basics.ts';
+import { anyJson, device, id, queryInteger, slug, time } from './basics.ts';
 
 /** A space as the asking person sees it. */
 export const space = z
@@ -67,9 +67,48 @@ export const conversation = z
     createdAt: time,
     updatedAt: time,
     head: z.string().optional().describe('Id of the newest message'),
-    count: z.int(),
+    count: z.int().describe('Of a fork with those from before it'),
+    parent: z.string().optional().describe('Of a fork: the conversation it grew from'),
+    forkedAt: z.string().optional().describe('Of a fork: the last message both have'),
   })
   .meta({ id: 'Conversation' });
+
+/** Why something is done; kept in the log. */
+const reason = z.string().trim().max(500).optional().describe('Kept with the event');
+const title = z.string().trim().min(1).max(200);
+
+/** POST …/conversations/{conversation}/fork */
+export const newFork = z.object({
+  messageId: id,
+  title: title.optional(),
+  reason,
+  device: device.optional(),
+});
+
+/** PATCH …/conversations/{conversation} */
+export const rename = z.object({ title, reason, device: device.optional() });
+
+/** GET /v1/spaces/{space}/state */
+export const stateQuery = z.object({
+  at: z.string().min(1).max(40).optional().describe('An offset, or a time (RFC 3339); now unless said'),
+});
+
+/** What a space held at one offset. */
+export const spaceState = z
+  .object({
+    epoch: z.string(),
+    offset: z.int(),
+    documents: z.array(
+      z.object({
+        ...{ collection: z.string(), id: z.string(), version: z.int(), value: anyJson, hash: z.string() },
+      }),
+    ),
+    conversations: z.array(
+      z.object({ id: z.string(), title: z.string(), head: z.string().optional(), count: z.int() }),
+    ),
+    stateHash: z.string(),
+  })
+  .meta({ id: 'SpaceState' });
 
 /** POST /v1/spaces/{space}/conversations */
 export const newConversation = z.object({ title: z.string().trim().max(200).optional() }).optional();

@@ -212,6 +212,8 @@ export interface ReadEventsResponse {
 
 export interface ReadSnapshotRequest {
   space: string;
+  /** An offset, or a time in RFC 3339: the state as it was then, out of the log. Empty: as it is. */
+  at: string;
 }
 
 export interface ReadSnapshotResponse {
@@ -248,7 +250,40 @@ export interface Conversation {
   updatedAtMs: number;
   /** Id of the newest message; empty when there is none. */
   head: string;
+  /** With the messages a fork has from the conversation it grew from. */
   count: number;
+  /** Of a fork: the conversation and the message it grew from. */
+  parent: string;
+  forkedAt: string;
+}
+
+export interface ForkConversationRequest {
+  space: string;
+  conversationId: string;
+  /** The last message the fork has in common with the conversation. */
+  messageId: string;
+  /** Empty: that of the conversation. */
+  title: string;
+  /** Kept with the event; may be empty. */
+  reason: string;
+  origin?: Origin | undefined;
+}
+
+export interface ForkConversationResponse {
+  conversation?: Conversation | undefined;
+}
+
+export interface RenameConversationRequest {
+  space: string;
+  conversationId: string;
+  title: string;
+  /** Kept with the event; may be empty. */
+  reason: string;
+  origin?: Origin | undefined;
+}
+
+export interface RenameConversationResponse {
+  conversation?: Conversation | undefined;
 }
 
 export interface ListConversationsRequest {
@@ -3066,13 +3101,16 @@ export const ReadEventsResponse: MessageFns<ReadEventsResponse> = {
 };
 
 function createBaseReadSnapshotRequest(): ReadSnapshotRequest {
-  return { space: "" };
+  return { space: "", at: "" };
 }
 
 export const ReadSnapshotRequest: MessageFns<ReadSnapshotRequest> = {
   encode(message: ReadSnapshotRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.space !== "") {
       writer.uint32(10).string(message.space);
+    }
+    if (message.at !== "") {
+      writer.uint32(18).string(message.at);
     }
     return writer;
   },
@@ -3098,6 +3136,14 @@ export const ReadSnapshotRequest: MessageFns<ReadSnapshotRequest> = {
             message.space = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3116,6 +3162,7 @@ export const ReadSnapshotRequest: MessageFns<ReadSnapshotRequest> = {
   fromPartial(object: DeepPartial<ReadSnapshotRequest>): ReadSnapshotRequest {
     const message = createBaseReadSnapshotRequest();
     message.space = object.space ?? "";
+    message.at = object.at ?? "";
     return message;
   },
 };
@@ -3425,7 +3472,7 @@ export const StateHash: MessageFns<StateHash> = {
 };
 
 function createBaseConversation(): Conversation {
-  return { id: "", title: "", createdAtMs: 0, updatedAtMs: 0, head: "", count: 0 };
+  return { id: "", title: "", createdAtMs: 0, updatedAtMs: 0, head: "", count: 0, parent: "", forkedAt: "" };
 }
 
 export const Conversation: MessageFns<Conversation> = {
@@ -3447,6 +3494,12 @@ export const Conversation: MessageFns<Conversation> = {
     }
     if (message.count !== 0) {
       writer.uint32(48).int64(message.count);
+    }
+    if (message.parent !== "") {
+      writer.uint32(58).string(message.parent);
+    }
+    if (message.forkedAt !== "") {
+      writer.uint32(66).string(message.forkedAt);
     }
     return writer;
   },
@@ -3512,6 +3565,22 @@ export const Conversation: MessageFns<Conversation> = {
             message.count = longToNumber(reader.int64());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.parent = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.forkedAt = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3535,6 +3604,344 @@ export const Conversation: MessageFns<Conversation> = {
     message.updatedAtMs = object.updatedAtMs ?? 0;
     message.head = object.head ?? "";
     message.count = object.count ?? 0;
+    message.parent = object.parent ?? "";
+    message.forkedAt = object.forkedAt ?? "";
+    return message;
+  },
+};
+
+function createBaseForkConversationRequest(): ForkConversationRequest {
+  return { space: "", conversationId: "", messageId: "", title: "", reason: "", origin: undefined };
+}
+
+export const ForkConversationRequest: MessageFns<ForkConversationRequest> = {
+  encode(message: ForkConversationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.conversationId !== "") {
+      writer.uint32(18).string(message.conversationId);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(26).string(message.messageId);
+    }
+    if (message.title !== "") {
+      writer.uint32(34).string(message.title);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.origin !== undefined) {
+      Origin.encode(message.origin, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForkConversationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForkConversationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.conversationId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.origin = Origin.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ForkConversationRequest>): ForkConversationRequest {
+    return ForkConversationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForkConversationRequest>): ForkConversationRequest {
+    const message = createBaseForkConversationRequest();
+    message.space = object.space ?? "";
+    message.conversationId = object.conversationId ?? "";
+    message.messageId = object.messageId ?? "";
+    message.title = object.title ?? "";
+    message.reason = object.reason ?? "";
+    message.origin = (object.origin !== undefined && object.origin !== null)
+      ? Origin.fromPartial(object.origin)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseForkConversationResponse(): ForkConversationResponse {
+  return { conversation: undefined };
+}
+
+export const ForkConversationResponse: MessageFns<ForkConversationResponse> = {
+  encode(message: ForkConversationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversation !== undefined) {
+      Conversation.encode(message.conversation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForkConversationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForkConversationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conversation = Conversation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ForkConversationResponse>): ForkConversationResponse {
+    return ForkConversationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForkConversationResponse>): ForkConversationResponse {
+    const message = createBaseForkConversationResponse();
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? Conversation.fromPartial(object.conversation)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRenameConversationRequest(): RenameConversationRequest {
+  return { space: "", conversationId: "", title: "", reason: "", origin: undefined };
+}
+
+export const RenameConversationRequest: MessageFns<RenameConversationRequest> = {
+  encode(message: RenameConversationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.conversationId !== "") {
+      writer.uint32(18).string(message.conversationId);
+    }
+    if (message.title !== "") {
+      writer.uint32(26).string(message.title);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.origin !== undefined) {
+      Origin.encode(message.origin, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenameConversationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenameConversationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.conversationId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.origin = Origin.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RenameConversationRequest>): RenameConversationRequest {
+    return RenameConversationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenameConversationRequest>): RenameConversationRequest {
+    const message = createBaseRenameConversationRequest();
+    message.space = object.space ?? "";
+    message.conversationId = object.conversationId ?? "";
+    message.title = object.title ?? "";
+    message.reason = object.reason ?? "";
+    message.origin = (object.origin !== undefined && object.origin !== null)
+      ? Origin.fromPartial(object.origin)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRenameConversationResponse(): RenameConversationResponse {
+  return { conversation: undefined };
+}
+
+export const RenameConversationResponse: MessageFns<RenameConversationResponse> = {
+  encode(message: RenameConversationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversation !== undefined) {
+      Conversation.encode(message.conversation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenameConversationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenameConversationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conversation = Conversation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RenameConversationResponse>): RenameConversationResponse {
+    return RenameConversationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenameConversationResponse>): RenameConversationResponse {
+    const message = createBaseRenameConversationResponse();
+    message.conversation = (object.conversation !== undefined && object.conversation !== null)
+      ? Conversation.fromPartial(object.conversation)
+      : undefined;
     return message;
   },
 };
@@ -9828,6 +10235,29 @@ export const SyncServiceService = {
       Buffer.from(CreateConversationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateConversationResponse => CreateConversationResponse.decode(value),
   },
+  /** A conversation that goes on from a message of another one; both stay. */
+  forkConversation: {
+    path: "/skein.sync.v1.SyncService/ForkConversation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ForkConversationRequest): Buffer =>
+      Buffer.from(ForkConversationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForkConversationRequest => ForkConversationRequest.decode(value),
+    responseSerialize: (value: ForkConversationResponse): Buffer =>
+      Buffer.from(ForkConversationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ForkConversationResponse => ForkConversationResponse.decode(value),
+  },
+  renameConversation: {
+    path: "/skein.sync.v1.SyncService/RenameConversation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenameConversationRequest): Buffer =>
+      Buffer.from(RenameConversationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenameConversationRequest => RenameConversationRequest.decode(value),
+    responseSerialize: (value: RenameConversationResponse): Buffer =>
+      Buffer.from(RenameConversationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenameConversationResponse => RenameConversationResponse.decode(value),
+  },
   /** Messages of a conversation, oldest first; `before` pages back from the newest. */
   listMessages: {
     path: "/skein.sync.v1.SyncService/ListMessages" as const,
@@ -10082,6 +10512,9 @@ export interface SyncServiceServer extends UntypedServiceImplementation {
   readStateHashes: handleUnaryCall<ReadStateHashesRequest, ReadStateHashesResponse>;
   listConversations: handleUnaryCall<ListConversationsRequest, ListConversationsResponse>;
   createConversation: handleUnaryCall<CreateConversationRequest, CreateConversationResponse>;
+  /** A conversation that goes on from a message of another one; both stay. */
+  forkConversation: handleUnaryCall<ForkConversationRequest, ForkConversationResponse>;
+  renameConversation: handleUnaryCall<RenameConversationRequest, RenameConversationResponse>;
   /** Messages of a conversation, oldest first; `before` pages back from the newest. */
   listMessages: handleUnaryCall<ListMessagesRequest, ListMessagesResponse>;
   /** Appends a person's message, once per (space, client message id). */
@@ -10382,6 +10815,37 @@ export interface SyncServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateConversationResponse) => void,
+  ): ClientUnaryCall;
+  /** A conversation that goes on from a message of another one; both stay. */
+  forkConversation(
+    request: ForkConversationRequest,
+    callback: (error: ServiceError | null, response: ForkConversationResponse) => void,
+  ): ClientUnaryCall;
+  forkConversation(
+    request: ForkConversationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ForkConversationResponse) => void,
+  ): ClientUnaryCall;
+  forkConversation(
+    request: ForkConversationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ForkConversationResponse) => void,
+  ): ClientUnaryCall;
+  renameConversation(
+    request: RenameConversationRequest,
+    callback: (error: ServiceError | null, response: RenameConversationResponse) => void,
+  ): ClientUnaryCall;
+  renameConversation(
+    request: RenameConversationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenameConversationResponse) => void,
+  ): ClientUnaryCall;
+  renameConversation(
+    request: RenameConversationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenameConversationResponse) => void,
   ): ClientUnaryCall;
   /** Messages of a conversation, oldest first; `before` pages back from the newest. */
   listMessages(

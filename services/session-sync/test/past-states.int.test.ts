@@ -1,0 +1,223 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { openDatabase } from '@skein/postgres';
+import { createLogger } from '@skein/telemetry';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type PastStateLimits, postgresPastStates } from '../src/adapters/postgres-past-states.ts';
+import { migrations } from '../src/adapters/schema.ts';
+import { personalSpaceId } from '../src/app/personal-space.ts';
+import type { LoggedEvent } from '../src/domain/event.ts';
+import { actingFor, asService, messageOf, startOnNewDatabase } from './harness.ts';
+
+const signal = new AbortController().signal;
+const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
+let sync: Awaited<ReturnType<typeof startOnNewDatabase>>;
+let database: ReturnType<typeof openDatabase>;
+beforeAll(async () => {
+  sync = await startOnNewDatabase();
+  database = openDatabase(
+    { url: sync.databaseUrl, schema: 'session_sync', migrations, applicationName: 'test', poolSize: 4 },
+    { log },
+  );
+  await database.run();
+});
+afterAll(async () => {
+  await database.stop();
+  await sync.stop();
+});
+
+interface State {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly documents: readonly object[];
+  readonly conversations: readonly object[];
+  readonly stateHash: string;
+}
+
+const joined = (at: { epoch: string; offset: number }, texts: readonly string[]): State => {
+  const parts = texts.map((text) => JSON.parse(text) as Omit<State, 'epoch' | 'offset'>);
+  return {
+    ...{ epoch: at.epoch, offset: at.offset },
+    documents: parts.flatMap(({ documents }) => documents),
+    conversations: parts.flatMap(({ conversations }) => conversations),
+    stateHash: parts.at(-1)?.stateHash ?? '',
+  };
+};
+
+/** As the gateway reads it. */
+const stateOf = async (user: string, at = ''): Promise<State> => {
+  const texts: string[] = [];
+  let position = { epoch: '', offset: -1 };
+  for await (const { epoch, offset, json } of sync.gateway.readSnapshot(
+    { space: 'personal', at },
+    actingFor(user),
+  )) {
+    position = { epoch, offset };
+    texts.push(json);
+  }
+  return joined(position, texts);
+};
+
+const writerFor = (user: string) => {
+  const ctx = actingFor(user);
+  let seq = 0;
+  return {
+    mutate: async (id: string, baseVersion: number, ops: readonly object[]) => {
+      seq += 1;
+      const hlc = `${String(seq).padStart(12, '0')}-0000-laptop`;
+      const mutation = { seq, collection: 'task', id, baseVersion, ops, hlc };
+      const { resultsJson } = await sync.gateway.mutate(
+        {
+          space: 'personal',
+          mutationsJson: JSON.stringify([mutation]),
+          origin: { device: { id: 'laptop', platform: 'web', name: '' } },
+        },
+        ctx,
+      );
+      const [result] = JSON.parse(resultsJson) as { outcome: string }[];
+      expect(result?.outcome).toBe('applied');
+    },
+    say: (text: string, conversationId = '') =>
+      sync.gateway.appendMessage(messageOf(text, { conversationId }), ctx),
+    answer: (turnId: string, outcome: string) =>
+      sync.agent.endTurn(
+        { space: personalSpaceId(user), turnId, outcome, text: 'so', errorCode: '', metaJson: '' },
+        asService(),
+      ),
+  };
+};
+
+/** Does a little of everything; returns what a recorder saw after each step. */
+const live = async (user: string): Promise<State[]> => {
+  const { mutate, say, answer } = writerFor(user);
+  const ctx = actingFor(user);
+  const seen: State[] = [];
+  const origin = { device: { id: 'laptop', platform: 'web', name: '' } };
+  const recorded = async <R>(step: Promise<R>): Promise<R> => {
+    const result = await step;
+    seen.push(await stateOf(user));
+    return result;
+  };
+  await recorded(mutate('a', 0, [{ op: 'set', path: [], value: { title: 'A \u{1F9F6}', n: 1 } }]));
+  await recorded(mutate('b', 0, [{ op: 'set', path: [], value: { title: 'B' } }]));
+  await recorded(mutate('a', 1, [{ op: 'increment', path: ['n'], value: 2 }]));
+  const first = await recorded(say('hello'));
+  await recorded(answer(first.turnId, 'completed'));
+  const { conversationId } = first;
+  const second = await recorded(say('again', conversationId));
+  await recorded(answer(second.turnId, 'cancelled'));
+  await recorded(mutate('b', 1, [{ op: 'delete', path: [] }]));
+  const { conversation } = await recorded(
+    sync.gateway.forkConversation(
+      { space: 'personal', conversationId, messageId: first.messageId, title: '', reason: '', origin },
+      ctx,
+    ),
+  );
+  await recorded(say('elsewhere', conversation?.id));
+  await recorded(
+    sync.gateway.renameConversation(
+      { space: 'personal', conversationId, title: 'Renamed', reason: '', origin },
+      ctx,
+    ),
+  );
+  const session = { space: 'personal', persona: 'cruz', memoryEnabled: undefined, origin };
+  await recorded(sync.gateway.changeSession(session, ctx));
+  return seen;
+};
+
+describe('a past state', () => {
+  it('is what a recorder saw then, at every offset, with checkpoints on the way and without', async () => {
+    const seen = await live('recorded');
+    for (const state of seen) expect(await stateOf('recorded', String(state.offset))).toEqual(state);
+    // Every offset in between as well: with checkpoints after each two events, twice, made and used.
+    const space = personalSpaceId('recorded');
+    const often = postgresPastStates(database, { every: 2 });
+    const head = seen.at(-1)?.offset ?? 0;
+    for (let round = 0; round < 2; round += 1)
+      for (let offset = 0; offset <= head; offset += 1) {
+        const { epoch } = seen[0] as State;
+        const read = await often.read(space, { epoch, offset }, signal);
+        read.release();
+        expect(joined(read, read.parts)).toEqual(await stateOf('recorded', String(offset)));
+      }
+    const rows = await database.query('select 1 from state_checkpoint where space = $1', [space]);
+    expect(rows).toHaveLength(Math.floor(head / 2));
+    expect(await stateOf('recorded', '0')).toMatchObject({ documents: [], conversations: [] });
+  });
+
+  it('is found by its time', async () => {
+    const { say } = writerFor('timed');
+    const before = new Date().toISOString();
+    await pause(2);
+    await say('one');
+    const between = await stateOf('timed');
+    const time = new Date().toISOString();
+    await pause(2);
+    await say('two');
+    expect(await stateOf('timed', time)).toEqual(between);
+    expect(await stateOf('timed', time.replace('Z', '+00:00'))).toEqual(between);
+    expect(await stateOf('timed', before)).toMatchObject({ offset: 0, documents: [], conversations: [] });
+    expect((await stateOf('timed', '2999-01-01T00:00:00Z')).offset).toBe((await stateOf('timed')).offset);
+    // The same between checkpoints.
+    const space = personalSpaceId('timed');
+    const often = postgresPastStates(database, { every: 1 });
+    const read = await often.read(space, { epoch: between.epoch, offset: between.offset + 1 }, signal);
+    read.release();
+    expect(await often.offsetAt(space, Date.parse(time))).toBe(between.offset);
+  });
+
+  it('is for members, of the log there is, and asked for by an offset or a time', async () => {
+    await writerFor('owner').say('mine');
+    const head = (await stateOf('owner')).offset;
+    await expect(stateOf('owner', String(head + 1))).rejects.toMatchObject({ code: 'position_lost' });
+    for (const at of ['-1', 'yesterday', '2026-01-31', '2026-13-01T00:00:00Z', '1e3'])
+      await expect(stateOf('owner', at)).rejects.toMatchObject({ code: 'invalid_request' });
+    const foreign = sync.gateway.readSnapshot(
+      { space: personalSpaceId('owner'), at: '1' },
+      actingFor('stranger'),
+    );
+    await expect(foreign[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('has bounds: of its bytes, of its entries, and of how many are held', async () => {
+    const seen = await live('bounded');
+    const space = personalSpaceId('bounded');
+    const { epoch, offset } = seen.at(-1) as State;
+    const reading = (limits: PastStateLimits) => {
+      const states = postgresPastStates(database, limits);
+      return () => states.read(space, { epoch, offset }, signal);
+    };
+    await expect(reading({ stateBytes: 100 })()).rejects.toMatchObject({ code: 'too_large' });
+    await expect(reading({ entries: 2 })()).rejects.toMatchObject({ code: 'too_large' });
+    const one = reading({ atOnce: 1 });
+    const held = await one();
+    await expect(one()).rejects.toMatchObject({ code: 'overloaded', retryAfterMs: 500 });
+    held.release();
+    held.release();
+    (await one()).release();
+    await expect(Promise.all([one(), one()])).rejects.toMatchObject({ code: 'overloaded' });
+  });
+
+  it('gets its checkpoint when the log has passed it, before anybody asks', async () => {
+    await live('grown');
+    const space = personalSpaceId('grown');
+    const states = postgresPastStates(database, { every: 5 });
+    const events = (from: number, to: number): LoggedEvent[] =>
+      Array.from({ length: to - from + 1 }, (_, n) => ({ offset: from + n, id: '', type: '', json: '' }));
+    const made = async () => {
+      await states.checkpoint();
+      const rows = await database.query<{ offset: number }>(
+        'select "offset" from state_checkpoint where space = $1 order by 1',
+        [space],
+      );
+      return rows.map(({ offset }) => offset);
+    };
+    states.grown(space, events(1, 4));
+    expect(await made()).toEqual([]);
+    states.grown(space, events(4, 6));
+    expect(await made()).toEqual([5]);
+    states.grown(space, events(6, 9));
+    expect(await made()).toEqual([5]);
+    states.grown(space, events(10, 10));
+    expect(await made()).toEqual([5, 10]);
+  });
+});
