@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { openDatabase } from '@skein/postgres';
 import { createLogger } from '@skein/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -146,12 +145,16 @@ describe('a past state', () => {
 
   it('is found by its time', async () => {
     const { say } = writerFor('timed');
-    const before = new Date().toISOString();
-    await pause(2);
+    /** A moment that has passed. */
+    const moment = async (): Promise<string> => {
+      const now = new Date();
+      await expect.poll(() => Date.now(), { interval: 1 }).toBeGreaterThan(now.getTime());
+      return now.toISOString();
+    };
+    const before = await moment();
     await say('one');
     const between = await stateOf('timed');
-    const time = new Date().toISOString();
-    await pause(2);
+    const time = await moment();
     await say('two');
     expect(await stateOf('timed', time)).toEqual(between);
     expect(await stateOf('timed', time.replace('Z', '+00:00'))).toEqual(between);
