@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { syncV1, toAppError } from '@skein/contracts';
+import { rootContext } from '@skein/rpc';
 import {
   answered,
   emptyQueue,
@@ -14,7 +16,9 @@ import {
 } from '@skein/sync-core';
 import type { SessionState, SpaceState } from '../../packages/console/src/sync/model.ts';
 import type { KeyValue, SocketEvents } from '../../packages/console/src/sync/ports.ts';
+import { CommandError } from '../../packages/console/src/sync/requests.ts';
 import { createSession, type Session } from '../../packages/console/src/sync/session.ts';
+import type { Calls } from './calls.ts';
 import type { Ground } from './disk.ts';
 import type { Door } from './lines.ts';
 import { type Line, type LineEvents, openLine } from './lines.ts';
@@ -26,6 +30,8 @@ export interface DeviceWitness {
   at(device: string, space: string, state: SpaceState): void;
   /** The server said what became of a mutation. */
   settled(device: string, space: string, mutation: Mutation, result: MutationResult): void;
+  /** The server has taken a message. */
+  accepted(device: string, space: string, messageId: string, offset: number): void;
   /** Something that must not happen. */
   wrong(text: string): void;
 }
@@ -36,17 +42,19 @@ export interface SimulatedDevice {
   readonly id: string;
   readonly user: string;
   readonly state: SessionState;
-  /** Mutations the server has not answered. */
+  /** Mutations and messages the server has not answered. */
   readonly waiting: number;
   /** All ids it has had. */
   readonly ids: readonly string[];
   /** Does something to a document now, whether or not there is a line. */
   mutate(space: string, change: Pick<Mutation, 'collection' | 'id' | 'ops'>): void;
+  /** Says something in a conversation of its own. */
+  say(text: string): void;
   online(is: boolean): void;
   /** The line breaks. */
   cut(): void;
-  /** The process ends, and later begins again with what it had written down. */
-  restart(): void;
+  /** The process ends and begins again with what it had written down, or with nothing but its name. */
+  restart(how?: 'forgetting'): void;
 }
 
 /** What a device is made of. */
@@ -58,6 +66,7 @@ export interface DeviceOptions {
   /** Team spaces it follows beside the personal one. */
   readonly spaces: readonly string[];
   readonly door: () => Door | undefined;
+  readonly calls: Calls;
   readonly witness: DeviceWitness;
   /** A place between the line and the page, for bugs made by hand: gives what the page sees instead. */
   readonly incoming?: (text: string) => readonly string[];
@@ -87,6 +96,8 @@ interface Frame {
   readonly retryable?: boolean;
   readonly expectedSeq?: number;
   readonly lastSeq?: number;
+  readonly messageId?: string;
+  readonly offset?: number;
   readonly streams?: readonly { readonly space: string; readonly lastSeq?: number }[];
 }
 
@@ -98,10 +109,10 @@ interface Sending {
 
 /** Makes a device and connects it. */
 export const startDevice = (options: DeviceOptions): SimulatedDevice => {
-  const { ground, name, user, spaces, door, witness, incoming = (text) => [text] } = options;
+  const { ground, name, user, spaces, door, calls, witness, incoming = (text) => [text] } = options;
   const { schedule, random } = ground;
-  const tab = storage();
-  const kept = storage();
+  let tab = storage();
+  let kept = storage();
   const clock = (machine: Machine) => ({
     now: () => schedule.now() + options.skewMs,
     after: (ms: number, run: () => void) =>
@@ -110,6 +121,8 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       }),
   });
   let generation = 0;
+  /** How often it began with nothing. */
+  let begun = 0;
   let ids = 0;
   let line: Line | undefined;
   let welcomed = false;
@@ -186,6 +199,8 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       if (streams.some(({ space, lastSeq = 0 }) => isForeign(queueOf(space), lastSeq))) reborn();
       else for (const { space } of streams) flush(space);
     }
+    if (frame.type === 'result' && frame.messageId !== undefined)
+      witness.accepted(idNow(), session.state.home ?? '', frame.messageId, frame.offset ?? 0);
     if (frame.type === 'subscribed' && isForeign(queueOf(frame.space ?? ''), frame.lastSeq ?? 0)) reborn();
     if (frame.id === undefined) return;
     for (const [space, { id, cancel }] of sending) {
@@ -259,7 +274,21 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       rest: {
         turn: () => Promise.reject(new Error('nobody answers here')),
         messages: () => Promise.reject(new Error('nobody reads here')),
-        createConversation: () => Promise.reject(new Error('nobody talks here')),
+        createConversation: async (space, title, key) => {
+          const origin = { device: { id: idNow(), platform: 'simulated', name: '' } };
+          const actor = { userId: user, scopes: ['session'], deviceId: idNow() };
+          const { conversation } = await calls
+            .client(machine, syncV1.SyncServiceService)
+            .createConversation(
+              { space, title, idempotencyKey: key, origin },
+              rootContext({ actor, timeoutMs: 5_000 }),
+            )
+            .catch((error: unknown) => {
+              const { code, detail, row } = toAppError(error);
+              throw new CommandError(code, detail, row.retryable);
+            });
+          return conversation?.id ?? '';
+        },
       },
       device: { id: idNow(), platform: 'simulated' },
       ...{ tab, kept, key: name },
@@ -297,7 +326,8 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       return session.state;
     },
     get waiting() {
-      return [...queues.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
+      const unsaid = session.state.outbox.filter(({ state }) => state !== 'failed').length;
+      return [...queues.values()].reduce((sum, { waiting }) => sum + waiting.length, unsaid);
     },
     ids: names,
     mutate: (space, { collection, id, ops }) => {
@@ -307,11 +337,20 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       queues.set(space, enqueue(queueOf(space), mutation));
       flush(space);
     },
+    say: (text) => void session.say(text, { draft: `draft-${name}-${begun}` }),
     online: (is) => {
       if (!is) line?.cut();
       session.online(is);
     },
     cut: () => line?.cut(),
-    restart: begin,
+    restart: (how) => {
+      if (how === 'forgetting') {
+        tab = storage();
+        kept = storage();
+        queues.clear();
+        begun += 1;
+      }
+      begin();
+    },
   };
 };

@@ -13,6 +13,8 @@ export interface LogEntry {
     readonly version?: number;
     readonly hash?: string;
     readonly value?: unknown;
+    readonly messageId?: string;
+    readonly clientMessageId?: string;
     readonly by?: { readonly device: string; readonly seq: number };
   };
 }
@@ -49,10 +51,19 @@ export interface Answer {
   readonly result: MutationResult;
 }
 
+/** What the server told a device about a message. */
+export interface Accepted {
+  readonly device: string;
+  readonly space: string;
+  readonly messageId: string;
+  readonly offset: number;
+}
+
 /** Everything anybody saw in one run. */
 export interface History {
   readonly sights: readonly Sight[];
   readonly answers: readonly Answer[];
+  readonly messages: readonly Accepted[];
   readonly wrong: readonly string[];
   /** A hash over all of it and over every step: the same for the same seed. */
   readonly trace: { readonly hash: string };
@@ -70,6 +81,7 @@ export const digestOf = (documents: Iterable<Known>): string =>
 export const recordHistory = () => {
   const sights: Sight[] = [];
   const answers: Answer[] = [];
+  const messages: Accepted[] = [];
   const wrong: string[] = [];
   const hash = createHash('sha256');
   const note = (...parts: readonly unknown[]) => hash.update(`${parts.join(' ')}\n`);
@@ -77,6 +89,7 @@ export const recordHistory = () => {
   return {
     sights,
     answers,
+    messages,
     wrong,
     note,
     trace: {
@@ -94,6 +107,10 @@ export const recordHistory = () => {
     settled: (device: string, space: string, mutation: Mutation, result: MutationResult) => {
       answers.push({ device, space, mutation, result });
       note('settled', device, space, mutation.seq, JSON.stringify(result));
+    },
+    accepted: (device: string, space: string, messageId: string, offset: number) => {
+      messages.push({ device, space, messageId, offset });
+      note('accepted', device, space, messageId, offset);
     },
     violation: (text: string) => {
       wrong.push(text);

@@ -46,7 +46,8 @@ const soundLog = ({ space, entries }: Log): string[] => {
   for (const [at, entry] of entries.entries()) {
     if (entry.offset !== at + 1)
       wrong.push(`gap: offset ${entry.offset} of ${space} stands in place ${at + 1}`);
-    const by = writer(entry);
+    const { clientMessageId } = entry.data;
+    const by = writer(entry) ?? (entry.type === 'message.created' ? clientMessageId : undefined);
     if (by === undefined) continue;
     const before = seen.get(by);
     if (before !== undefined)
@@ -111,6 +112,14 @@ const acknowledged = ({ history, logs, current, lastSeqs }: Remains): string[] =
   }
   return wrong;
 };
+
+/** Every message that was taken is where the server said. */
+const messagesKept = ({ history, logs }: Remains): string[] =>
+  history.messages.flatMap(({ device, space, messageId, offset }) =>
+    logs.some((log) => log.space === space && log.entries[offset - 1]?.data.messageId === messageId)
+      ? []
+      : [`lost: message ${messageId} of ${device} was taken at ${offset} of ${space}, where it is not`],
+  );
 
 /** Every mark that is in the final log is in its document, and counted exactly once. */
 const effectsOnce = ({ documents }: Remains): string[] => {
@@ -179,6 +188,7 @@ export const violations = (remains: Remains): readonly string[] => {
     ...acknowledged(remains),
     ...effectsOnce(remains),
     ...marksKept(remains),
+    ...messagesKept(remains),
     ...convergence(remains),
   ];
 };

@@ -2,7 +2,7 @@ import { createLogger } from '@skein/telemetry';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bugs, hunt } from './bugs.ts';
 import { openStore, type Store } from './store.ts';
-import { runSeed } from './world.ts';
+import { type Outcome, runSeed } from './world.ts';
 
 /** A seed is a second or two of work; a machine with other things to do takes many times that. */
 const timeoutMs = 600_000;
@@ -29,13 +29,13 @@ it(
 it(
   'finds nothing wrong with the engine under crashes, loss, partitions, wrong clocks and restores',
   async () => {
-    const outcomes = [];
+    const outcomes: Outcome[] = [];
     for (const seed of [2, 5, 6, 8, 11, 19]) outcomes.push(await runSeed(seed, store));
     expect(
       outcomes.flatMap(({ seed, violations }) => violations.map((one) => `seed ${seed}: ${one}`)),
     ).toEqual([]);
     // The run was a bad day, and not an idle one.
-    const sum = (of: (counts: (typeof outcomes)[number]['counts']) => number) =>
+    const sum = (of: (counts: Outcome['counts']) => number) =>
       outcomes.reduce((total, { counts }) => total + of(counts), 0);
     expect(sum(({ crashes }) => crashes)).toBeGreaterThan(10);
     expect(sum(({ restores }) => restores)).toBeGreaterThan(0);

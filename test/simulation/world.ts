@@ -189,7 +189,8 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
           ...{ ground, name: `dev-${at + 1}`, user, spaces: teams },
           skewMs: random.chance(0.3) ? random.between(-3_600_000, 3_600_000) : random.between(-500, 500),
           door: () => doors[random.between(0, doors.length - 1)],
-          witness: { at: history.at, settled: history.settled, wrong: history.violation },
+          witness: { ...history, wrong: history.violation },
+          calls,
           ...(incoming ? { incoming } : {}),
         }),
       );
@@ -202,6 +203,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     if (schedule.now() >= endMs) return;
     const one = device();
     const spaces = Object.keys(one.state.spaces);
+    if (random.chance(0.1)) one.say(`text ${counts.mutations}`);
     if (spaces.length > 0)
       for (let burst = random.chance(0.2) ? random.between(2, 6) : 1; burst > 0; burst -= 1) {
         counts.mutations += 1;
@@ -232,7 +234,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
       const one = device();
       one.online(false);
       schedule.after(random.between(200, 8_000), () => one.online(true));
-    } else if (what === 5) device().restart();
+    } else if (what === 5) device().restart(random.chance(0.2) ? 'forgetting' : undefined);
     else if (what === 6) calls.breakStreams();
     else if (what === 7) random.pick([...machines]).kill();
     else if (what === 8 && random.chance(0.5)) disk.awayUntil(schedule.now() + random.between(100, 2_000));

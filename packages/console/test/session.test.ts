@@ -183,6 +183,19 @@ describe('a session', () => {
     ).toEqual(['c1', 'c1']);
   });
 
+  it('does not wait for the event of a message that a snapshot had before the answer came', async () => {
+    const r = rig();
+    r.session.start();
+    await r.connect(false);
+    r.session.say('one', { conversationId: 'c1' });
+    await settle();
+    const parts = { part: 1, parts: 1, documents: [], conversations: [] };
+    r.sockets.last().push({ type: 'snapshot', space, epoch, offset: 1, ...parts });
+    r.sockets.last().answer('message', { messageId: 'm1', conversationId: 'c1', offset: 1 });
+    await settle();
+    expect(r.session.state.outbox).toEqual([]);
+  });
+
   it('waits as long as the server says when over the limit', async () => {
     const r = rig();
     r.session.start();

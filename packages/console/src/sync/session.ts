@@ -214,9 +214,15 @@ export function createSession(deps: SessionDeps): Session {
       clientMessageId: entry.clientMessageId,
       text: entry.text,
     });
-    readAccepted(result);
-    // Its event may have come first and taken the entry away; then there is nothing left to mark.
-    set({ ...state, outbox: mark(state.outbox, entry.clientMessageId, 'sent') });
+    const { offset } = readAccepted(result);
+    const reached = state.spaces[here()]?.position?.offset ?? -1;
+    // Its event may have come first and taken the entry away; then there is nothing left to mark. Behind a snapshot
+    // that has it already the event will not come at all.
+    const outbox =
+      offset > 0 && offset <= reached
+        ? remove(state.outbox, entry.clientMessageId)
+        : mark(state.outbox, entry.clientMessageId, 'sent');
+    set({ ...state, outbox });
   }
 
   async function make(draft: string, title: string): Promise<string> {

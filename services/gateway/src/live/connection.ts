@@ -343,7 +343,9 @@ export class Connection implements FollowerHost {
       return { space, epoch, offset: plan.head, recovered: plan.recovered, lastSeq };
     } catch (error) {
       if (this.followers.get(space) === follower) this.drop(space);
-      return { space, error: toAppError(error).code };
+      const { code } = toAppError(error);
+      // The session has just named it: it went since, by a restore, and asking again tells for good.
+      return { space, error: code === 'not_found' ? 'unavailable' : code };
     }
   }
 

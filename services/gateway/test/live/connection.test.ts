@@ -48,8 +48,8 @@ class Reader implements Sink {
 
 const turnOfEventLoop = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** A connection of bob over feeds that a test fills; nothing is asked of the log. */
-const bench = (names: readonly string[]) => {
+/** A connection of bob over feeds that a test fills; nothing is asked of the log. Upstream has no `missing` ones. */
+const bench = (names: readonly string[], missing: readonly string[] = []) => {
   const heads = new Map(names.map((space) => [space, 0]));
   const space = (id: string): syncV1.Space => ({
     ...{ id, kind: id === 'own' ? 'personal' : 'team', title: id, role: 'editor' },
@@ -73,6 +73,10 @@ const bench = (names: readonly string[]) => {
     (request) => {
       if (request.$case !== 'follow') return;
       const { space: id, after } = request.value;
+      if (missing.includes(id)) {
+        feeds.dispatch({ $case: 'lost', value: { space: id, epoch: '', head: 0 } });
+        return;
+      }
       const value = { space: id, epoch: 'e1', after, head: after, turns: [] };
       feeds.dispatch({ $case: 'following', value });
     },
@@ -120,6 +124,15 @@ describe('a connection', () => {
     const of = (space: string) => reader.seen.filter((one) => one.split(' ')[1] === space);
     expect(of('one')).toEqual(['subscribed one 1', 'event one 1']);
     expect(of('two')).toEqual(['subscribed two 1', 'event two 1']);
+  });
+
+  it('says of a space that went after the session named it that it is to be asked for again', async () => {
+    const { connection } = bench(['own', 'team'], ['own']);
+    const streams = await connection.open([from('own'), from('team')]);
+    expect(streams).toMatchObject([
+      { space: 'own', error: 'unavailable' },
+      { space: 'team', recovered: true },
+    ]);
   });
 
   it('follows a space opened to the person only after it has begun', async () => {
