@@ -47,8 +47,8 @@ const main = async (): Promise<void> => {
   await requireCluster();
   const told = (line: string) => process.stderr.write(`${name}  ${line}\n`);
   told(`in the namespaces ${loadedStack.namespace} and ${loadedStack.platform}`);
-  await ensureInstalled(loadedStack);
   try {
+    await ensureInstalled(loadedStack);
     const { summary, section, report } = await drills[name](load, minutes, told);
     process.stdout.write(
       `${json ? JSON.stringify(report, undefined, 2) : `${section}\n\n${printed(summary)}`}\n`,

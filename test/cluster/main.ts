@@ -9,7 +9,8 @@ import { requireCluster } from './support/cluster.ts';
 import { writeFootprint } from './support/footprint.ts';
 import { loadImages } from './support/images.ts';
 import { loadedStack } from './support/loaded-stack.ts';
-import { installChart, installPlatform, plain, removeNamespaces } from './support/stack.ts';
+import { probe, removeNamespaces } from './support/namespaces.ts';
+import { installChart, installPlatform, plain } from './support/stack.ts';
 
 /** The stages of a whole run. */
 const usual = ['images', 'remove', 'install', 'test'];
@@ -19,12 +20,14 @@ const namespaces = [
   ...[plain, loadedStack, mesh].flatMap(({ namespace, platform }) => [namespace, platform]),
   ingress.namespace,
   outside,
+  probe,
 ];
 
 const help = `npm run cluster [-- [options] [STAGE...]]
 
 Installs Skein on the cluster that KUBECONFIG names, and tests it there. It must be a cluster for tests: these
 namespaces are removed first, with everything in them: ${namespaces.join(', ')}.
+One that the tests have not made, because it has not the label skein.dev/for-tests=true, is never removed.
 
 Stages, in the order in which they are named; without any: ${usual.join(' ')}
   images      build the images that the cluster does not have as they are now, and load them (SKEIN_IMAGE_LOADER)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { root } from '../../mesh/support/paths.ts';
+import { ensureNamespaces } from '../support/namespaces.ts';
 import { ask, kubectl, must } from '../support/program.ts';
 import { ingress, mesh } from './mesh.ts';
 
@@ -35,6 +36,7 @@ export const ensureIngress = async (): Promise<void> => {
     .replaceAll('istio-ingress', namespace)
     .replaceAll('kubernetes.io/metadata.name: skein ', `kubernetes.io/metadata.name: ${mesh.namespace} `)
     .replace('metadata:\n  name: public\n', `$&${metadata}`);
+  await ensureNamespaces(namespace);
   await must('kubectl', ['apply', '-f', '-'], { input });
   await ensureCertificate();
   const found = ['-n', namespace, 'wait', '--for=create', `deployment/${service}`, '--timeout=60s'];

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { chart, profileValues, root } from '../../mesh/support/paths.ts';
 import { diagnosis } from './diagnosis.ts';
+import { ensureNamespaces, removeNamespaces } from './namespaces.ts';
 import { ask, kubectl, must } from './program.ts';
 
 /** One installation of everything: the components in one namespace, the chart in another. */
@@ -33,7 +34,6 @@ export const plain: Stack = {
 
 /** A first start pulls images, makes a database and migrates five schemas. */
 const startSeconds = 300;
-const removeSeconds = 180;
 
 const settled = (seconds: number) => ({ timeoutMs: (seconds + 30) * 1000 });
 
@@ -128,6 +128,7 @@ const explained = async <T>(stack: Stack, work: () => Promise<T>): Promise<T> =>
 /** Applies the components, makes the Secrets and waits until the components run. */
 export const installPlatform = (stack: Stack): Promise<void> =>
   explained(stack, async () => {
+    await ensureNamespaces(stack.namespace, stack.platform);
     await must('kubectl', ['apply', '-f', '-'], { input: await platformManifests(stack) });
     await ensureSecrets(stack);
     await rolledOut(stack.platform);
@@ -157,15 +158,6 @@ export const ensureInstalled = async (stack: Stack): Promise<void> => {
   if (await isInstalled(stack)) return;
   await installPlatform(stack);
   await installChart(stack);
-};
-
-/** Takes namespaces away with everything in them, volumes too; one that is not there is none to take away. */
-export const removeNamespaces = async (...names: readonly string[]): Promise<void> => {
-  await must(
-    'kubectl',
-    ['delete', 'namespace', ...names, '--ignore-not-found', '--wait', `--timeout=${removeSeconds}s`],
-    settled(removeSeconds),
-  );
 };
 
 /** Takes a stack away. */
