@@ -159,7 +159,9 @@ describe('the store', () => {
     let lost = 0;
     await Promise.all([
       ...Array.from({ length: 20 }, (_, n) =>
-        stores[n % 2]?.exclusively(space, [], (state) => planAt(space, (state?.head ?? 0) + 1)),
+        stores[n % 2]?.exclusively(new Map([[space, []]]), (states) => [
+          planAt(space, (states.get(space)?.head ?? 0) + 1),
+        ]),
       ),
       ...stores.map(async (store) => {
         for (let n = 0; n < 20; n += 1) {

@@ -46,10 +46,12 @@ const memoryStore = () => {
       if (fault) throw fault;
       apply(plans);
     },
-    exclusively: async (space, _, decide) => {
+    exclusively: async (needs, decide) => {
       calls.exclusively += 1;
-      const plan = decide(state(space));
-      if (plan) apply([plan]);
+      const plans = decide(new Map([...needs.keys()].map((space) => [space, state(space)])));
+      const fault = faults.shift()?.(plans);
+      if (fault) throw fault;
+      apply(plans);
       if (lostReplies.exclusively > 0) {
         lostReplies.exclusively -= 1;
         throw new OutcomeUnknown(new Error('cut after COMMIT'));
@@ -98,31 +100,60 @@ describe('the writer', () => {
     expect(offsets(told, 'a')).toEqual([1, 2]);
   });
 
-  it('takes out the space that lost and commits the others, then decides it again on the new head', async () => {
+  it('commits the others when spaces lost, then has those for itself, all at once and on their new heads', async () => {
     const memory = memoryStore();
-    const { writer, noticed } = start(memory);
+    const { writer, told, noticed } = start(memory);
     memory.faults.push(() => {
       memory.logOf('a').push({ id: 'foreign', json: '' });
+      memory.logOf('c').push({ id: 'foreign', json: '' });
       return undefined;
     });
-    const answers = await Promise.all([writer.write(says('a', '1')), writer.write(says('b', '1'))]);
-    expect(answers).toEqual([2, 1]);
-    expect(noticed).toEqual(['moved']);
+    const answers = await Promise.all(['a', 'b', 'c'].map((space) => writer.write(says(space, '1'))));
+    expect(answers).toEqual([2, 1, 2]);
+    expect(noticed).toEqual(['moved', 'exclusive']);
+    expect(memory.calls).toEqual({ commit: 2, exclusively: 1 });
+    expect(offsets(told, 'c')).toEqual([2]);
   });
 
-  it('takes the space for itself after losing five times more', async () => {
+  it('gives up a command that something outside its space keeps away, and that one alone', async () => {
     const memory = memoryStore();
-    const { writer, told } = start(memory);
-    for (let n = 0; n < 6; n += 1) memory.faults.push(() => new SpacesMoved(new Set(['a'])));
-    expect(await writer.write(says('a', '1'))).toBe(1);
-    expect(memory.calls).toEqual({ commit: 6, exclusively: 1 });
-    expect(offsets(told, 'a')).toEqual([1]);
+    const { writer } = start(memory);
+    const kept = (plans: readonly SpacePlan[]) =>
+      plans.some(({ events }) => events.some(({ json }) => json.includes('kept')))
+        ? new SpacesMoved(new Set(['a']))
+        : undefined;
+    memory.faults.push(...Array.from({ length: 20 }, () => kept));
+    const outcomes = await Promise.allSettled(
+      [says('a', '1'), says('a', 'kept'), says('b', '1')].map((unit) => writer.write(unit)),
+    );
+    expect(outcomes).toMatchObject([
+      { status: 'fulfilled', value: 1 },
+      { status: 'rejected', reason: { code: 'conflict' } },
+      { status: 'fulfilled', value: 1 },
+    ]);
+  });
+
+  it('does no more work for a caller that has gone, once the work so far came to nothing', async () => {
+    const memory = memoryStore();
+    const { writer } = start(memory);
+    const caller = new AbortController();
+    memory.faults.push(() => {
+      caller.abort(new AppError('deadline_exceeded'));
+      return new SpacesMoved(new Set(['a']));
+    });
+    const [late, stays] = await Promise.allSettled([
+      writer.write(says('a', 'late'), caller.signal),
+      writer.write(says('a', 'stays')),
+    ]);
+    expect(late).toMatchObject({ status: 'rejected', reason: { code: 'deadline_exceeded' } });
+    expect(stays).toEqual({ status: 'fulfilled', value: 1 });
+    expect(memory.logOf('a').map(({ json }) => JSON.parse(json).data.text)).toEqual(['stays']);
   });
 
   it('recognises its own write when the answer was lost while it had the space for itself', async () => {
     const memory = memoryStore();
     const { writer, told } = start(memory);
-    for (let n = 0; n < 6; n += 1) memory.faults.push(() => new SpacesMoved(new Set(['a'])));
+    memory.faults.push(() => new SpacesMoved(new Set(['a'])));
     memory.lostReplies.exclusively = 1;
     expect(await writer.write(says('a', '1'))).toBe(1);
     expect(memory.logOf('a')).toHaveLength(1);

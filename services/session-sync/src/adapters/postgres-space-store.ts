@@ -43,6 +43,12 @@ const guardFailed = 'SK001';
 /** Kept results of one device that are read at once: one answer does not hold more. */
 const resultsBytes = 1_000_000;
 
+/**
+ * A replica that has spaces for itself and freezes or vanishes without a goodbye must soon let go of them; one that
+ * waits for them must soon answer its callers.
+ */
+const holdingLocks = `set local idle_in_transaction_session_timeout = '5s'; set local transaction_timeout = '10s'`;
+
 interface Loaded {
   spaces: { id: string; kind: 'personal' | 'team'; title: string; epoch: string; head: number }[] | null;
   members: { space: string; userId: string; role: Role }[] | null;
@@ -334,13 +340,17 @@ export const postgresSpaceStore = (database: Database): SpaceStore => {
         throw writeError(error);
       }
     },
-    exclusively: async (space, needs, decide) => {
+    exclusively: async (needs, decide) => {
       try {
         await database.transaction(async (tx) => {
-          await tx.query('select pg_advisory_xact_lock(hashtextextended($1::text, 0))', [space]);
-          const states = await load(tx, new Map([[space, needs]]));
-          const plan = decide(states.get(space));
-          if (plan) await write(tx, [plan]);
+          await tx.query(holdingLocks);
+          // In the order of `commit_units`.
+          await tx.query(
+            'select pg_advisory_xact_lock(hashtextextended(space, 0)) from unnest($1::text[]) as space',
+            [[...needs.keys()].sort()],
+          );
+          const plans = decide(await load(tx, needs));
+          if (plans.length > 0) await write(tx, plans);
         });
       } catch (error) {
         throw writeError(error);

@@ -71,11 +71,13 @@ export interface SpaceStore {
   load(needs: ReadonlyMap<string, readonly Needs[]>): Promise<Map<string, SpaceState>>;
   /** Writes all plans or none. Throws `SpacesMoved` or `OutcomeUnknown`. */
   commit(plans: readonly SpacePlan[]): Promise<void>;
-  /** Loads, decides and writes while nobody else can write to this space. Throws `OutcomeUnknown`. */
+  /**
+   * Loads, decides and writes all or nothing while nobody else can write to these spaces. Throws `SpacesMoved` when
+   * something that belongs to no space has moved, or `OutcomeUnknown`.
+   */
   exclusively(
-    space: string,
-    needs: readonly Needs[],
-    decide: (state: SpaceState | undefined) => SpacePlan | undefined,
+    needs: ReadonlyMap<string, readonly Needs[]>,
+    decide: (states: ReadonlyMap<string, SpaceState>) => readonly SpacePlan[],
   ): Promise<void>;
   /** Whether the event at this offset of the space is this one. */
   holds(space: string, offset: number, id: string): Promise<boolean>;

@@ -59,12 +59,17 @@ const flushBytes = 8 * 1024 * 1024;
 const unitBytes = 1_000;
 /** Largest event as JSON: it must fit a frame of 1,000,000 bytes and a message of the live bus. */
 const eventBytes = 900_000;
-/** Losing races this often, a writer takes the space for itself. */
-const maxRaces = 5;
+/** How often a batch is tried without keeping others away. */
+const maxOpen = 2;
+/** How often spaces are tried for themselves: something that no lock on a space keeps away may have moved. */
+const maxExclusive = 3;
 /** Pause between attempts to find out what became of a write. */
 const readBackMs = { first: 50, most: 2_000 };
 
-type AnyUnit = Unit<unknown>;
+/** A unit with what tells that its caller has gone. */
+interface AnyUnit extends Unit<unknown> {
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** One space's part of a flush: its units in order, and their answers once decided. */
 interface Group {
@@ -83,6 +88,54 @@ interface Planned {
 
 const fault = ({ code, detail, meta }: Refusal): AppError => new AppError(code, detail, meta ? { meta } : {});
 
+/** What a caller that has gone is told, if it still listens. */
+const goneFault = ({ reason }: AbortSignal): AppError =>
+  reason instanceof AppError ? reason : new AppError('cancelled', undefined, { cause: reason });
+
+/** What the units of groups must see; those whose callers have gone see nothing any more. */
+const needsOf = (groups: readonly Group[]): Map<string, Needs[]> =>
+  new Map(
+    groups.map(({ space, units }) => [
+      space,
+      units.flatMap(({ needs, signal }) => (signal?.aborted ? [] : [needs])),
+    ]),
+  );
+
+const plansOf = (planned: readonly Planned[]): SpacePlan[] =>
+  planned.flatMap(({ plan: written }) => (written ? [written] : []));
+
+/** Groups by space, sorted, so that two replicas take their locks in the same order. */
+const groupsOf = (units: readonly AnyUnit[]): Group[] => {
+  const bySpace = new Map<string, { units: AnyUnit[]; at: number[] }>();
+  for (const [index, unit] of units.entries()) {
+    let group = bySpace.get(unit.space);
+    if (!group) {
+      group = { units: [], at: [] };
+      bySpace.set(unit.space, group);
+    }
+    group.units.push(unit);
+    group.at.push(index);
+  }
+  return [...bySpace]
+    .map(([space, group]) => ({ space, ...group }))
+    .sort((a, b) => (a.space < b.space ? -1 : 1));
+};
+
+/** Groups in two parts, in order: by space, the units of a single one; undefined when there is but one unit. */
+const halves = (groups: readonly Group[]): readonly [Group[], Group[]] | undefined => {
+  const [only] = groups;
+  if (!only || groups.length > 1) {
+    const middle = groups.length >> 1;
+    return only && [groups.slice(0, middle), groups.slice(middle)];
+  }
+  const middle = only.units.length >> 1;
+  if (middle === 0) return undefined;
+  const part = (from: number, to?: number): Group[] => [
+    { space: only.space, units: only.units.slice(from, to), at: only.at.slice(from, to) },
+  ];
+  return [part(0, middle), part(middle)];
+};
+
 /** A writer over a store: units that wait at the same time share one transaction, and a space is in one at a time. */
 export const createWriter = (options: WriterOptions): Writer => {
   const { store, ids, clock, committed, wait, noticed = () => {} } = options;
@@ -98,6 +151,8 @@ export const createWriter = (options: WriterOptions): Writer => {
     const events: PlannedEvent[] = [];
     const rows = new Map<keyof Writes, Map<string, unknown>>();
     const answers = group.units.map((unit) => {
+      // Nothing of it is written yet, and nobody waits for it: it must not hold the others up.
+      if (unit.signal?.aborted) return goneFault(unit.signal);
       let decision: Decision<unknown>;
       try {
         decision = unit.decide(state);
@@ -165,7 +220,7 @@ export const createWriter = (options: WriterOptions): Writer => {
    * Writes plans and returns the spaces that lost. An unknown outcome is settled here, however long it takes, so
    * that its spaces stay out of every other flush: the same write is sent again, which waits for the first one if
    * that is still under way, and a guard that fails then tells by its event id whose write is there. `unknown`: the
-   plans were sent once before and the answer was lost.
+   * plans were sent once before and the answer was lost.
    */
   const commit = async (
     plans: readonly SpacePlan[],
@@ -198,109 +253,88 @@ export const createWriter = (options: WriterOptions): Writer => {
     }
   };
 
-  const loadAndPlan = async (groups: readonly Group[]): Promise<Planned[]> => {
-    const states = await store.load(
-      new Map(groups.map(({ space, units }) => [space, units.map((u) => u.needs)])),
-    );
-    return groups.map((group) => plan(group, states.get(group.space)));
-  };
-
-  /** One space alone: races at most `maxRaces` times, then has the space for itself. */
-  const alone = async (group: Group): Promise<Planned> => {
-    for (let race = 0; race < maxRaces; race += 1) {
-      const [planned] = (await loadAndPlan([group])) as [Planned];
-      if (!planned.plan) return planned;
-      const lost = await commit([planned.plan]);
-      if (lost.size === 0) return planned;
-      noticed('moved');
-    }
-    noticed('exclusive');
-    let planned: Planned | undefined;
-    try {
-      await store.exclusively(
-        group.space,
-        group.units.flatMap((u) => u.needs),
-        (state) => {
-          planned = plan(group, state);
-          return planned.plan;
-        },
-      );
-    } catch (error) {
-      if (!(error instanceof OutcomeUnknown) || !planned?.plan) throw error;
-      noticed('unknown');
-      const lost = await commit([planned.plan], { unknown: true });
-      // It did not happen, and others have written since it was let go.
-      if (lost.size > 0) throw new AppError('conflict', undefined, { cause: error });
-    }
-    return planned as Planned;
-  };
-
-  /** A group whose write fails for a reason of its own is tried unit by unit: one bad row fails one command. */
-  const aloneOrSplit = async (group: Group): Promise<Planned[]> => {
-    try {
-      return [await alone(group)];
-    } catch (error) {
-      if (error instanceof AppError || group.units.length === 1) {
-        const failure = error instanceof Error ? error : new Error('the write failed', { cause: error });
-        return [{ group, answers: group.units.map(() => failure), plan: undefined, epoch: '' }];
-      }
-      noticed('split');
-      const all: Planned[] = [];
-      for (const [index, unit] of group.units.entries())
-        all.push(
-          ...(await aloneOrSplit({ space: group.space, units: [unit], at: [group.at[index] as number] })),
-        );
-      return all;
-    }
-  };
-
-  const flush = async (units: readonly AnyUnit[]): Promise<(unknown | Error)[]> => {
-    const bySpace = new Map<string, { units: AnyUnit[]; at: number[] }>();
-    for (const [index, unit] of units.entries()) {
-      let group = bySpace.get(unit.space);
-      if (!group) {
-        group = { units: [], at: [] };
-        bySpace.set(unit.space, group);
-      }
-      group.units.push(unit);
-      group.at.push(index);
-    }
-    // Sorted, so that two replicas take their locks in the same order.
-    const groups = [...bySpace]
-      .map(([space, group]) => ({ space, ...group }))
-      .sort((a, b) => (a.space < b.space ? -1 : 1));
-
-    const done: Planned[] = [];
-    const again: Group[] = [];
-    let open = await loadAndPlan(groups);
-    while (open.length > 0) {
-      const writing = open.filter(({ plan: written }) => written);
-      done.push(...open.filter(({ plan: written }) => !written));
-      if (writing.length === 0) break;
-      let lost: ReadonlySet<string>;
+  /**
+   * Spaces in one transaction that has them for itself: whoever loses to a faster replica needs no luck to get
+   * its turn. One transaction a space would make everybody in the flush wait for the sum.
+   */
+  const exclusive = async (groups: readonly Group[]): Promise<readonly Planned[]> => {
+    for (let attempt = 1; ; attempt += 1) {
+      noticed('exclusive');
+      let planned: readonly Planned[] = [];
       try {
-        lost = await commit(writing.map(({ plan: written }) => written as SpacePlan));
+        await store.exclusively(needsOf(groups), (states) => {
+          planned = groups.map((group) => plan(group, states.get(group.space)));
+          return plansOf(planned);
+        });
+        return planned;
+      } catch (error) {
+        if (error instanceof OutcomeUnknown) {
+          noticed('unknown');
+          const plans = plansOf(planned);
+          if (plans.length === 0) throw new AppError('unavailable', undefined, { cause: error });
+          const lost = await commit(plans, { unknown: true });
+          if (lost.size === 0) return planned;
+          // It did not happen, and others have written since the spaces were let go.
+        } else if (!(error instanceof SpacesMoved)) throw error;
+        if (attempt >= maxExclusive) throw error;
+      }
+    }
+  };
+
+  /** Takes spaces for itself; a write that fails for a reason of its own is halved until one command is left to fail. */
+  const settle = async (groups: readonly Group[]): Promise<readonly Planned[]> => {
+    try {
+      const planned = await exclusive(groups);
+      publish(planned);
+      return planned;
+    } catch (error) {
+      const parts = error instanceof AppError ? undefined : halves(groups);
+      if (parts) {
+        noticed('split');
+        return [...(await settle(parts[0])), ...(await settle(parts[1]))];
+      }
+      const moved = error instanceof SpacesMoved || error instanceof OutcomeUnknown;
+      const known = error instanceof Error ? error : new Error('the write failed', { cause: error });
+      const failure = moved ? new AppError('conflict', undefined, { cause: error }) : known;
+      return groups.map((group) => ({
+        group,
+        answers: group.units.map(() => failure),
+        plan: undefined,
+        epoch: '',
+      }));
+    }
+  };
+
+  /** Writes without keeping anybody away; the spaces that lost are taken out and the others tried once more. */
+  const tryOpen = async (groups: readonly Group[]): Promise<{ done: Planned[]; lost: Group[] }> => {
+    const states = await store.load(needsOf(groups));
+    const planned = groups.map((group) => plan(group, states.get(group.space)));
+    const done = planned.filter(({ plan: written }) => !written);
+    const lost: Group[] = [];
+    let open = planned.filter(({ plan: written }) => written);
+    for (let attempt = 1; attempt <= maxOpen && open.length > 0; attempt += 1) {
+      let moved: ReadonlySet<string>;
+      try {
+        moved = await commit(plansOf(open));
       } catch (error) {
         // What the database refuses as a whole it may take in parts; a fault of the connection is everybody's.
         if (error instanceof AppError && error.code !== 'conflict') throw error;
-        again.push(...writing.map(({ group }) => group));
         break;
       }
-      const won = writing.filter(({ group }) => !lost.has(group.space));
-      again.push(...writing.filter(({ group }) => lost.has(group.space)).map(({ group }) => group));
-      if (lost.size === 0) {
-        publish(won);
-        done.push(...won);
-        break;
+      if (moved.size === 0) {
+        publish(open);
+        return { done: [...done, ...open], lost };
       }
       noticed('moved');
-      open = won;
+      lost.push(...open.filter(({ group }) => moved.has(group.space)).map(({ group }) => group));
+      open = open.filter(({ group }) => !moved.has(group.space));
     }
-    for (const group of again) {
-      const settled = await aloneOrSplit(group);
-      publish(settled);
-      done.push(...settled);
-    }
+    return { done, lost: [...lost, ...open.map(({ group }) => group)] };
+  };
+
+  const flush = async (units: readonly AnyUnit[]): Promise<(unknown | Error)[]> => {
+    const { done, lost } = await tryOpen(groupsOf(units));
+    if (lost.length > 0) done.push(...(await settle(lost)));
     const answers = new Array<unknown>(units.length);
     for (const { group, answers: own } of done)
       for (const [index, at] of group.at.entries()) answers[at] = own[index];
@@ -318,7 +352,8 @@ export const createWriter = (options: WriterOptions): Writer => {
   });
 
   return {
-    write: <R>(unit: Unit<R>, signal?: AbortSignal) => batcher.submit(unit, { signal }) as Promise<R>,
+    write: <R>(unit: Unit<R>, signal?: AbortSignal) =>
+      batcher.submit({ ...unit, signal }, { signal }) as Promise<R>,
     get depth() {
       return batcher.depth;
     },
