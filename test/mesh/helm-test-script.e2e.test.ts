@@ -67,6 +67,16 @@ describe('what "helm test" runs', () => {
     expect(output).toContain('FAILED: /skein.auth.v1.AuthService/GetAccount was answered with status 0');
   });
 
+  it('fails when the callee is not found: that nobody answers proves nothing then', {
+    timeout: 90_000,
+  }, async () => {
+    const { ok, output } = await helmTest('http://nowhere.invalid:50051');
+    expect(ok).toBe(false);
+    expect(output).toMatch(
+      /FAILED: nowhere\.invalid was not found \((ENOTFOUND|EAI_AGAIN)\), so nothing was proved/,
+    );
+  });
+
   it('waits for a gateway that is not let through at once', { timeout: 90_000 }, async () => {
     let connections = 0;
     const late = createHttpServer((_, response) => response.writeHead(500).end());

@@ -1,6 +1,8 @@
 // helm test: a person registers, connects, says something and is answered; and what must be refused is refused.
 import { randomUUID } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
 import { connect } from 'node:http2';
+import { connect as connectSocket } from 'node:net';
 
 const gateway = process.env.GATEWAY_URL;
 const callee = process.env.FORBIDDEN_URL;
@@ -84,10 +86,21 @@ const converse = (token) =>
     };
   });
 
+/** The address of the callee. A name that is not found is a failure: no network has refused anything then. */
+const addressOf = async (hostname) => {
+  try {
+    return (await lookup(hostname)).address;
+  } catch (error) {
+    throw new Error(`${hostname} was not found (${error.code}), so nothing was proved`);
+  }
+};
+
 /** Calls a method as nobody and says who refused it; an answer is a failure. */
-const callAsNobody = () =>
-  new Promise((resolve, reject) => {
-    const session = connect(callee);
+const callAsNobody = async () => {
+  const { hostname, port } = new URL(callee);
+  const address = await addressOf(hostname);
+  return await new Promise((resolve, reject) => {
+    const session = connect(callee, { createConnection: () => connectSocket(Number(port), address) });
     const end = (settle, value) => {
       clearTimeout(timer);
       session.destroy();
@@ -121,6 +134,7 @@ const callAsNobody = () =>
       call.end(Buffer.alloc(5));
     });
   });
+};
 
 const limit = setTimeout(() => {
   console.error(`not finished after ${limitMs / 1000} s`);
