@@ -37,6 +37,15 @@ describe('the notes after an install', () => {
       expect(unsafe).toContain(`  - ${warning}`);
   });
 
+  it('warn of metrics that a network policy keeps from Prometheus', async () => {
+    const monitored = 'metrics.monitor=podMonitor';
+    const from = 'networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.prometheus=yes';
+    const warning = '  - networkPolicy.metricsFrom is empty';
+    expect(await notes('default', '--set', monitored)).toContain(warning);
+    expect(await notes('default', '--set', `${monitored},${from}`)).not.toContain(warning);
+    expect(await notes('default')).not.toContain(warning);
+  });
+
   it('warn of nothing where nothing is amiss', async () => {
     expect(await notes('istio')).not.toContain('Mind:');
   });
