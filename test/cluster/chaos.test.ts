@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Call, History, Outage } from '../load/history.ts';
-import { type Deletion, effectsOf } from './chaos.ts';
+import { type Deletion, effectsOf, turnOf } from './chaos.ts';
+import { services } from './support/loaded-stack.ts';
 
 const call = (startedMs: number, endedMs: number, failures: readonly string[] = []): Call => ({
   ...{ kind: 'GET /v1/me', startedMs, endedMs, failures, done: true },
@@ -31,6 +32,18 @@ const history = historyOf(
     { startedMs: 5_400, code: 4012, failures: ['503'] },
   ],
 );
+
+describe('the deletions', () => {
+  it('take a pod of every service in both ways before any of them again', () => {
+    const turns = Array.from({ length: 4 * services.length }, (_, nth) => turnOf(nth));
+    const cells = turns.map(({ component, how }) => `${component} ${how}`);
+    const round = 2 * services.length;
+    expect(new Set(cells.slice(0, round))).toEqual(
+      new Set(services.flatMap((name) => [`${name} asked`, `${name} killed`])),
+    );
+    expect(cells.slice(round)).toEqual(cells.slice(0, round));
+  });
+});
 
 describe('what clients felt', () => {
   it('counts towards the deletion that came last before it', () => {

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Call, History, Outage } from '../load/history.ts';
 import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
 import { type Summary, summaryOf } from '../load/summary.ts';
-import { gatewayUrl, type Pod, podsOf, servicePods } from './support/loaded-stack.ts';
+import { gatewayUrl, type Pod, podsOf, servicePods, services } from './support/loaded-stack.ts';
 import { kubectl } from './support/program.ts';
 import type { Stack } from './support/stack.ts';
 
@@ -11,7 +11,7 @@ export interface ChaosOptions {
   readonly load: Omit<LoadOptions, 'address'>;
   /** How long pods of ours are deleted. */
   readonly minutes: number;
-  /** 0 ≤ n < 1: chooses the pods and how they end. */
+  /** 0 ≤ n < 1: chooses among the pods of a service. */
   readonly random: () => number;
 }
 
@@ -50,6 +50,12 @@ const replaceMs = 180_000;
 const calmMs = 20_000;
 const components = ['nats', 'consul', 'postgres'] as const;
 
+/** Whose pod the nth deletion takes, and how: every service is asked, then every one killed, and again. */
+export const turnOf = (nth: number): Pick<Deletion, 'component' | 'how'> => ({
+  component: services[nth % services.length] ?? services[0],
+  how: Math.floor(nth / services.length) % 2 === 0 ? 'asked' : 'killed',
+});
+
 const remove = (namespace: string, { name }: Pod, how: Deletion['how']): Promise<string> =>
   kubectl(
     ...['-n', namespace, 'delete', 'pod', name, '--wait=false'],
@@ -76,13 +82,12 @@ const deletePods = async (
   const endMs = Date.now() + minutes * 60_000;
   for (let nextMs = Date.now(); nextMs < endMs; nextMs += everyMs) {
     await pause(Math.max(0, nextMs - Date.now()));
-    const running = (await servicePods(stack)).filter(({ leaving }) => !leaving);
-    const pod = running[Math.floor(random() * running.length)];
-    if (!pod) throw new Error(`no pod of ${stack.release} is left`);
-    const how = random() < 0.5 ? 'asked' : 'killed';
-    const { component } = pod;
+    const { component, how } = turnOf(under.length);
     const siblings = async () => (await servicePods(stack)).filter((one) => one.component === component);
-    const count = running.filter((one) => one.component === component).length;
+    const running = (await siblings()).filter(({ leaving }) => !leaving);
+    const pod = running[Math.floor(random() * running.length)];
+    if (!pod) throw new Error(`no pod of ${component} of ${stack.release} is left`);
+    const count = running.length;
     const atMs = Date.now();
     await remove(stack.namespace, pod, how);
     told(`${component} ${how}: ${pod.name}`);
@@ -143,8 +148,8 @@ export const effectsOf = (deletions: readonly Deletion[], history: History): Eff
 };
 
 /**
- * Puts load on an installed stack; deletes one pod of ours every ten seconds for some minutes, half of them without
- * time to drain; then NATS, Consul and Postgres, once each.
+ * Puts load on an installed stack; deletes one pod of ours every ten seconds for some minutes, of one service after the
+ * other, in turn with and without time to drain; then NATS, Consul and Postgres, once each.
  */
 export const chaos = async (
   stack: Stack,

@@ -37,6 +37,14 @@ describe('the sections of the drills', () => {
     expect(text).toContain('500 sockets (25 people with 20 devices each), 100 messages a second');
     expect(text).toContain('| auth, killed | 1 | 0.9 s / 0.9 s | 1 | 0.4 s / 0.4 s | 0 | 0.0 s / 0.0 s |');
     expect(text).toMatch(/\| gateway \| 1 \| never in this run .*\| 2 \| never in this run/);
+    expect(text).toContain('every 10 s, 1 of them without time to drain (killed)');
+    expect(text).not.toContain('Not all held');
+  });
+
+  it('say in words when calls failed for good', () => {
+    const bad = { ...summary, faults: { ...summary.faults, failed: 11 } };
+    const text = chaosSection({ summary: bad, effects }, load, 5, 'this machine');
+    expect(text).toContain('**Not all held:** 11 calls failed for good');
   });
 
   it('tell failed first tries apart from calls that failed for good', () => {

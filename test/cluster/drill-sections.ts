@@ -80,10 +80,17 @@ export const chaosSection = (
   const groups = Map.groupBy(effects, ({ component, how }) =>
     how === 'killed' ? `${component}, killed` : component,
   );
+  const killed = effects.filter(({ how }) => how === 'killed').length;
+  const { failed } = summary.faults;
   return [
     '## Chaos: one pod after the other',
-    `${on}, ${today()}. ${loadInWords(load)}. Two pods of each service; for ${minutes} min one of them is deleted every 10 s, half of them without time to drain (killed); then NATS and Consul, which lose all they keep, and Postgres, one pod each. Load and cluster share the machine.`,
+    `${on}, ${today()}. ${loadInWords(load)}. Two pods of each service; for ${minutes} min one of them is deleted every 10 s, ${killed} of them without time to drain (killed), of one service after the other; then NATS and Consul, which lose all they keep, and Postgres, one pod each. Load and cluster share the machine.`,
     promises(summary),
+    ...(failed > 0
+      ? [
+          `**Not all held:** ${failed.toLocaleString('en')} calls failed for good, after all their retries; the drill counts that as a fault and exits with 1.`,
+        ]
+      : []),
     'Times are from the deletion, median / longest of its kind; calls and sockets count towards the deletion before them. Replaced: as many pods as before are ready. Whole again: the last call that needed another try was done, the last socket was back, with the wait of up to 5 s that it is told.',
     table([
       [

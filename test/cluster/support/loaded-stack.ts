@@ -9,7 +9,8 @@ const gatewayConfig = {
   REGISTRATIONS_PER_HOUR: 100_000,
 };
 
-const services = ['gateway', 'auth', 'user', 'session-sync', 'agent'] as const;
+/** Of what pods are taken away. */
+export const services = ['gateway', 'auth', 'user', 'session-sync', 'agent'] as const;
 
 /** An installation of its own with two pods of every service: what load does to it is no other test's business. */
 export const loadedStack: Stack = {
