@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Answer, ask, getJson } from './support/program.ts';
+import { type Answer, ask, getJson, kubectl } from './support/program.ts';
 import { chartArguments, plain } from './support/stack.ts';
 import { useStack } from './support/use-stack.ts';
 
@@ -23,6 +23,9 @@ afterEach(async () => {
   await ask('helm', ['uninstall', broken, '-n', namespace, '--ignore-not-found', '--wait', '--timeout=60s'], {
     timeoutMs: 90_000,
   });
+  // What belongs to a hook that failed stays.
+  const left = ['-l', `app.kubernetes.io/instance=${broken}`, '--ignore-not-found'];
+  await kubectl('-n', namespace, 'delete', 'job,networkpolicy,configmap,secret', ...left);
 });
 
 const nowhere = `nowhere.${platform}.svc.cluster.local`;
