@@ -1,8 +1,8 @@
 import { ask } from './program.ts';
 
 const howToGetOne = `Set KUBECONFIG to a cluster that may be used for tests, with kubectl and helm on PATH; for example:
-  kind create cluster && SKEIN_IMAGE_LOADER="kind load docker-image" npm run cluster
-docs/how-to/install-with-helm.md says what is needed.`;
+  kind create cluster --kubeconfig kind.yaml && export KUBECONFIG=$PWD/kind.yaml SKEIN_IMAGE_LOADER="kind load docker-image"
+and run this again. docs/how-to/install-with-helm.md says what is needed.`;
 
 /** Throws a sentence unless a cluster is named, answers, and has a node that is ready. */
 export const requireCluster = async (env = process.env): Promise<void> => {
