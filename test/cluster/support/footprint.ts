@@ -12,9 +12,10 @@ const page = join(root, 'docs', 'reference', 'footprint-on-kubernetes.md');
 
 const opening = `# Footprint on Kubernetes
 
-What the installation of [install-with-helm](../how-to/install-with-helm.md) costs at rest: nobody connected, one pod of
-everything. Each section is written by \`npm run cluster -- footprint\`, which asks the kubelets; the numbers are those
-of the last run.
+What an installation costs at rest, with nobody connected, as the kubelets tell it; the numbers are those of the last run.
+*Without a mesh* is that of [install-with-helm](../how-to/install-with-helm.md), one pod of everything, and is written by
+\`npm run cluster -- footprint\`. *In a mesh of Istio* was measured once in the same way, on the mesh of the cluster tests,
+which has two pods of auth; no command writes it again.
 `;
 
 /** What starting has left behind is collected, relays and leases have settled. */
