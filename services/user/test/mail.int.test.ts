@@ -28,7 +28,7 @@ describe('mails', () => {
       to: [ada.account.email],
       from: 'skein@example.org',
       subject: '欢迎使用 Skein',
-      text: expect.stringContaining('Ada，您好'),
+      text: expect.stringMatching(/^您好/),
       messageId: `<${event.id}@example.org>`,
       headers: { 'auto-submitted': 'auto-generated' },
     });

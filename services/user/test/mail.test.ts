@@ -10,8 +10,22 @@ describe('the words of a mail', () => {
     for (const kind of ['welcome', 'unusual_login'] as const) {
       const { subject, text } = mailOf({ kind, timeMs: 0, data: { platform: 'web' } }, ada, language);
       expect(subject).not.toBe('');
-      expect(text).toContain('Ada');
       expect(text).not.toMatch(/https?:|undefined/);
+    }
+  });
+
+  it.each(mailLanguages)('have no name in the welcome in %s: its address may be a stranger’s', (language) => {
+    const text = (kind: 'welcome' | 'unusual_login') =>
+      mailOf({ kind, timeMs: 0, data: { platform: 'web' } }, ada, language).text;
+    expect(text('welcome')).not.toContain('Ada');
+    expect(text('unusual_login')).toContain('Ada');
+  });
+
+  it.each(mailLanguages)('have no name in %s that says where to go', (language) => {
+    for (const displayName of ['win at evil.example', 'see https://x', 'WWW evil', 'ada@evil']) {
+      const one = mailOf({ kind: 'unusual_login', timeMs: 0, data: {} }, { displayName, timezone: '' }, language);
+      expect(one.text).not.toContain(displayName);
+      expect(one.text).toMatch(/^(Hello,|您好：)\n/);
     }
   });
 

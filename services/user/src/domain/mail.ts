@@ -15,6 +15,7 @@ export interface MailText {
 
 /** What a template may use: everything else stays where it is. */
 interface Facts {
+  /** Empty for one that would make a mail an advertisement. */
   readonly name: string;
   /** When it happened, in the person's language and time zone. */
   readonly time: string;
@@ -27,18 +28,19 @@ type Template = (facts: Facts) => MailText;
 /** To add a language: one more column, and its name in `mailLanguages`. */
 const templates: Readonly<Record<Notice['kind'], Readonly<Record<MailLanguage, Template>>>> = {
   welcome: {
-    en: ({ name }) => ({
+    // Nobody has shown yet that the address is theirs: what a stranger wrote as their name is not sent there.
+    en: () => ({
       subject: 'Welcome to Skein',
-      text: `Hello ${name},
+      text: `Hello,
 
 your account is ready. Sign in on any device or chat platform: your session, settings and history come along.
 
 If it was not you who made this account, you need not do anything: nobody can use it without your password.
 `,
     }),
-    zh: ({ name }) => ({
+    zh: () => ({
       subject: '欢迎使用 Skein',
-      text: `${name}，您好：
+      text: `您好：
 
 您的账户已经可以使用。在任何设备或聊天平台上登录，您的会话、设置和历史记录都会随之同步。
 
@@ -49,7 +51,7 @@ If it was not you who made this account, you need not do anything: nobody can us
   unusual_login: {
     en: ({ name, time, platform }) => ({
       subject: 'New sign-in to your Skein account',
-      text: `Hello ${name},
+      text: `Hello${name && ` ${name}`},
 
 somebody signed in to your account from a place it had not been used at before.
 
@@ -62,7 +64,7 @@ and change your password.
     }),
     zh: ({ name, time, platform }) => ({
       subject: '您的 Skein 账户有新的登录',
-      text: `${name}，您好：
+      text: `${name && `${name}，`}您好：
 
 有人在一个从未使用过的地点登录了您的账户。
 
@@ -93,7 +95,7 @@ export const mailOf = (
   language: MailLanguage,
 ): MailText =>
   templates[kind][language]({
-    name: displayName,
+    name: /[/.:@]|www/i.test(displayName) ? '' : displayName,
     time: timeText(timeMs, language, timezone),
     platform: String(data['platform'] ?? ''),
   });
