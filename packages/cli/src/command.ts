@@ -19,6 +19,7 @@ const options = {
   from: { type: 'string' },
   state: { type: 'string' },
   reason: { type: 'string' },
+  value: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
@@ -46,6 +47,17 @@ const timeOf = (text: string): string => {
   return new Date(ms).toISOString();
 };
 
+/** What a step is to have given, as JSON: a word in quotes. */
+const valueOf = (verb: string, text: string | undefined): { readonly value?: unknown } => {
+  if (text === undefined) return {};
+  if (verb !== 'skip') throw new UsageError('--value is for skip.');
+  try {
+    return { value: JSON.parse(text) as unknown };
+  } catch (error) {
+    throw new UsageError(`--value must be JSON, such as '{"id":1}' or '"text"'.`, { cause: error });
+  }
+};
+
 /**
  * Runs one command and resolves with whether everything it was asked for was done. UsageError for a command line that
  * cannot be used; any other error is a sentence of who refused.
@@ -64,7 +76,8 @@ export const runCommand = async (args: readonly string[], { env, write }: Surrou
     return ids;
   };
   if (group === 'sagas' && sagaVerbs.includes(verb)) {
-    await operateSagas(openGateway(env), screen, some(), { verb, reason: reason() });
+    const order = { verb, reason: reason(), ...valueOf(verb, values.value) };
+    await operateSagas(openGateway(env), screen, some(), order);
     return true;
   }
   switch (`${group} ${verb}`) {

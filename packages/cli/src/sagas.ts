@@ -62,10 +62,10 @@ export const operateSagas = async (
   gateway: Gateway,
   screen: Screen,
   ids: readonly string[],
-  { verb, reason }: { readonly verb: string; readonly reason: string },
+  { verb, ...order }: { readonly verb: string; readonly reason: string; readonly value?: unknown },
 ): Promise<void> => {
   for (const id of ids) {
-    const answer = await gateway.call('POST', `${path}/${encodeURIComponent(id)}/${verb}`, { reason });
+    const answer = await gateway.call('POST', `${path}/${encodeURIComponent(id)}/${verb}`, order);
     const { state } = answer as { readonly state: string };
     screen.row({ id, state }, `${id}  ${state}`);
   }

@@ -13,7 +13,8 @@ export const help = `skein: look after a running mesh.
                                                 publish again what auth or session-sync wrote since then
   skein sagas list [--state STATE] [--service NAME]
                                                 operations of several steps; those that wait for you unless said
-  skein sagas VERB ID... --reason TEXT          cancel, compensate, retry, park, skip, force-complete or kill them
+  skein sagas VERB ID... --reason TEXT          cancel, compensate, retry, park, skip, force-complete or kill them;
+                                                skip takes --value JSON, what the step would have given
   skein ledger verify [SPACE]                   check the integrity ledger of a space of yours [personal]
   skein db reanchor --reason TEXT               after a restore, an import or a fail-over that lost something,
                                                 while all services are stopped

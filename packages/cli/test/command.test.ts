@@ -170,6 +170,21 @@ describe('skein sagas', () => {
     await expect(run('sagas', 'kill', '--reason', 'x')).rejects.toThrow('"skein sagas list"');
     await expect(run('sagas', 'explode', 'one', '--reason', 'x')).rejects.toThrow(UsageError);
   });
+
+  it('skips with the value a step would have given', async () => {
+    const { run, asked } = await gateway({
+      'POST /v1/admin/sagas/one/skip': { status: 200, body: { state: 'running' } },
+    });
+    const skip = (...args: string[]) => run('sagas', 'skip', 'one', '--reason', 'seen by hand', ...args);
+    await skip('--value', '{"id":1}');
+    await skip();
+    expect(asked.map(({ body }) => body)).toEqual([
+      { reason: 'seen by hand', value: { id: 1 } },
+      { reason: 'seen by hand' },
+    ]);
+    await expect(skip('--value', '{id')).rejects.toThrow('--value must be JSON');
+    await expect(run('sagas', 'kill', 'one', '--reason', 'x', '--value', '1')).rejects.toThrow('for skip');
+  });
 });
 
 describe('skein ledger verify', () => {
