@@ -19,12 +19,16 @@ export interface SagaFilter {
 /** Largest page of a list. */
 export const maxPage = 200;
 
+/** Spares a search for live sagas those that have ended, which are many more. */
+const onlyLive = (states: SagaFilter['states']): string =>
+  states?.every((state) => !endStates.has(state)) ? 'and ended_at is null' : '';
+
 /** Sagas that match, newest first. */
 export const listSagas = (db: Queryable, filter: SagaFilter): Promise<SagaRow[]> =>
   db.query<SagaRow>(
     `select ${sagaColumns('s')} from saga s
      where ($1::text[] is null or state = any($1)) and ($2::text is null or name = $2)
-       and ($3::text is null or subject = $3) and ($4::uuid is null or id < $4)
+       and ($3::text is null or subject = $3) and ($4::uuid is null or id < $4) ${onlyLive(filter.states)}
      order by id desc limit $5`,
     [
       filter.states ?? null,
@@ -53,17 +57,29 @@ const changeOf = ({ row, entries }: Inspected): string =>
 
 /** Most who watch a saga in one process; the next one is `overloaded`. */
 const maxWatchers = 200;
+/** Most sagas one person watches in one process: nobody takes the places of everybody. */
+const maxWatchedByOne = 5;
 
-/** Lets at most so many watch at once. */
+/** Lets at most so many watch at once, and so many for one person where that is said. */
 export const sagaWatching = (db: Queryable) => {
   let watchers = 0;
-  return async function* (id: string, signal: AbortSignal): AsyncGenerator<Inspected> {
+  const byPerson = new Map<string, number>();
+  return async function* (id: string, signal: AbortSignal, person?: string): AsyncGenerator<Inspected> {
+    const own = person === undefined ? 0 : (byPerson.get(person) ?? 0);
     if (watchers >= maxWatchers) throw new AppError('overloaded', 'Too many are watching');
+    if (own >= maxWatchedByOne)
+      throw new AppError('overloaded', `You are watching ${maxWatchedByOne} operations already`);
     watchers += 1;
+    if (person !== undefined) byPerson.set(person, own + 1);
     try {
       yield* watchSaga(db, id, signal);
     } finally {
       watchers -= 1;
+      if (person !== undefined) {
+        const left = (byPerson.get(person) ?? 1) - 1;
+        if (left > 0) byPerson.set(person, left);
+        else byPerson.delete(person);
+      }
     }
   };
 };
@@ -88,8 +104,8 @@ export const pruneSagas = async (db: Queryable, limit = 1_000): Promise<number> 
   const rows = await db.query(
     `with gone as (
        delete from saga where ctid = any (array(
-         select ctid from saga where created_at < now() - make_interval(days => ${endedKeepDays})
-           and ended_at < now() - make_interval(days => ${endedKeepDays}) limit $1))
+         select ctid from saga where ended_at < now() - make_interval(days => ${endedKeepDays})
+         order by ended_at limit $1))
        returning id
      ), journals as (
        delete from saga_entry where saga_id in (select id from gone)

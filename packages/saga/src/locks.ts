@@ -79,7 +79,11 @@ export const holdLinesOf = async (tx: Tx, sagaId: string): Promise<readonly stri
   return keys;
 };
 
-/** Takes a saga out of its lines and makes those behind it due; the lines must be held. */
+/**
+ * Takes a saga out of its lines and makes those behind it due; the lines must be held. Also one that is still behind
+ * somebody in another line: whoever leaves that one at this moment does not see that this one is left, so neither
+ * could tell that the saga is first everywhere. The claim can.
+ */
 export const leaveLines = async (tx: Tx, sagaId: string, keys: readonly string[]): Promise<void> => {
   if (keys.length === 0) return;
   await tx.query({ name: 'skein_saga_leave', text: 'delete from saga_lock where saga_id = $1' }, [sagaId]);

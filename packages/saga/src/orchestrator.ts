@@ -83,8 +83,14 @@ export interface Sagas extends Service {
   list(filter: SagaFilter): Promise<SagaRow[]>;
   /** A saga with its journal; `not_found`. */
   inspect(id: string): Promise<Inspected>;
-  /** A saga with its journal now and after each change, until its end or the signal aborts. */
-  watch(id: string, options: { readonly signal: AbortSignal }): AsyncIterable<Inspected>;
+  /**
+   * A saga with its journal now and after each change, until its end or the signal aborts. `overloaded` beyond 200 of
+   * them, and beyond 5 for the same `person`.
+   */
+  watch(
+    id: string,
+    options: { readonly signal: AbortSignal; readonly person?: string },
+  ): AsyncIterable<Inspected>;
 }
 
 /** Renewed three times before it ends: two may be missed. */
@@ -272,7 +278,7 @@ export const sagas = (options: SagasOptions): Sagas => {
     },
     list: (filter) => listSagas(database, filter),
     inspect: (id) => inspectSaga(database, id),
-    watch: (id, { signal }) => watching(id, signal),
+    watch: (id, { signal, person }) => watching(id, signal, person),
     start: async <Input, Results>(
       tx: Tx,
       definition: SagaDefinition<Input, Results>,

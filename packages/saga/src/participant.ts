@@ -85,7 +85,7 @@ export const participant: Participant = {
     const rows = await db.query(
       `delete from saga_step_seen where ctid = any (array(
          select ctid from saga_step_seen where seen_at < now() - make_interval(days => ${rememberDays})
-         limit $1))
+         order by seen_at limit $1))
        returning 1`,
       [limit],
     );

@@ -33,10 +33,10 @@ create table saga (
   failure text
 ) with (fillfactor = 80);
 create index saga_due on saga (due_at) where due_at is not null;
-create index saga_parked on saga (id) where state = 'parked';
+create index saga_live on saga (state, id) where ended_at is null;
 create index saga_subject on saga (subject, id) where subject is not null;
 create unique index saga_key on saga (name, key) where key is not null;
-create index saga_age on saga using brin (created_at);
+create index saga_ended on saga (ended_at) where ended_at is not null;
 
 create table saga_entry (
   saga_id uuid not null,
@@ -75,5 +75,5 @@ create table saga_step_seen (
   seen_at timestamptz not null default now(),
   undone_at timestamptz
 );
-create index saga_step_seen_age on saga_step_seen using brin (seen_at);
+create index saga_step_seen_age on saga_step_seen (seen_at);
 `;

@@ -102,8 +102,9 @@ const ownSaga = async (sagas: Sagas, id: string, { actor }: CallContext): Promis
 };
 
 async function* watchedByOwner(sagas: Sagas, id: string, ctx: CallContext) {
-  await ownSaga(sagas, id, ctx);
-  for await (const one of sagas.watch(id, { signal: ctx.signal })) yield toOwn(one);
+  const { row } = await ownSaga(sagas, id, ctx);
+  const { signal } = ctx;
+  for await (const one of sagas.watch(id, { signal, person: row.subject ?? '' })) yield toOwn(one);
 }
 
 const verbOf = ({ verb, valueJson }: sagaV1.OperateSagaRequest): Verb => {

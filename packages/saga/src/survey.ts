@@ -2,6 +2,7 @@ import type { Database } from '@skein/postgres';
 import type { Logger } from '@skein/telemetry';
 import type { DefinitionId } from './claims.ts';
 import { pruneSagas } from './inspect.ts';
+import { notFirstInLine } from './locks.ts';
 import type { SagaMetrics } from './metrics.ts';
 import { stuckAfter } from './runner.ts';
 import { sagaStates } from './state.ts';
@@ -21,20 +22,17 @@ interface Count {
   readonly oldest: number;
 }
 
-/** What has not ended, by definition and state; from the two small indexes of live sagas. */
+/** What has not ended, by definition and state; from the small index of live sagas. */
 const countLive = (database: Database): Promise<Count[]> =>
   database.query<Count>(
     {
       name: 'skein_saga_survey',
       text: `select name, version, state, count(*)::int as count,
-               (count(*) filter (where due_at < now() - make_interval(secs => $1 / 1000.0)))::int as overdue,
+               (count(*) filter (where due_at < now() - make_interval(secs => $1 / 1000.0)
+                 and (state <> 'waiting' or not ${notFirstInLine('saga')})))::int as overdue,
                (count(*) filter (where state = 'compensating' and attempts >= $2))::int as stuck,
                extract(epoch from now() - min(created_at))::float8 as oldest
-             from (
-               select name, version, state, due_at, attempts, created_at from saga where due_at is not null
-               union all
-               select name, version, state, due_at, attempts, created_at from saga where state = 'parked'
-             ) live group by name, version, state`,
+             from saga where ended_at is null group by name, version, state`,
     },
     [overdueMs, stuckAfter],
   );

@@ -107,6 +107,26 @@ describe('skein.saga.v1', () => {
     expect(seen).toEqual(ids.toReversed());
   });
 
+  it('lets a person watch five of their own at once, and others beside them', async () => {
+    const { sagas, order, client } = await serve();
+    const watch = async (person: string, leave: AbortSignal) => {
+      const { id } = await sagas.startNow(order, { user: 'u1' }, { subject: person });
+      const ctx = rootContext({
+        ...{ timeoutMs: 10_000, signal: leave },
+        actor: { userId: person, scopes: ['session'] },
+      });
+      const stream = client.watchOwnSaga({ id }, ctx)[Symbol.asyncIterator]();
+      return (await stream.next()).value;
+    };
+    const leave = new AbortController();
+    for (let n = 0; n < 5; n += 1) expect(await watch('ada', leave.signal)).toBeDefined();
+    const { signal } = new AbortController();
+    await expect(watch('ada', signal)).rejects.toMatchObject({ code: 'overloaded' });
+    expect(await watch('bob', signal)).toBeDefined();
+    leave.abort();
+    await expect.poll(() => watch('ada', signal).catch(() => undefined)).toBeDefined();
+  });
+
   it('is for operators, through the gateway', async () => {
     const { client, clientOf } = await serve();
     const id = '0199c2f0-7d3a-7000-8000-0123456789ab';
