@@ -1,5 +1,5 @@
 import type { sagaV1 } from '@skein/contracts';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { sagaRef } from '../src/http/routes/sagas.ts';
 import { type FakeMesh, fakeMesh } from './fakes.ts';
 import { problem, startGateway, type TestGateway } from './gateway.ts';
@@ -81,6 +81,27 @@ describe('sagas', () => {
       [{ ...order, verb: 'force_complete', valueJson: '' }, 'operator-1'],
       [{ ...order, verb: 'skip', valueJson: '{"id":1}' }, 'operator-1'],
     ]);
+  });
+
+  it('are watched for a while, and that ends without an error', async () => {
+    const short = await startGateway(mesh, { ANSWER_TIMEOUT_MS: '1000', CALL_TIMEOUT_MS: '1000' });
+    onTestFinished(() => short.stop());
+    const own = {
+      ...{ id: uuid, name: 'record-health-data', state: 'running', createdAtMs: 1, endedAtMs: 0 },
+      ...{ failureCode: '', failureDetail: '', steps: [] },
+    };
+    scriptOf('session-sync').getOwnSaga = async () => ({ saga: own });
+    scriptOf('session-sync').watchOwnSaga = async function* (_, { signal }) {
+      yield { saga: own };
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      signal.throwIfAborted();
+    };
+    const response = await short.ask('GET', `/v1/sagas/${ref}`, {
+      token: await short.login('somebody'),
+      headers: { accept: 'text/event-stream' },
+    });
+    const text = await response.text();
+    expect(text.match(/^event: .*$/gm)).toEqual(['event: saga']);
   });
 
   it('that are not there, or not one’s own to look after, are refused', async () => {

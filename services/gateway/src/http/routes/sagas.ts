@@ -1,4 +1,4 @@
-import { AppError, type sagaV1 } from '@skein/contracts';
+import { AppError, type sagaV1, toAppError } from '@skein/contracts';
 import type { CallContext, RpcClient } from '@skein/rpc';
 import { must } from '@skein/service-kit';
 import type { z } from 'zod';
@@ -76,8 +76,13 @@ async function* changes(
   id: string,
   ctx: CallContext,
 ) {
-  for await (const answer of client.watchOwnSaga({ id }, ctx))
-    yield { event: 'saga', data: encodeOwn(service, answer) };
+  try {
+    for await (const answer of client.watchOwnSaga({ id }, ctx))
+      yield { event: 'saga', data: encodeOwn(service, answer) };
+  } catch (error) {
+    // The watch has its length; the saga goes on and can be watched again.
+    if (toAppError(error).code !== 'deadline_exceeded') throw error;
+  }
 }
 
 /** A person watches what they have begun. */
@@ -86,7 +91,7 @@ export const sagaRoutes = (sagas: SagaClients): Route[] => [
     method: 'get',
     path: '/v1/sagas/{id}',
     tag: 'sagas',
-    summary: 'How far an operation has got; `Accept: text/event-stream` tells each change until its end',
+    summary: 'How far an operation has got; `Accept: text/event-stream` tells each change until its end, for up to two minutes: then open it again',
     access: 'session',
     params: sagaPath,
     status: 200,
