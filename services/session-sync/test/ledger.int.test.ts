@@ -115,7 +115,12 @@ describe('the integrity ledger', () => {
       ],
       [
         'a document',
-        `update document set value = '{"pulse":0}', hash = 'other' where id = 'b' and space = $1`,
+        `update document set value = '{"pulse":0}' where id = 'b' and space = $1`,
+        { position: 2, fault: 'document' },
+      ],
+      [
+        'a document and its hash',
+        `update document set value = '{}', hash = encode(sha256('{}'), 'hex') where id = 'b' and space = $1`,
         { position: 2, fault: 'document' },
       ],
       [
@@ -143,6 +148,21 @@ describe('the integrity ledger', () => {
     }
   });
 
+  it('is checked one at a time by a process, through pages of documents too large for one', async () => {
+    const text = 'x'.repeat(100_000);
+    for (let n = 0; n < 45; n += 1) await mutate('large', 'd', [health(n + 1, text, { id: `r${n}` })]);
+    const reports = await Promise.allSettled([verify('large'), verify('large')]);
+    expect(reports).toContainEqual(
+      expect.objectContaining({ value: expect.objectContaining({ entries: 45, faults: [] }) }),
+    );
+    expect(reports).toContainEqual(
+      expect.objectContaining({
+        reason: expect.objectContaining({ code: 'overloaded', retryAfterMs: 500 }),
+      }),
+    );
+    expect(await verify('large')).toMatchObject({ entries: 45, faults: [] });
+  });
+
   it('still holds when the content of entries is erased', async () => {
     await mutate('gone', 'd', [health(1, 1, { id: 'a' }), health(2, 2, { id: 'b' })]);
     const before = await verify('gone');
@@ -161,7 +181,7 @@ describe('the integrity ledger', () => {
     const insert = (id: string, offset: number) =>
       old.query(
         `insert into document (space, collection, id, version, value, hash, "offset", fields, deleted, updated_at_ms,
-           client_time_ms, logged_version) values ($1, 'health_data', $2, 1, '{}', 'h', $3, '{}', false, 5, 5, 1)`,
+           client_time_ms, logged_version) values ($1, 'health_data', $2, 1, '{}', encode(sha256('{}'), 'hex'), $3, '{}', false, 5, 5, 1)`,
         [personalSpaceId('early'), id, offset],
       );
     await insert('second', 2);

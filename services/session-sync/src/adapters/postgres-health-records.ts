@@ -16,7 +16,59 @@ export type StartRecording = (
 /** Entries of one page: some 400 KB. */
 const pageRows = 1_000;
 
+/** Documents of one page: so many, and no more bytes than this but for the first. */
+const pageDocuments = 500;
+const pageBytes = 4_000_000;
+
 type Found<T> = T & Record<string, unknown>;
+
+const entries = async (
+  tx: Tx,
+  space: string,
+  told: (row: LedgerRow) => void,
+  signal: AbortSignal,
+): Promise<void> => {
+  for (let after = 0; ; ) {
+    signal.throwIfAborted();
+    const rows = await tx.query<Found<LedgerRow>>(
+      {
+        name: 'session_sync_ledger_page',
+        text: `select space, position, hash, commitment, salt, record from ledger_entry
+               where space = $1 and position > $2 order by position limit ${pageRows}`,
+      },
+      [space, after],
+    );
+    for (const row of rows) told(row);
+    if (rows.length < pageRows) return;
+    after = rows.at(-1)?.position ?? after;
+  }
+};
+
+const documents = async (
+  tx: Tx,
+  space: string,
+  told: (row: LedgerDocument) => void,
+  signal: AbortSignal,
+): Promise<void> => {
+  for (let after = ''; ; ) {
+    signal.throwIfAborted();
+    const rows = await tx.query<Found<LedgerDocument>>(
+      {
+        name: 'session_sync_ledger_documents',
+        text: `select id, value, hash, deleted from (
+                 select *, sum(octet_length(value)) over (order by id) - octet_length(value) as before
+                 from (select id, value, hash, deleted from document
+                       where space = $1 and collection = $2 and id > $3 order by id limit ${pageDocuments}) page) sized
+               where before < ${pageBytes} order by id`,
+      },
+      [space, ledgerCollection, after],
+    );
+    const last = rows.at(-1);
+    if (!last) return;
+    for (const row of rows) told(row);
+    after = last.id;
+  }
+};
 
 /** Records on their way and ledgers of this service's schema; `started` is told after each commit. */
 export const postgresHealthRecords = (
@@ -35,6 +87,8 @@ export const postgresHealthRecords = (
       [id, sagaId, space, userId, value, question, createdAtMs],
     );
 
+  /** One at a time: it reads the whole ledger and holds what it says of every record. */
+  let reading = false;
   return {
     begin: async (record, input, { key, bodyHash, correlationId }) => {
       const { userId } = record;
@@ -74,30 +128,21 @@ export const postgresHealthRecords = (
           await tx.query('delete from health_record where id = $1', [id]);
         }),
       ),
-    readLedger: (space, entry, signal) =>
-      database.transaction(
-        async (tx) => {
-          let after = 0;
-          for (;;) {
-            signal.throwIfAborted();
-            const rows = await tx.query<Found<LedgerRow>>(
-              {
-                name: 'session_sync_ledger_page',
-                text: `select space, position, hash, commitment, salt, record from ledger_entry
-                       where space = $1 and position > $2 order by position limit ${pageRows}`,
-              },
-              [space, after],
-            );
-            for (const row of rows) entry(row);
-            after = rows.at(-1)?.position ?? after;
-            if (rows.length < pageRows) break;
-          }
-          return tx.query<Found<LedgerDocument>>(
-            'select id, hash, deleted from document where space = $1 and collection = $2',
-            [space, ledgerCollection],
-          );
-        },
-        { isolation: 'repeatable read', readOnly: true, signal },
-      ),
+    readLedger: async (space, told, signal) => {
+      if (reading)
+        throw new AppError('overloaded', 'Too many ledgers are checked at once', { retryAfterMs: 500 });
+      reading = true;
+      try {
+        await database.transaction(
+          async (tx) => {
+            await entries(tx, space, told.entry, signal);
+            await documents(tx, space, told.document, signal);
+          },
+          { isolation: 'repeatable read', readOnly: true, signal },
+        );
+      } finally {
+        reading = false;
+      }
+    },
   };
 };

@@ -1,4 +1,4 @@
-import { type Sha256, toHex } from '@skein/sync-core';
+import { type Json, type Sha256, toHex, valueHash } from '@skein/sync-core';
 import type { Accepted, Decision } from './decision.ts';
 import { type DocumentRow, keyOf, type LedgerRow, type SpaceState } from './state.ts';
 
@@ -88,9 +88,21 @@ export interface LedgerFault {
 /** What the documents of the collection are now. */
 export interface LedgerDocument {
   readonly id: string;
+  /** JSON text. */
+  readonly value: string;
   readonly hash: string;
   readonly deleted: boolean;
 }
+
+/** Whether the hash a document carries is that of its value, which somebody may have changed alone. */
+const truthful = (sha256: Sha256, { value, hash }: LedgerDocument): boolean => {
+  try {
+    return valueHash(JSON.parse(value) as Json, sha256) === hash;
+  } catch {
+    // No value of ours: neither JSON nor its canonical form.
+    return false;
+  }
+};
 
 /** Most faults that are told; the first one says enough. */
 const maxFaults = 100;
@@ -123,15 +135,16 @@ export const ledgerCheck = (sha256: Sha256, space: string) => {
       head = { position: row.position, hash: row.hash };
       readRecord(row);
     },
-    /** After the last entry; with the documents as of the same moment. What was erased speaks of none. */
-    end: (documents: readonly LedgerDocument[]) => {
-      for (const { id, hash, deleted } of documents) {
-        const said = last.get(id);
-        last.delete(id);
-        if (!said) found(0, 'document');
-        else if (said.hash !== hash || (said.kind === 'recorded') === deleted)
-          found(said.position, 'document');
-      }
+    /** After the last entry, each once and as of the same moment. What was erased speaks of none. */
+    document: (row: LedgerDocument): void => {
+      const said = last.get(row.id);
+      last.delete(row.id);
+      if (!said) found(0, 'document');
+      else if (said.hash !== row.hash || (said.kind === 'recorded') === row.deleted || !truthful(sha256, row))
+        found(said.position, 'document');
+    },
+    /** After the last document. */
+    end: () => {
       // A deleted document may be forgotten, one that is there may not.
       for (const { position, kind } of last.values()) if (kind === 'recorded') found(position, 'document');
       return { entries: head.position, erased, head, faults };

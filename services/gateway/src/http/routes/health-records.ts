@@ -10,6 +10,9 @@ import { sagaRef } from './sagas.ts';
 const tag = 'health records';
 const params = z.object({ space: spaceId });
 
+/** What it costs to check a ledger, in messages: all of it is read. */
+const verifyCost = 10;
+
 type Fault = z.infer<typeof ledgerReport>['faults'][number]['fault'];
 
 /** Recording health data, and checking what was recorded. */
@@ -20,7 +23,7 @@ export const healthRecordRoutes = (healthRecords: HealthRecords): Route[] => [
     repeat: 'key',
     tag,
     summary:
-      'Begins to record health data: kept, put into the space and its integrity ledger, analysed; or nothing',
+      'Begins to record health data: kept, put into the space and its integrity ledger, analysed; or deleted again, which the log keeps',
     access: 'documents:write',
     params,
     body: newHealthRecord,
@@ -44,6 +47,7 @@ export const healthRecordRoutes = (healthRecords: HealthRecords): Route[] => [
     params,
     status: 200,
     response: ledgerReport,
+    limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId, verifyCost),
     handle: async ({ params: { space }, ctx }) => {
       const { entries, erased, headHash, faults } = await healthRecords.verifyLedger({ space }, ctx);
       return {
