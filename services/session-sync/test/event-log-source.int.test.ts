@@ -103,6 +103,25 @@ describe('the log as the source of domain events', () => {
     await database.query('delete from event where stream = $1', [space]);
     expect(await eventLogSource.has(database, row.event)).toBe(true);
   });
+
+  it('finds the place of a moment: right before the first event in its order that may be of it', async () => {
+    const database = await open();
+    const space = randomUUID();
+    const hour = 3_600_000;
+    await write(database, { space, offset: 1, xid: 100, timeMs: hour });
+    await write(database, { space, offset: 2, xid: 130, timeMs: 3 * hour });
+    // Orders as a number, not as a text.
+    await write(database, { space, offset: 3, xid: 99, timeMs: 3 * hour });
+    await write(database, { space, offset: 4, xid: 140, timeMs: 5 * hour });
+    const newer = async (timeMs: number) => {
+      const rows = await eventLogSource.read(database, await eventLogSource.before(database, timeMs), 10);
+      return rows.map(({ place }) => place?.offset);
+    };
+    expect(await newer(0)).toEqual([3, 1, 2, 4]);
+    expect(await newer(2 * hour)).toEqual([3, 1, 2, 4]);
+    expect(await newer(4 * hour)).toEqual([4]);
+    expect(await newer(9 * hour)).toEqual([]);
+  });
 });
 
 describe('re-anchoring', () => {

@@ -101,8 +101,10 @@ export const eventLogSource: OutboxSource = {
   },
   before: async (database, timeMs) => {
     const [row] = await database.query<PlaceRow>(
-      `select era, xid::text as xid, global_seq - 1 as seq from event where time_ms >= $1
-       order by event.era, event.xid, event.global_seq limit 1`,
+      // Apart, or the order would have Postgres walk the log from its first event for the first new one.
+      `with recent as materialized (select era, xid, global_seq from event where time_ms >= $1)
+       select era, xid::text as xid, global_seq - 1 as seq from recent
+       order by recent.era, recent.xid, recent.global_seq limit 1`,
       [timeMs - clockSkewMs],
     );
     if (row) return row;
