@@ -3,7 +3,7 @@ import { deriveContext } from '@skein/rpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { collectionPolicies } from '../src/adapters/collection-policies.ts';
 import { actingFor, type Running, startOnNewDatabase } from './harness.ts';
-import { hlc, set, writing } from './writing.ts';
+import { forged, hlc, set, writing } from './writing.ts';
 
 let sync: Running;
 beforeAll(async () => {
@@ -74,9 +74,8 @@ describe('the list of conflicts', () => {
     });
     expect((await list(user, { state: 'open' })).items).toEqual([]);
     await expect(list(user, { state: 'closed' })).rejects.toMatchObject({ code: 'invalid_request' });
-    await expect(
-      sync.gateway.listConflicts({ space: 'personal', state: '', limit: 0, cursor: 'x' }, actingFor(user)),
-    ).rejects.toMatchObject({ code: 'invalid_request' });
+    for (const cursor of ['x', forged([1, 'x']), forged([1.5, second.conflictId]), forged([1])])
+      await expect(list(user, { cursor })).rejects.toMatchObject({ code: 'invalid_request' });
   });
 
   it('comes in pages that fit a message, however large the values are', async () => {

@@ -6,6 +6,7 @@ import { eventLogSource } from '../src/adapters/event-log-source.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
 import { actingFor, asService, messageOf, startOnNewDatabase } from './harness.ts';
+import { forged } from './writing.ts';
 
 let sync: Awaited<ReturnType<typeof startOnNewDatabase>>;
 beforeAll(async () => {
@@ -44,6 +45,14 @@ describe('conversations', () => {
       ['Home', 0],
     ]);
     expect(second.offset).toBe(2);
+    for (const made of [
+      [1, 'x'],
+      [1.5, second.conversation?.id],
+      [2 ** 60, second.conversation?.id],
+    ])
+      await expect(
+        sync.gateway.listConversations({ space: 'personal', limit: 1, cursor: forged(made) }, ctx),
+      ).rejects.toMatchObject({ code: 'invalid_request' });
   });
 
   it('hold the answers beside the questions, oldest first, and page back to the beginning', async () => {

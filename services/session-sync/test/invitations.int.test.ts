@@ -2,7 +2,7 @@ import type { syncV1 } from '@skein/contracts';
 import { deriveContext } from '@skein/rpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { actingFor, messageOf, type Running, startOnNewDatabase, startSync } from './harness.ts';
-import { set, writing } from './writing.ts';
+import { forged, set, writing } from './writing.ts';
 
 let nowMs = Date.now();
 let sync: Running & { readonly databaseUrl: string };
@@ -99,6 +99,9 @@ describe('an invitation', () => {
     const list = async () =>
       (await sync.gateway.listInvitations({ space, limit: 0, cursor: '' }, actingFor('maker'))).items;
     expect((await list()).map(({ id }) => id)).toEqual([short, taken, dangling].map(({ id }) => id));
+    await expect(
+      sync.gateway.listInvitations({ space, limit: 0, cursor: forged(['x']) }, actingFor('maker')),
+    ).rejects.toMatchObject({ code: 'invalid_request' });
     await sync.gateway.revokeInvitation({ space, invitationId: taken.id }, actingFor('maker'));
     await expect(
       sync.gateway.revokeInvitation({ space, invitationId: taken.id }, actingFor('maker')),

@@ -41,3 +41,6 @@ export const writing = (sync: () => Running) => {
   };
   return { mutate, logOf };
 };
+
+/** A cursor somebody made up. */
+export const forged = (key: unknown): string => Buffer.from(JSON.stringify(key)).toString('base64url');

@@ -1,17 +1,25 @@
 import { AppError } from '@skein/contracts';
+import { isId } from '../app/personal-space.ts';
 
 /** The sort key of the last row of a page. */
 export type CursorKey = readonly (string | number)[];
+
+/** What stands at a place of a cursor. All else never reaches the database, which would fail on it. */
+type Shape = 'text' | 'integer' | 'id';
+
+const fits: Readonly<Record<Shape, (part: unknown) => boolean>> = {
+  // Postgres has no text with a NUL in it.
+  text: (part) => typeof part === 'string' && !part.includes('\0'),
+  integer: Number.isSafeInteger,
+  id: (part) => typeof part === 'string' && isId(part),
+};
 
 /** An opaque cursor for the page after this row. */
 export const encodeCursor = (key: CursorKey): string =>
   Buffer.from(JSON.stringify(key)).toString('base64url');
 
 /** The key in a cursor, undefined without one; `invalid_request` for what we did not make. */
-export const decodeCursor = (
-  cursor: string | undefined,
-  shape: readonly ('string' | 'number')[],
-): CursorKey | undefined => {
+export const decodeCursor = (cursor: string | undefined, shape: readonly Shape[]): CursorKey | undefined => {
   if (!cursor) return undefined;
   let key: unknown;
   try {
@@ -19,7 +27,11 @@ export const decodeCursor = (
   } catch {
     key = undefined;
   }
-  if (Array.isArray(key) && key.length === shape.length && shape.every((type, at) => typeof key[at] === type))
+  if (
+    Array.isArray(key) &&
+    key.length === shape.length &&
+    shape.every((part, at) => fits[part]((key as unknown[])[at]))
+  )
     return key as CursorKey;
   throw new AppError('invalid_request', 'The cursor is not one of ours', {
     errors: [{ path: 'cursor', message: 'not a cursor of this list' }],

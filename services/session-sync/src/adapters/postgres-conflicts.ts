@@ -29,7 +29,7 @@ from page c where c.before < ${answerBytes} and c.n <= $5 ${newestFirst}`,
 /** Conflicts of this service's schema. */
 export const postgresConflicts = (database: Database): ConflictReads => ({
   list: async (space, state, { limit, cursor }) => {
-    const [afterMs, afterId] = decodeCursor(cursor, ['number', 'string']) ?? [null, null];
+    const [afterMs, afterId] = decodeCursor(cursor, ['integer', 'id']) ?? [null, null];
     const rows = await database.query<ConflictRow & { more: boolean } & Record<string, unknown>>(listSql, [
       ...[space, state, afterMs, afterId],
       limit,

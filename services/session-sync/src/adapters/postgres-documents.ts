@@ -55,7 +55,7 @@ export const postgresDocuments = (database: Database): DocumentReads => {
     database.transaction(read, { isolation: 'repeatable read', readOnly: true });
   return {
     list: async (space, collection, { limit, cursor }) => {
-      const [afterCollection, afterId] = decodeCursor(cursor, ['string', 'string']) ?? ['', ''];
+      const [afterCollection, afterId] = decodeCursor(cursor, ['text', 'text']) ?? ['', ''];
       const rows = await database.query<Found>(
         `select ${columns.document('d')} from document d
          where d.space = $1 and ($2 = '' or d.collection = $2) and not d.deleted and (d.collection, d.id) > ($3, $4)
@@ -84,7 +84,7 @@ export const postgresDocuments = (database: Database): DocumentReads => {
           known.map((one) => one.version),
           known.map((one) => one.hash),
         ];
-        const after = decodeCursor(cursor, ['string', 'string']);
+        const after = decodeCursor(cursor, ['text', 'text']);
         const { head } = await position(tx, space);
         const theirs = `(select * from unnest($2::text[], $3::text[], $4::bigint[], $5::text[])) as k(collection, id, version, hash)`;
         const documents = await tx.query<Found>(
@@ -120,7 +120,7 @@ export const postgresDocuments = (database: Database): DocumentReads => {
       }),
     classicDifference: (space, known, cursor) =>
       atOnce(async (tx) => {
-        const after = decodeCursor(cursor, ['string', 'string']);
+        const after = decodeCursor(cursor, ['text', 'text']);
         const columnsOf = [known.map(({ id }) => id), known.map(({ version }) => version)];
         const { head, epoch } = await position(tx, space);
         const theirs = `(select * from unnest($2::text[], $3::bigint[])) as k(id, version)`;

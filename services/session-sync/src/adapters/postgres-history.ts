@@ -25,7 +25,7 @@ const like = (term: string): string => `%${term.replace(/[\\%_]/g, '\\$&')}%`;
 /** Conversations and messages of this service's schema. */
 export const postgresHistory = (database: Database): History => ({
   conversations: async (space, { limit, cursor }) => {
-    const [updatedAtMs, id] = decodeCursor(cursor, ['number', 'string']) ?? [null, null];
+    const [updatedAtMs, id] = decodeCursor(cursor, ['integer', 'id']) ?? [null, null];
     const rows = await database.query<ConversationRow & Record<string, unknown>>(
       {
         name: 'session_sync_conversations',
@@ -61,7 +61,7 @@ export const postgresHistory = (database: Database): History => ({
     return row;
   },
   messages: async (space, conversation, { limit, cursor }) => {
-    const [before] = decodeCursor(cursor, ['number']) ?? [Number.MAX_SAFE_INTEGER];
+    const [before] = decodeCursor(cursor, ['integer']) ?? [Number.MAX_SAFE_INTEGER];
     const page = (where: string) =>
       `select ${columns.message('m')} from message m where m.space = $1 and m."offset" < $2 ${where}
        order by m."offset" desc limit $3`;

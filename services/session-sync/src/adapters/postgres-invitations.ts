@@ -25,7 +25,7 @@ export const postgresInvitations = (database: Database): InvitationStore => ({
     return stored;
   },
   open: async (space, nowMs, { limit, cursor }) => {
-    const [after] = decodeCursor(cursor, ['string']) ?? [null];
+    const [after] = decodeCursor(cursor, ['id']) ?? [null];
     const rows = await database.query<Found>(
       `select ${columns.invitation('i')} from invitation i
        where i.space = $1 and i.accepted_by is null and i.expires_at_ms > $2 and ($3::uuid is null or i.id > $3::uuid)

@@ -14,14 +14,14 @@ const view = `s.id, s.kind, s.title, m.role, s.epoch, s.floor, ${headOf('s.id')}
 /** Spaces and logs as this service's schema has them. */
 export const postgresSpaceReads = (database: Database): SpaceReads => ({
   spacesOf: async (userId, { limit, cursor }, device) => {
-    const [afterRank, after] = decodeCursor(cursor, ['number', 'string']) ?? [null, null];
+    const [afterRank, after] = decodeCursor(cursor, ['integer', 'id']) ?? [null, null];
     const rows = await database.query<SpaceView>(
       {
         name: 'session_sync_spaces_of',
         text: `select ${view}, coalesce(d.last_seq, 0) as "lastSeq"
                from member m join space s on s.id = m.space
                left join device_space d on d.space = s.id and d.user_id = m.user_id and d.device = $4
-               where m.user_id = $1 and ($2::int is null or (${rank}, s.id) > ($2::int, $3::uuid))
+               where m.user_id = $1 and ($2::bigint is null or (${rank}, s.id) > ($2::bigint, $3::uuid))
                order by ${rank}, s.id limit $5`,
       },
       [userId, afterRank, after, device ?? null, limit + 1],
@@ -52,7 +52,7 @@ export const postgresSpaceReads = (database: Database): SpaceReads => ({
     return row;
   },
   membersOf: async (space, { limit, cursor }) => {
-    const [after] = decodeCursor(cursor, ['string']) ?? [null];
+    const [after] = decodeCursor(cursor, ['text']) ?? [null];
     const rows = await database.query<{ userId: string; role: Role }>(
       `select user_id as "userId", role from member where space = $1 and ($2::text is null or user_id > $2)
        order by user_id limit $3`,
