@@ -239,7 +239,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     periodic('checkpoints', {
       everyMs: checkpointMs,
       timers,
-      work: () => pastStates.checkpoint(),
+      work: (signal) => pastStates.checkpoint(signal),
       failed: failed('a checkpoint of past states'),
     }),
     periodic('sweep', { everyMs: config.SWEEP_MS, timers, work: sweep, failed: failed('the sweep') }),

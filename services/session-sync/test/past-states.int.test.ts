@@ -207,7 +207,7 @@ describe('a past state', () => {
     const events = (from: number, to: number): LoggedEvent[] =>
       Array.from({ length: to - from + 1 }, (_, n) => ({ offset: from + n, id: '', type: '', json: '' }));
     const made = async () => {
-      await states.checkpoint();
+      await states.checkpoint(new AbortController().signal);
       const rows = await database.query<{ offset: number }>(
         'select "offset" from state_checkpoint where space = $1 order by 1',
         [space],

@@ -30,8 +30,8 @@ type Row = LoggedEvent & Record<string, unknown>;
 export interface PostgresPastStates extends PastStates {
   /** Told what was written, so that checkpoints are made before somebody waits for them. */
   grown(space: string, events: readonly LoggedEvent[]): void;
-  /** Makes the checkpoints that are due. */
-  checkpoint(): Promise<void>;
+  /** Makes the checkpoints that are due; `signal` gives the one under way up after its page. */
+  checkpoint(signal: AbortSignal): Promise<void>;
 }
 
 /** Past states, with checkpoints in `state_checkpoint`. */
@@ -151,10 +151,10 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
       if (due > 0 && due > last - events.length && (grown.size < maxGrown || grown.has(space)))
         grown.set(space, due);
     },
-    checkpoint: async () => {
+    checkpoint: async (signal) => {
       for (const [space, offset] of [...grown]) {
         grown.delete(space);
-        await contentsAt(space, offset);
+        await contentsAt(space, offset, signal);
       }
     },
   };
