@@ -126,6 +126,22 @@ describe('rules that change while devices are connected', () => {
     expect((await logOf(user)).head).toBe(2);
   });
 
+  it('close it to a value of one’s own in a conflict too, but not to either side', async () => {
+    const user = 'chooser';
+    policies.replace({ task: { ...fine, strategy: 'manual' } });
+    await mutate(user, 'phone', [set(1, 'x'), set(2, 'y', { baseVersion: 1 })]);
+    const { results } = await mutate(user, 'laptop', [set(1, 'z', { baseVersion: 1, hlc: hlc(1) })]);
+    const { conflictId } = results[0] as { conflictId: string };
+    policies.replace({ task: { ...fine, strategy: 'manual', direction: 'pull' } });
+    const resolve = (choice: string, valueJson?: string) =>
+      sync.gateway.resolveConflict(
+        { space: 'personal', conflictId, choice, version: 2, valueJson, origin: undefined },
+        actingFor(user),
+      );
+    await expect(resolve('value', '"mine"')).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await resolve('client')).toMatchObject({ conflict: { state: 'resolved' } });
+  });
+
   it('leave the session as it is: nobody sets its rules', async () => {
     expect(() => policies.replace({ session: fine })).toThrow('the session has rules of its own');
   });

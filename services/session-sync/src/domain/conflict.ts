@@ -167,12 +167,15 @@ export const resolveConflict = (state: SpaceState, command: ResolveConflict): De
   const found = find(state, command);
   if ('refused' in found) return found;
   const { conflict, row } = found;
-  const { choice, version } = command;
+  const { choice, version, rulesOf } = command;
   if (conflict.state === 'resolved' && conflict.choice === choice && choice !== 'value')
     return endedBefore(conflict, 'resolved');
   if (conflict.state !== 'open') return closed(conflict);
   if (!row || changedAfter(row, conflict.field, version)) return superseded(row);
   if (version > row.loggedVersion) return refuse('invalid_request', 'The document has no such version yet');
+  // Either side was let in when it came; a value of one's own is a new write.
+  if (choice === 'value' && rulesOf(row.collection).policy.direction === 'pull')
+    return refuse('forbidden', 'Devices do not write this type');
   const value =
     choice === 'value'
       ? command.value
