@@ -7,7 +7,14 @@ export {
   type EmbeddedPostgresOptions,
   embeddedPostgres,
 } from './embedded.ts';
-export { CommitUnknown, isCommitUnknown, isConnectionLoss, isUniqueViolation, sqlState } from './errors.ts';
+export {
+  CommitUnknown,
+  isCommitUnknown,
+  isConnectionLoss,
+  isSerializationFailure,
+  isUniqueViolation,
+  sqlState,
+} from './errors.ts';
 export { type GroupCommit, type GroupCommitOptions, groupCommit } from './group-commit.ts';
 export {
   type IdempotentRequest,

@@ -1,4 +1,10 @@
-import { type Database, type GroupCommit, groupCommit, type Queryable } from '@skein/postgres';
+import {
+  type Database,
+  type GroupCommit,
+  groupCommit,
+  isSerializationFailure,
+  type Queryable,
+} from '@skein/postgres';
 import { type Entry, endStates, type SagaState } from './state.ts';
 
 /** A saga as it is written down first. */
@@ -167,7 +173,12 @@ export const journal = ({ database, owner, leaseMs, maxQueued }: JournalOptions)
       concurrency,
       keyOf: ({ id }) => id,
       flush: async (units) => {
-        const written = await write(units);
+        // A verb takes the row before the entry, an append the other way round. A deadlock has undone the whole
+        // statement, and whoever won has raised the fence: the second time only that saga is left out.
+        const written = await write(units).catch((error: unknown) => {
+          if (!isSerializationFailure(error)) throw error;
+          return write(units);
+        });
         return units.map(({ id }) => written.has(id));
       },
     });

@@ -71,7 +71,9 @@ it('sagas are forgotten a month after their end with their journals, the oldest 
       days,
     ]);
   const left = async () =>
-    (await database.query<{ id: string }>('select distinct saga_id as id from saga_entry')).map(({ id }) => id);
+    (await database.query<{ id: string }>('select distinct saga_id as id from saga_entry')).map(
+      ({ id }) => id,
+    );
   expect(await pruneSagas(database, 1)).toBe(1);
   expect((await left()).sort()).toEqual([ids[0], ids[2]].sort());
   expect(await pruneSagas(database)).toBe(1);
