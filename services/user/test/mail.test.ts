@@ -23,7 +23,11 @@ describe('the words of a mail', () => {
 
   it.each(mailLanguages)('have no name in %s that says where to go', (language) => {
     for (const displayName of ['win at evil.example', 'see https://x', 'WWW evil', 'ada@evil']) {
-      const one = mailOf({ kind: 'unusual_login', timeMs: 0, data: {} }, { displayName, timezone: '' }, language);
+      const one = mailOf(
+        { kind: 'unusual_login', timeMs: 0, data: {} },
+        { displayName, timezone: '' },
+        language,
+      );
       expect(one.text).not.toContain(displayName);
       expect(one.text).toMatch(/^(Hello,|您好：)\n/);
     }

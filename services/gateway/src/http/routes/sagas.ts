@@ -91,7 +91,8 @@ export const sagaRoutes = (sagas: SagaClients): Route[] => [
     method: 'get',
     path: '/v1/sagas/{id}',
     tag: 'sagas',
-    summary: 'How far an operation has got; `Accept: text/event-stream` tells each change until its end, for up to two minutes: then open it again',
+    summary:
+      'How far an operation has got; `Accept: text/event-stream` tells each change until its end, for up to two minutes: then open it again',
     access: 'session',
     params: sagaPath,
     status: 200,
