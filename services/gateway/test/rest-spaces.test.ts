@@ -190,6 +190,17 @@ describe('conversations', () => {
     expect(lastCall('readSnapshot')?.request).toEqual({ space: 's1', at: '7' });
   });
 
+  it('checks a ledger at the price of ten messages', async () => {
+    mesh.healthRecords.verifyLedger = async () => ({ entries: 1, erased: 0, headHash: 'h', faults: [] });
+    const token = await gateway.login('checker');
+    const path = '/v1/spaces/personal/health-records/ledger';
+    expect((await gateway.json('GET', path, { token })).body).toEqual({
+      ...{ intact: true, entries: 1, erased: 0, head: { position: 1, hash: 'h' }, faults: [] },
+    });
+    const answers = await Promise.all(Array.from({ length: 8 }, () => gateway.json('GET', path, { token })));
+    expect(answers.map(({ status }) => status)).toContain(429);
+  });
+
   it('shows, cancels and lists what agent has', async () => {
     const turn = { id: 't1', state: 'streaming', text: 'so far', messageId: 'm2', conversationId: 'c1' };
     mesh.agent.getTurn = async () => ({ turn: { ...turn, space: 's1' } });

@@ -10,8 +10,6 @@ const reserved: readonly { readonly methods: readonly string[]; readonly path: R
   { methods: ['DELETE'], path: /^\/v1\/me$/ },
   { methods: ['GET'], path: /^\/v1\/me\/export$/ },
   { methods: ['GET', 'POST', 'DELETE'], path: /^\/v1\/me\/identities(?:\/[^/]+)?$/ },
-  { methods: ['GET'], path: /^\/v1\/spaces\/[^/]+\/state$/ },
-  { methods: ['POST'], path: /^\/v1\/spaces\/[^/]+\/conversations\/[^/]+\/fork$/ },
   {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     path: /^\/v1\/spaces\/[^/]+\/(?:files|kb|projects|tasks|datasets)(?:\/.*)?$/,
