@@ -48,7 +48,7 @@ const timeOf = (text: string): string => {
 };
 
 /** What a step is to have given, as JSON: a word in quotes. */
-const valueOf = (verb: string, text: string | undefined): { readonly value?: unknown } => {
+const stepValue = (verb: string, text: string | undefined): { readonly value?: unknown } => {
   if (text === undefined) return {};
   if (verb !== 'skip') throw new UsageError('--value is for skip.');
   try {
@@ -76,7 +76,7 @@ export const runCommand = async (args: readonly string[], { env, write }: Surrou
     return ids;
   };
   if (group === 'sagas' && sagaVerbs.includes(verb)) {
-    const order = { verb, reason: reason(), ...valueOf(verb, values.value) };
+    const order = { verb, reason: reason(), ...stepValue(verb, values.value) };
     await operateSagas(openGateway(env), screen, some(), order);
     return true;
   }
