@@ -124,7 +124,7 @@ describe('a pod that goes', () => {
     await using wayIn = await openWayIn();
     // In turn, because one person may not ask as often as this does.
     const tokens: string[] = [];
-    while (tokens.length < 8) tokens.push(await register(wayIn));
+    while (tokens.length < 4) tokens.push(await register(wayIn));
     const [going] = await podsOf('auth');
     const { namespace, pod = '' } = { ...mesh, ...going };
     const gone = kubectl('-n', namespace, 'delete', 'pod', pod, '--wait');
