@@ -75,19 +75,14 @@ describe('the chart on a cluster', () => {
     const { image } = (await podsIn(namespace))[0]?.status.containerStatuses[0] ?? { image: '' };
     try {
       await ensureNamespaces(probe);
-      const told = await must('kubectl', [
-        ...[
-          '-n',
-          probe,
-          'run',
-          probe,
-          `--image=${image}`,
-          '--image-pull-policy=IfNotPresent',
-          '--restart=Never',
-        ],
-        ...['--rm', '--attach', '--quiet', '--pod-running-timeout=60s'],
+      await kubectl(
+        ...['-n', probe, 'run', probe, `--image=${image}`],
+        ...['--image-pull-policy=IfNotPresent', '--restart=Never'],
         ...['--command', '--', '/usr/local/bin/node', '-e', script],
-      ]);
+      );
+      const over = ['wait', `pod/${probe}`, '--for=jsonpath={.status.phase}=Succeeded', '--timeout=60s'];
+      await kubectl('-n', probe, ...over);
+      const told = await kubectl('-n', probe, 'logs', probe);
       // By the network, and by nothing else: a name that was not found would prove nothing.
       const refused = (host: string) =>
         expect.stringMatching(`^${host} (EHOSTUNREACH|ECONNREFUSED|no answer)$`);

@@ -36,10 +36,19 @@ beforeAll(async () => {
     const event = frame['event'] as { type?: string; data?: { turnId?: string } } | undefined;
     return event?.type === 'message.completed' && event.data?.turnId === turnId;
   });
+  const { status } = await fetch(`${on.url}/v1/spaces/personal/health-records`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${person.accessToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ value: { pulse: 72 } }),
+  });
+  expect(status).toBe(202);
   const base = Number(new URL(on.url).port) + 40;
   ports = [0, 1, 2, 3, 4, 10, 11, 12, 13, 14].map((at) => base + at);
-  // The relay and the consumers come a moment after the answer.
-  const late = ['skein_agent_answer_seconds', 'skein_consumer_delay_seconds', 'skein_relay_events_total'];
+  // The relay, the consumers and the saga come a moment after the answer.
+  const late = [
+    ...['skein_agent_answer_seconds', 'skein_consumer_delay_seconds', 'skein_relay_events_total'],
+    'skein_saga_ended_total',
+  ];
   await vi.waitFor(
     async () => {
       exported = await scrape(ports);
