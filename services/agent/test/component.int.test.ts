@@ -127,8 +127,11 @@ describe('the agent', () => {
     expect(JSON.parse(end?.metaJson ?? '')).toMatchObject({ offline: true, sources: [{ message: 'm0' }] });
     const shown = peer.tokens.filter((token) => token.turnId === 't-once');
     expect(shown.map((token) => token.text).join('')).toBe(end?.text);
-    const { turn } = await clientOf('gateway').getTurn({ turnId: 't-once' }, root('u1'));
-    expect(turn).toMatchObject({ state: 'done', text: end?.text });
+    // The agent notes the end after session-sync has told it.
+    const turn = async () => (await clientOf('gateway').getTurn({ turnId: 't-once' }, root('u1'))).turn;
+    await expect
+      .poll(turn, { timeout: waitMs, message: 'the turn' })
+      .toMatchObject({ state: 'done', text: end?.text });
   });
 
   it('stops an answer when a member of its space asks, and tells others that there is no such turn', async () => {
