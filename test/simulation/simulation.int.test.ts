@@ -15,8 +15,10 @@ beforeAll(async () => {
 
 afterAll(() => store.close());
 
-it('gives the same run for the same seed', // A starved machine has been seen to move a run, once; a run that depends on chance differs every time.
-{ timeout: timeoutMs, retry: 2 }, async () => {
+it('gives the same run for the same seed', { // A starved machine has been seen to move a run, once; a run that depends on chance differs every time.
+  timeout: timeoutMs,
+  retry: 2,
+}, async () => {
   const first = await runSeed(2, store);
   const again = await runSeed(2, store);
   expect(again).toEqual(first);
