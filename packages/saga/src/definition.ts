@@ -2,6 +2,8 @@ import type { Code } from '@skein/contracts';
 import type { CallContext } from '@skein/rpc';
 import { z } from 'zod';
 
+export { stepOfKey } from './step-key.ts';
+
 /** What the journal can keep: a value that is the same after a trip through JSON. */
 export type Json =
   | string

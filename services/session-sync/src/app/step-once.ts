@@ -1,16 +1,7 @@
-import { AppError } from '@skein/contracts';
+import { stepOfKey } from '@skein/saga/definition';
 import { type Accepted, type Decision, refuse, unchanged } from '../domain/decision.ts';
 import type { StepRow } from '../domain/state.ts';
 import type { Unit } from './writer.ts';
-
-const shape = /^([0-9a-f-]{36}:[A-Za-z0-9]{1,64}):(?:do|undo)$/;
-
-/** The step of a saga's key of either direction. */
-const stepOf = (key: string | undefined): string => {
-  const [, step] = shape.exec(key ?? '') ?? [];
-  if (step === undefined) throw new AppError('invalid_request', 'This is done as a step of a saga only');
-  return step;
-};
 
 const withStep = <R>(decision: Accepted<R>, row: StepRow): Accepted<R> => ({
   ...decision,
@@ -22,7 +13,7 @@ const withStep = <R>(decision: Accepted<R>, row: StepRow): Accepted<R> => ({
  * taken back before it came. The answer goes through JSON.
  */
 export const stepOnce = <R>(unit: Unit<R>, key: string | undefined): Unit<R> => {
-  const step = stepOf(key);
+  const step = stepOfKey(key);
   return {
     ...unit,
     needs: { ...unit.needs, step },
@@ -47,7 +38,7 @@ export const stepUndone = <R>(
   key: string | undefined,
   undo: (state: Parameters<Unit<void>['decide']>[0], result: R) => Decision<unknown>,
 ): Unit<void> => {
-  const step = stepOf(key);
+  const step = stepOfKey(key);
   return {
     ...unit,
     needs: { ...unit.needs, step },
