@@ -12,6 +12,8 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, 'test/cluster/**/*.e2e.test.ts'],
     // One real Postgres for the run; each file that needs it takes a database of its own.
     globalSetup: ['packages/postgres/src/global-setup.ts'],
+    // A machine that stands still for a second is no reason to throw a change away; what needed it is told at the end.
+    retry: process.env['CI'] ? 1 : 0,
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 15_000,

@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/cluster/**/*.e2e.test.ts'],
     globalSetup: ['test/cluster/support/cluster-setup.ts'],
+    // A machine that stands still for a second is no reason to throw a change away; what needed it is told at the end.
+    retry: process.env['CI'] ? 1 : 0,
     pool: 'forks',
     maxWorkers: 1,
     fileParallelism: false,

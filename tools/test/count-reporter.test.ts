@@ -8,8 +8,11 @@ import { root } from '../run.ts';
 const folder = mkdtempSync(join(tmpdir(), 'skein-counts-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-it('counts each test, and a file that cannot be loaded as one that failed', () => {
-  writeFileSync(join(folder, 'two.test.js'), "it('a', () => {}); it('b', () => { throw new Error('no'); });");
+it('counts each test, and a file that cannot be loaded as one that failed, and names what was not plainly green', () => {
+  writeFileSync(
+    join(folder, 'three.test.js'),
+    "it('a', () => {}); it('b', () => { throw new Error('no'); }); let n = 0; it('c', { retry: 1 }, () => { if (n++ === 0) throw new Error('not yet'); });",
+  );
   writeFileSync(join(folder, 'broken.test.js'), "throw new Error('cannot be loaded');");
   const run = (env: Record<string, string>): string => {
     const vitest = join(root, 'node_modules/vitest/vitest.mjs');
@@ -26,9 +29,16 @@ it('counts each test, and a file that cannot be loaded as one that failed', () =
       return (error as { stdout: string }).stdout;
     }
   };
-  expect(run({})).toMatch(/^1 passed, 2 failed$/m);
+  const told = run({});
+  expect(told).toMatch(/^2 passed, 2 failed$/m);
+  const notes = [
+    expect.stringMatching(/^failed: .*broken\.test\.js: cannot be loaded$/),
+    expect.stringMatching(/^failed: .*three\.test\.js > b: no$/),
+    expect.stringMatching(/^passed only when tried again: .*three\.test\.js > c: not yet$/),
+  ];
+  expect(told.split('\n').slice(-5, -2).sort()).toEqual(notes);
   const counts = join(folder, 'counts');
   writeFileSync(counts, '5 0\n');
   expect(run({ SKEIN_TEST_COUNTS: counts })).not.toContain('passed,');
-  expect(readFileSync(counts, 'utf8')).toBe('5 0\n1 2\n');
+  expect(readFileSync(counts, 'utf8')).toMatch(/^5 0\n2 2\n(# .+\n){3}$/);
 }, 60_000);

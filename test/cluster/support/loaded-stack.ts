@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { LoadOptions } from '../../load/load.ts';
 import { getJson, kubectl } from './program.ts';
 import { plain, type Stack } from './stack.ts';
@@ -64,10 +65,19 @@ export const servicePods = async ({ namespace, release }: Stack): Promise<Pod[]>
   );
 
 const reachMs = 5_000;
+// A Service leads to its pods a moment after they are ready: each node learns of it by itself.
+const reachAttempts = 30;
+
+const whyUnreachable = async (url: string): Promise<string | undefined> => {
+  const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(reachMs) }).catch(String);
+  if (typeof answer === 'string') return answer;
+  return answer.ok ? undefined : `it answers ${answer.status}`;
+};
 
 /**
  * Where the gateway's Service is reached from this machine, so that the cluster picks the pod of each connection:
- * `SKEIN_GATEWAY_URL`, or the address inside the cluster. An error with the way out when nobody answers there.
+ * `SKEIN_GATEWAY_URL`, or the address inside the cluster. An error with the way out when nobody answers there within
+ * half a minute or more.
  */
 export const gatewayUrl = async ({ namespace, release }: Stack, env = process.env): Promise<string> => {
   const service = `${release}-gateway`;
@@ -76,14 +86,15 @@ export const gatewayUrl = async ({ namespace, release }: Stack, env = process.en
     return `http://${ip.includes(':') ? `[${ip}]` : ip}:8002`;
   };
   const url = (env['SKEIN_GATEWAY_URL'] || (await inside())).replace(/\/$/, '');
-  const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(reachMs) }).catch(String);
-  if (typeof answer === 'string' || !answer.ok) {
-    const why = typeof answer === 'string' ? answer : `it answers ${answer.status}`;
-    throw new Error(
-      `The gateway cannot be reached from this machine at ${url} (${why}). Set SKEIN_GATEWAY_URL to an address that leads to the Service ${service} in ${namespace}, such as that of an Ingress or a route to the cluster's Services; a port-forward is none, because it sticks to one pod.`,
-    );
+  for (let attempt = 1; ; attempt += 1) {
+    const why = await whyUnreachable(url);
+    if (why === undefined) return url;
+    if (attempt === reachAttempts)
+      throw new Error(
+        `The gateway cannot be reached from this machine at ${url} (${why}). Set SKEIN_GATEWAY_URL to an address that leads to the Service ${service} in ${namespace}, such as that of an Ingress or a route to the cluster's Services; a port-forward is none, because it sticks to one pod.`,
+      );
+    await setTimeout(1_000);
   }
-  return url;
 };
 
 /** The load of a test, in words. */
