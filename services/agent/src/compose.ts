@@ -3,7 +3,8 @@ import { syncV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
 import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { rootContext } from '@skein/rpc';
-import { type Composed, ConfigError, systemClock } from '@skein/service-kit';
+import { participant } from '@skein/saga';
+import { type Composed, ConfigError, periodic, systemClock } from '@skein/service-kit';
 import { withSpan } from '@skein/telemetry';
 import { grpcSession } from './adapters/grpc-session.ts';
 import { liveCancelSignals } from './adapters/live-cancel-signals.ts';
@@ -19,6 +20,9 @@ import { turnWorker } from './app/turn-worker.ts';
 import { turns } from './app/turns.ts';
 import type { AgentConfig } from './config.ts';
 import { agentHandlers } from './grpc/handlers.ts';
+
+/** A thousand steps of sagas that ended long ago go each time. */
+const pruneEveryMs = 600_000;
 
 /** What a test may put in place of the real thing. */
 export interface Overrides {
@@ -95,6 +99,13 @@ export const compose = async (
     committed: () => worker.wake(),
   });
   const app = turns({ store, session, cancels, wake: () => worker.wake(), clock: systemClock, delay: wait });
+  const pruning = periodic('pruning', {
+    everyMs: pruneEveryMs,
+    work: async () => {
+      await participant.prune(database);
+    },
+    failed: (error) => log.warn({ err: error }, 'pruning failed; it will be tried again'),
+  });
   const server = platform.server([agentHandlers(app), eventAdminService({ database, consumers: [pickUp] })]);
-  return { log, service: platform.lifecycle([worker, pickUp, server]), server };
+  return { log, service: platform.lifecycle([worker, pickUp, pruning, server]), server };
 };

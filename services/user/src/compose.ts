@@ -3,6 +3,7 @@ import { consume } from '@skein/events';
 import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { pruneIdempotencyKeys, type Tx } from '@skein/postgres';
 import { rootContext } from '@skein/rpc';
+import { participant } from '@skein/saga';
 import { type Composed, ConfigError, periodic } from '@skein/service-kit';
 import { v7 as uuidv7 } from 'uuid';
 import { authAccounts } from './adapters/auth-accounts.ts';
@@ -118,7 +119,10 @@ export const compose = async (
   const mail = await mailing();
   const pruning = periodic('pruning', {
     everyMs: pruneEveryMs,
-    work: () => pruneIdempotencyKeys(database),
+    work: async () => {
+      await pruneIdempotencyKeys(database);
+      await participant.prune(database);
+    },
     failed: (error) => log.warn({ err: error }, 'pruning failed; it will be tried again'),
   });
   const server = platform.server([

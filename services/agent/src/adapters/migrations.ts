@@ -1,5 +1,6 @@
 import { eventAdminSql, eventTablesSql } from '@skein/events';
 import type { Migration } from '@skein/postgres';
+import { participantTableSql, sagaTablesSql } from '@skein/saga';
 
 /** The history of the agent's schema. */
 export const migrations: readonly Migration[] = [
@@ -31,4 +32,5 @@ create index turn_open on turn (created_at) where state in ('queued', 'streaming
 ${eventTablesSql}`,
   },
   { version: 2, name: 'care of dead letters', sql: eventAdminSql() },
+  { version: 3, name: 'sagas and steps of sagas', sql: `${sagaTablesSql}${participantTableSql}` },
 ];

@@ -1,5 +1,6 @@
 import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
+import { participantTableSql, sagaTablesSql } from '@skein/saga';
 
 /** The schema `auth`. Times are of the service's clock, except `rate_limits`, which only the database's touches. */
 export const migrations: readonly Migration[] = [
@@ -111,4 +112,5 @@ create index rate_limits_arrival on rate_limits (arrives_at);
     sql: 'alter table api_tokens add column made_by text;',
   },
   { version: 5, name: 'care of the outbox', sql: eventAdminSql() },
+  { version: 6, name: 'sagas and steps of sagas', sql: `${sagaTablesSql}${participantTableSql}` },
 ];

@@ -1,5 +1,6 @@
 import { outbox } from '@skein/events';
 import { type Database, pruneIdempotencyKeys } from '@skein/postgres';
+import { participant } from '@skein/saga';
 
 const day = 86_400_000;
 
@@ -47,5 +48,6 @@ export const pruneExpired = async (database: Database, nowMs: number): Promise<n
     });
   removed += await repeated(() => outbox.prune(database, outboxMs));
   removed += await repeated(() => pruneIdempotencyKeys(database, batch));
+  removed += await repeated(() => participant.prune(database, batch));
   return removed;
 };

@@ -1,5 +1,6 @@
 import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
+import { participantTableSql, sagaTablesSql } from '@skein/saga';
 
 /** The schema `user`. */
 export const migrations: readonly Migration[] = [
@@ -52,4 +53,5 @@ create index mail_due on mail (due_at);
 create index mail_user on mail (user_id);
 `,
   },
+  { version: 6, name: 'sagas and steps of sagas', sql: `${sagaTablesSql}${participantTableSql}` },
 ];
