@@ -167,10 +167,10 @@ const rules = [
   {
     name: 'only-compose-joins',
     comment:
-      'One file makes the adapters and puts them together, so one file shows what a service is made of.',
+      'One file makes the adapters and puts them together (a big one by its parts, in compose/), so one file shows what a service is made of.',
     severity: 'error',
-    from: { path: '^services/([^/]+)/src/(?!compose\\.ts|main\\.ts|index\\.ts)' },
-    to: { path: '^services/$1/src/(compose|main)\\.ts$' },
+    from: { path: '^services/([^/]+)/src/(?!compose\\.ts|compose/|main\\.ts|index\\.ts)' },
+    to: { path: '^services/$1/src/((compose|main)\\.ts$|compose/)' },
   },
   {
     name: 'no-test-code-in-the-product',

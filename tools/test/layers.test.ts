@@ -46,6 +46,7 @@ describe('layers', () => {
       'services/auth/src/adapters/users.ts',
     ],
     ['only-compose-joins', 'services/auth/src/grpc/auth.ts', 'services/auth/src/compose.ts'],
+    ['only-compose-joins', 'services/auth/src/app/login.ts', 'services/auth/src/compose/sagas.ts'],
     ['services-do-not-import-services', 'services/auth/src/app/login.ts', 'services/user/src/domain/user.ts'],
     ['packages-do-not-import-services', 'packages/rpc/src/client.ts', 'services/user/src/index.ts'],
     ['no-relative-import-across-packages', 'packages/rpc/src/client.ts', 'packages/contracts/src/errors.ts'],
@@ -62,6 +63,8 @@ describe('layers', () => {
 
   it.each([
     ['services/auth/src/compose.ts', 'services/auth/src/adapters/users.ts'],
+    ['services/auth/src/compose.ts', 'services/auth/src/compose/sagas.ts'],
+    ['services/auth/src/compose/sagas.ts', 'services/auth/src/adapters/users.ts'],
     ['services/auth/src/adapters/users.ts', 'services/auth/src/app/ports.ts'],
     ['services/auth/src/app/login.ts', 'services/auth/src/domain/login.ts'],
     ['services/auth/test/component.test.ts', 'services/auth/src/compose.ts'],

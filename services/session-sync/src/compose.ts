@@ -1,43 +1,32 @@
-import { agentV1, authV1 } from '@skein/contracts';
-import { type LiveBus, relay } from '@skein/events';
+import { agentV1 } from '@skein/contracts';
+import type { LiveBus } from '@skein/events';
 import { eventAdminService, openPlatform, type Platform, type ServiceServer } from '@skein/platform';
-import { groupCommit } from '@skein/postgres';
-import { sagaService, sagas } from '@skein/saga';
-import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
+import { sagaService } from '@skein/saga';
+import { type Clock, type Composed, systemClock } from '@skein/service-kit';
 import { agentPoke } from './adapters/agent-poke.ts';
 import { type CollectionPolicies, collectionPolicies } from './adapters/collection-policies.ts';
-import { eventLogSource } from './adapters/event-log-source.ts';
 import { systemIds, systemTimers } from './adapters/ids.ts';
-import { liveBusPeers } from './adapters/live-bus-peers.ts';
-import { measuredBatcher } from './adapters/measured-batcher.ts';
 import { nativeSha256 } from './adapters/native-sha256.ts';
 import { postgresConflicts } from './adapters/postgres-conflicts.ts';
 import { postgresDevices } from './adapters/postgres-devices.ts';
 import { postgresDocuments } from './adapters/postgres-documents.ts';
-import { postgresHealthRecords } from './adapters/postgres-health-records.ts';
 import { postgresHistory } from './adapters/postgres-history.ts';
 import { postgresInvitations } from './adapters/postgres-invitations.ts';
 import { postgresPastStates } from './adapters/postgres-past-states.ts';
 import { postgresSnapshots } from './adapters/postgres-snapshots.ts';
 import { postgresSpaceMaker, postgresSpaceReads } from './adapters/postgres-space-reads.ts';
-import { postgresSpaceStore } from './adapters/postgres-space-store.ts';
 import { postgresStateHashes } from './adapters/postgres-state-hashes.ts';
-import { postgresSweeps } from './adapters/postgres-sweeps.ts';
 import { migrations } from './adapters/schema.ts';
-import { healthRecordUseCases, type RecordingParts, recordingSteps } from './app/health-records.ts';
-import { createFeeds } from './app/live/feeds.ts';
-import { createHub, type LiveHub } from './app/live/live-hub.ts';
-import { createPresence } from './app/live/presence.ts';
 import type { AppParts } from './app/parts.ts';
-import { periodic } from './app/periodic.ts';
 import { spaceNames } from './app/personal-space.ts';
 import type { Ids, Timers } from './app/ports.ts';
-import { recordHealthData } from './app/record-health-data.ts';
-import { recording } from './app/recording.ts';
 import { sessionApp } from './app/session-app.ts';
 import { createSightings } from './app/sightings.ts';
-import { sweepUseCase } from './app/sweep.ts';
-import { createWriter, type Writer } from './app/writer.ts';
+import type { Base } from './compose/base.ts';
+import { healthParts } from './compose/health.ts';
+import { liveParts } from './compose/live.ts';
+import { departureLog, upkeep } from './compose/upkeep.ts';
+import { writingParts } from './compose/writing.ts';
 import type { Config } from './config.ts';
 import { syncImplementation } from './grpc/handlers.ts';
 import { healthRecordService } from './grpc/health-records.ts';
@@ -59,91 +48,28 @@ export interface SessionSync extends Composed {
   readonly server: ServiceServer;
 }
 
-const headCheckMs = 2_000;
-const presenceSweepMs = 1_000;
-/** Peers believe what they were told for 10 s. */
-const presenceAnnounceMs = 3_000;
-const checkpointMs = 1_000;
-/** Departures noted together in one statement. */
-const maxDepartures = 10_000;
-
-/** Joins the parts; the only place where adapters are made. */
+/** Joins the parts; adapters are made here and in compose/. */
 export const compose = async (config: Config, over: Overrides = {}): Promise<SessionSync> => {
   const platform = over.platform ?? (await openPlatform('session-sync', config));
-  const { log, metrics, instance } = platform;
+  const { log } = platform;
   const clock = over.clock ?? systemClock;
   const timers = over.timers ?? systemTimers;
   const ids = over.ids ?? systemIds;
   const database = platform.database(migrations);
-  const { bus, live: opened } = platform.events();
-  const live = over.live ?? opened;
+  const base: Base = { platform, database, clock, timers, ids };
+  const { bus, live } = platform.events();
   const policies = over.policies ?? collectionPolicies(JSON.parse(config.COLLECTION_POLICIES) as unknown);
   const reads = postgresSpaceReads(database);
   const devices = postgresDevices(database);
   const maker = postgresSpaceMaker(database);
   const pastStates = postgresPastStates(database);
-  const agent = platform.client(agentV1.AgentServiceService, 'agent', { retryable: ['startTurn'] });
-
-  const peers = liveBusPeers(live, instance, () => ({
-    offer: (batch) => hub.feeds.offer(batch),
-    pass: (passing) => hub.pass(passing),
-    presence: (space, from, present) => hub.presence.peer(space, from, present),
-    openedElsewhere: (socket) => hub.presence.openedElsewhere(socket),
-    presenceAsked: (space) => peers.presence(space, hub.presence.own(space)),
-  }));
-  const hub: LiveHub = createHub(
-    createFeeds({
-      reads,
-      timers,
-      failed: (error) => log.warn({ err: error }, 'a feed could not be read again'),
-      opened: (space) => peers.follow(space),
-      closed: (space) => peers.leave(space),
-    }),
-    createPresence({
-      clock,
-      timers,
-      changed: (space, own) => {
-        hub.pass({ kind: 'presence', space });
-        if (own) peers.presence(space, hub.presence.own(space));
-      },
-    }),
-  );
-
-  metrics.gauge('session_sync_writes_queued', 'Commands waiting for a flush', () => writer.depth.queued);
-  metrics.gauge('session_sync_feeds', 'Spaces watched by this process', () => hub.feeds.size);
-  const departures: { userId: string; id: string }[] = [];
-  const outbox = relay({
-    database,
-    source: eventLogSource,
-    bus,
-    name: 'session-sync',
-    instance,
-    log,
-    metrics,
+  const departures = departureLog({ devices, clock });
+  const { hub, peers } = liveParts(base, reads, over.live ?? live);
+  const { writer, writing, outbox } = writingParts(base, bus, (one) => {
+    hub.feeds.offer(one);
+    peers.events(one.space, one.epoch, one.events);
+    pastStates.grown(one.space, one.events);
   });
-  const races = metrics.counter(
-    'session_sync_writes_unusual_total',
-    'Writes that lost a race or were read back',
-  );
-  const events = metrics.counter('session_sync_events_total', 'Events committed to the log, by type');
-  const written: Writer = createWriter({
-    store: postgresSpaceStore(database),
-    batcher: measuredBatcher(groupCommit, metrics),
-    ids,
-    clock,
-    wait: (delayMs) => new Promise((resolve) => timers.after(delayMs, resolve)),
-    noticed: (what) => races.add(1, { what }),
-    committed: (batch) => {
-      for (const one of batch) {
-        for (const { type } of one.events) events.add(1, { type });
-        hub.feeds.offer(one);
-        peers.events(one.space, one.epoch, one.events);
-        pastStates.grown(one.space, one.events);
-      }
-      outbox.wake();
-    },
-  });
-  const writer = recording(written, { sha256: nativeSha256, salt: () => ids.code() });
 
   const parts: AppParts = {
     writer,
@@ -165,42 +91,14 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     clock,
     sha256: nativeSha256,
     rulesOf: policies.rulesOf,
-    departed: (userId, id) => {
-      // One more or less is soon made up for; a queue without a bound would not be.
-      if (departures.length < maxDepartures) departures.push({ userId, id });
-    },
+    departed: departures.departed,
   };
+  const agent = platform.client(agentV1.AgentServiceService, 'agent', { retryable: ['startTurn'] });
   const app = sessionApp(parts, { poke: agentPoke(agent, log) });
-  const auth = platform.client(authV1.AuthServiceService, 'auth', { retryable: ['getAccount'] });
-  const recordingParts: RecordingParts = {
-    ...parts,
-    appendMessage: app.appendMessage,
-    records: postgresHealthRecords(
-      database,
-      (tx, input, options) => orchestrator.start(tx, recordingSaga, input, options),
-      () => orchestrator.wake(),
-    ),
-  };
-  const recordingSaga = recordHealthData(
-    recordingSteps(recordingParts, async (userId, call) => {
-      await auth.getAccount({ userId }, call);
-    }),
-  );
-  const orchestrator = sagas({ database, definitions: [recordingSaga], instance, log, metrics });
-  const sweep = sweepUseCase({
-    turns: app.turns,
-    sweeps: postgresSweeps(database),
-    clock,
-    turnTimeoutMs: config.TURN_TIMEOUT_MS,
-    retained: policies.retained,
-    failed: (error, turnId) => log.warn({ err: error, turnId }, 'an overdue turn could not be ended'),
-  });
-
-  const failed = (what: string) => (error: unknown) => log.warn({ err: error }, `${what} failed`);
-  const writing: Service = { id: 'writer', run: async () => {}, stop: () => writer.stop() };
+  const { records, orchestrator } = healthParts(base, { ...parts, appendMessage: app.appendMessage });
   const server = platform.server([
     syncImplementation(app),
-    healthRecordService(healthRecordUseCases(recordingParts)),
+    healthRecordService(records),
     sagaService(orchestrator),
     eventAdminService({ database, consumers: [], relay: 'session-sync' }),
   ]);
@@ -208,41 +106,13 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     writing,
     orchestrator,
     outbox,
-    periodic('head check', {
-      everyMs: headCheckMs,
-      timers,
-      work: () => hub.feeds.checkHeads(),
-      failed: failed('the head check'),
+    ...upkeep(base, parts, {
+      turns: app.turns,
+      checkpoint: pastStates.checkpoint,
+      noteDepartures: departures.note,
+      policies,
+      config,
     }),
-    periodic('presence sweep', {
-      everyMs: presenceSweepMs,
-      timers,
-      work: () => hub.presence.sweep(),
-      failed: failed('the presence sweep'),
-    }),
-    periodic('presence announcement', {
-      everyMs: presenceAnnounceMs,
-      timers,
-      work: () => {
-        for (const space of hub.presence.ownSpaces()) peers.presence(space, hub.presence.own(space));
-      },
-      failed: failed('the presence announcement'),
-    }),
-    periodic('departures', {
-      everyMs: presenceSweepMs,
-      timers,
-      work: async () => {
-        if (departures.length > 0) await devices.seen(departures.splice(0), clock.now());
-      },
-      failed: failed('noting departures'),
-    }),
-    periodic('checkpoints', {
-      everyMs: checkpointMs,
-      timers,
-      work: (signal) => pastStates.checkpoint(signal),
-      failed: failed('a checkpoint of past states'),
-    }),
-    periodic('sweep', { everyMs: config.SWEEP_MS, timers, work: sweep, failed: failed('the sweep') }),
     server,
   ]);
   return { service, log, server };
