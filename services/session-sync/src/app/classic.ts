@@ -36,7 +36,7 @@ const checked = (data: SyncData): SyncData => {
 
 /** Documents for classic clients: whole values of the personal space. */
 export const classicUseCases = (parts: AppParts) => {
-  const { writer, documents, devices, names, hub, ids, clock, sha256, rulesOf } = parts;
+  const { writer, documents, devices, names, hub, ids, sha256, rulesOf } = parts;
   return {
     apply: async (
       call: Call,
@@ -53,7 +53,6 @@ export const classicUseCases = (parts: AppParts) => {
         sent,
         seenOffset,
         conflictId: ids.next(),
-        nowMs: clock.now(),
         hashOf: (value: Json) => valueHash(value, sha256),
         rulesOf,
       } as const;
@@ -64,7 +63,7 @@ export const classicUseCases = (parts: AppParts) => {
           documents: [{ collection: sent.type, id: sent.id }],
           openConflicts: true,
         },
-        decide: (state) => applyClassic(state, command),
+        decide: (state, nowMs) => applyClassic(state, { ...command, nowMs }),
         bytes: 2 * sent.data.length,
         correlationId: call.correlationId,
         traceparent: call.traceparent,

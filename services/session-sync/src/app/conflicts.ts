@@ -38,7 +38,7 @@ const checkedValue = (text: string): Json => {
 
 /** Conflicts of a space: what lost and why, and what people make of it. */
 export const conflictUseCases = (parts: AppParts) => {
-  const { writer, conflicts, names, clock, sha256, rulesOf } = parts;
+  const { writer, conflicts, names, sha256, rulesOf } = parts;
 
   const end = async (
     call: Call,
@@ -50,15 +50,15 @@ export const conflictUseCases = (parts: AppParts) => {
   ): Promise<ConflictEnded> => {
     const space = await names.resolve(call.userId, name);
     if (!isId(conflictId)) throw new AppError('not_found', 'There is no such conflict');
-    const command: UndoConflict = {
-      ...{ userId: call.userId, conflictId, nowMs: clock.now(), rulesOf },
+    const command: Omit<UndoConflict, 'nowMs'> = {
+      ...{ userId: call.userId, conflictId, rulesOf },
       actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
       hashOf: (value) => valueHash(value, sha256),
     };
     const unit = {
       space,
       needs: { members: [call.userId], conflict: conflictId },
-      decide: (state: SpaceState) => decide(state, command),
+      decide: (state: SpaceState, nowMs: number) => decide(state, { ...command, nowMs }),
       bytes: 2 * documentBytes,
       correlationId: call.correlationId,
       traceparent: call.traceparent,

@@ -33,7 +33,7 @@ interface Fork {
 
 /** Conversations and what was said in them. */
 export const conversationUseCases = (parts: AppParts) => {
-  const { writer, history, names, ids, clock, sha256 } = parts;
+  const { writer, history, names, ids, sha256 } = parts;
   return {
     list: async (call: Call, space: string, page: PageRequest): Promise<Page<ConversationRow>> => {
       const { id } = await visibleSpace(parts, call, space);
@@ -46,12 +46,11 @@ export const conversationUseCases = (parts: AppParts) => {
         actor: actorOf(call),
         id: key === '' ? ids.next() : v5(JSON.stringify([id, call.userId, key]), conversationNamespace),
         title: checkedText('title', title, { min: 0, max: nameBytes }),
-        nowMs: clock.now(),
       } as const;
       const unit: Unit<ConversationRow> = {
         space: id,
         needs: { members: [call.userId], conversation: command.id },
-        decide: (state) => createConversation(state, command),
+        decide: (state, nowMs) => createConversation(state, { ...command, nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       };
@@ -71,7 +70,7 @@ export const conversationUseCases = (parts: AppParts) => {
         throw new AppError('invalid_request', `Forks of forks go ${maxForkDepth} deep; fork an earlier one`);
       const key = call.idempotencyKey;
       const command = {
-        ...{ userId: call.userId, actor: actorOf(call), nowMs: clock.now(), parent, messageId, reason },
+        ...{ userId: call.userId, actor: actorOf(call), parent, messageId, reason },
         id:
           key === undefined
             ? ids.next()
@@ -82,7 +81,7 @@ export const conversationUseCases = (parts: AppParts) => {
       const unit: Unit<ConversationRow> = {
         space: id,
         needs: { members: [call.userId], conversation: command.id },
-        decide: (state) => forkConversation(state, command),
+        decide: (state, nowMs) => forkConversation(state, { ...command, nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       };

@@ -9,7 +9,7 @@ import type { Unit } from './writer.ts';
 
 /** A person's devices. */
 export const deviceUseCases = (parts: AppParts) => {
-  const { writer, sha256, devices, sightings, names, hub, clock } = parts;
+  const { writer, sha256, devices, sightings, names, hub } = parts;
   return {
     /** Offset of `platform.registered`, 0 when nothing was new. */
     register: async (
@@ -21,12 +21,11 @@ export const deviceUseCases = (parts: AppParts) => {
         userId: call.userId,
         actor: { kind: 'user', user: call.userId, device: device.id, platform: device.platform },
         device,
-        nowMs: clock.now(),
       } as const;
       const unit: Unit<number> = {
         space,
         needs: { members: [call.userId], device: { userId: call.userId, id: device.id } },
-        decide: (state) => registerPlatform(state, command),
+        decide: (state, nowMs) => registerPlatform(state, { ...command, nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       };

@@ -28,7 +28,7 @@ const checkedNames = (path: string, { collection, id }: { collection: string; id
 
 /** Documents and the session's own. */
 export const documentUseCases = (parts: AppParts) => {
-  const { writer, documents, names, hub, ids, clock, sha256, rulesOf } = parts;
+  const { writer, documents, names, hub, ids, sha256, rulesOf } = parts;
   const hashOf = (value: Json) => valueHash(value, sha256);
 
   const checkedPersona = (path: string, persona: string): string => {
@@ -74,7 +74,6 @@ export const documentUseCases = (parts: AppParts) => {
         actor: { kind: 'user', user: call.userId, device: device.id, platform: call.platform },
         device: device.id,
         mutations,
-        nowMs: clock.now(),
         newId: () => ids.next(),
         hashOf,
         rulesOf,
@@ -94,7 +93,7 @@ export const documentUseCases = (parts: AppParts) => {
               ({ mutation }) => mutation && isManual(rulesOf(mutation.collection).policy),
             ),
           },
-          decide: (state) => mutate(state, command),
+          decide: (state, nowMs) => mutate(state, { ...command, nowMs }),
           bytes: 2 * json.length,
           correlationId: call.correlationId,
           traceparent: call.traceparent,
@@ -114,14 +113,13 @@ export const documentUseCases = (parts: AppParts) => {
         actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
         persona: change.persona === undefined ? undefined : checkedPersona('persona', change.persona),
         memoryEnabled: change.memoryEnabled,
-        nowMs: clock.now(),
         hashOf,
         rulesOf,
       } as const;
       const unit: Unit<SessionChanged> = {
         space,
         needs: { members: [call.userId], documents: [sessionDocument] },
-        decide: (state) => changeSession(state, command),
+        decide: (state, nowMs) => changeSession(state, { ...command, nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       };

@@ -117,7 +117,7 @@ export const recordingSteps = (
   parts: RecordingParts,
   validateUser: (user: string, call: CallContext) => Promise<void>,
 ): RecordingPorts => {
-  const { writer, records, clock, sha256, rulesOf, appendMessage } = parts;
+  const { writer, records, sha256, rulesOf, appendMessage } = parts;
   const actorOf = ({ user, device, platform }: RecordingInput): Actor => ({
     kind: 'user',
     user,
@@ -139,7 +139,7 @@ export const recordingSteps = (
       const { needs, ...unit } = unitOf(input, step);
       const { value } = await records.get(input.record);
       const command = {
-        ...{ id: input.record, userId: input.user, actor: actorOf(input), rulesOf, nowMs: clock.now() },
+        ...{ id: input.record, userId: input.user, actor: actorOf(input), rulesOf },
         value,
         hashOf: (value: Json) => valueHash(value, sha256),
       };
@@ -148,7 +148,7 @@ export const recordingSteps = (
           {
             ...unit,
             needs: { ...needs, members: [input.user] },
-            decide: (state) => appendRecord(state, command),
+            decide: (state, nowMs) => appendRecord(state, { ...command, nowMs }),
             bytes: 2 * value.length,
           },
           step.key,
@@ -157,10 +157,10 @@ export const recordingSteps = (
       );
     },
     reverse: async (input, step) => {
-      const command = { id: input.record, actor: system, nowMs: clock.now() };
+      const command = { id: input.record, actor: system };
       await writer.write(
-        stepUndone<RecordAppended>(unitOf(input, step), step.key, (state, { entry }) =>
-          takeRecordBack(state, { ...command, entry }),
+        stepUndone<RecordAppended>(unitOf(input, step), step.key, (state, { entry }, nowMs) =>
+          takeRecordBack(state, { ...command, entry, nowMs }),
         ),
         step.signal,
       );
@@ -188,9 +188,8 @@ export const recordingSteps = (
     cancelAnalysis: async (input, step) => {
       const asked = { userId: input.user, id: questionId(input.record) };
       const unit = { ...unitOf(input, step), needs: { clientMessage: asked } };
-      const nowMs = clock.now();
       await writer.write(
-        stepUndone(unit, step.key, (state) => {
+        stepUndone(unit, step.key, (state, _, nowMs) => {
           const turnId = state.messages.get(keyOf(asked.userId, asked.id))?.turnId ?? '';
           const ended = endTurn(state, {
             turnId,

@@ -119,15 +119,15 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
         space,
         createdBy,
       } = await byCode(checkedText('code', code, { max: nameBytes }));
-      const command: AcceptInvitation = {
-        ...{ userId: call.userId, email, invitationId, nowMs: clock.now() },
+      const command: Omit<AcceptInvitation, 'nowMs'> = {
+        ...{ userId: call.userId, email, invitationId },
         actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
         full: (await reads.memberships(call.userId)).joined >= limits.joined,
       };
       const unit: Unit<InvitationAccepted> = {
         space,
         needs: { members: [call.userId, createdBy], invitation: invitationId },
-        decide: (state) => acceptInvitation(state, command),
+        decide: (state, nowMs) => acceptInvitation(state, { ...command, nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       };

@@ -44,14 +44,14 @@ export type AppendMessage = (
 ) => Promise<Appended>;
 
 /** What appending is made of. */
-type Parts = Pick<AppParts, 'ids' | 'clock' | 'names' | 'writer' | 'sha256'>;
+type Parts = Pick<AppParts, 'ids' | 'names' | 'writer' | 'sha256'>;
 
 /**
  * Appends a message and, when an answer is asked for, tells the agent at once. That is a short cut: the committed
  * event says the same and is delivered for certain.
  */
 export const appendMessageUseCase =
-  ({ ids, clock, names, writer, sha256 }: Parts, poke: (turn: QueuedTurn) => void): AppendMessage =>
+  ({ ids, names, writer, sha256 }: Parts, poke: (turn: QueuedTurn) => void): AppendMessage =>
   async (call, message, guard) => {
     if (byteLength(message.text) > messageBytes)
       throw new AppError('too_large', `The text must be at most ${messageBytes} bytes long`);
@@ -77,7 +77,6 @@ export const appendMessageUseCase =
       attachments: message.attachments || undefined,
       reply: message.reply,
       ids: { message: ids.next(), conversation: ids.next(), turn: ids.next(), answer: ids.next() },
-      nowMs: clock.now(),
     } as const;
     const unit: Unit<Appended> = {
       space,
@@ -88,7 +87,7 @@ export const appendMessageUseCase =
         newestConversation: !conversationId,
         documents: [sessionDocument],
       },
-      decide: (state) => appendMessage(state, command),
+      decide: (state, nowMs) => appendMessage(state, { ...command, nowMs }),
       // Once in the event and once in the row.
       bytes: 2 * (text.length + message.attachments.length),
       correlationId: call.correlationId,

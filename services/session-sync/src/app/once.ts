@@ -23,11 +23,11 @@ export const once = <R>(
   return {
     ...unit,
     needs: { ...unit.needs, request },
-    decide: (state) => {
+    decide: (state, nowMs) => {
       const known = state.requests.get(keyOf(userId, method, key));
       if (known?.bodyHash === bodyHash) return unchanged((JSON.parse(known.result) as { value: R }).value);
       if (known) return refuse('idempotency_mismatch', 'This idempotency key was used with another request');
-      const decision = unit.decide(state);
+      const decision = unit.decide(state, nowMs);
       if ('refused' in decision) return decision;
       const row = { ...request, bodyHash, result: JSON.stringify({ value: decision.result }) };
       return { ...decision, writes: { ...decision.writes, requests: [row] } };

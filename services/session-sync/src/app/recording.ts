@@ -17,7 +17,7 @@ export const recording = (writer: Writer, sealing: Sealing): Writer => ({
         ? {
             ...unit,
             needs: { ...unit.needs, ledger: true },
-            decide: (state) => withLedgerEntries(state, unit.decide(state), sealing),
+            decide: (state, nowMs) => withLedgerEntries(state, unit.decide(state, nowMs), sealing),
           }
         : unit,
       signal,

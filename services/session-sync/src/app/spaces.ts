@@ -36,18 +36,17 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
     role: Role | null,
   ) => {
     const id = await names.resolve(call.userId, space);
-    const command: ChangeMember = {
+    const command: Omit<ChangeMember, 'nowMs'> = {
       by: call.userId,
       userId: checkedText('userId', userId, { max: nameBytes }),
       role,
       full: role !== null && (await reads.memberships(userId)).joined >= limits.joined,
       actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
-      nowMs: clock.now(),
     };
     const unit: Unit<MemberChanged> = {
       space: id,
       needs: { members: [call.userId, command.userId], owners: true },
-      decide: (state) => decide(state, command),
+      decide: (state, nowMs) => decide(state, { ...command, nowMs }),
       correlationId: call.correlationId,
       traceparent: call.traceparent,
     };

@@ -1,6 +1,6 @@
 import { stepOfKey } from '@skein/saga/definition';
 import { type Accepted, type Decision, refuse, unchanged } from '../domain/decision.ts';
-import type { StepRow } from '../domain/state.ts';
+import type { SpaceState, StepRow } from '../domain/state.ts';
 import type { Unit } from './writer.ts';
 
 const withStep = <R>(decision: Accepted<R>, row: StepRow): Accepted<R> => ({
@@ -17,11 +17,11 @@ export const stepOnce = <R>(unit: Unit<R>, key: string | undefined): Unit<R> => 
   return {
     ...unit,
     needs: { ...unit.needs, step },
-    decide: (state) => {
+    decide: (state, nowMs) => {
       const known = state.steps.get(step);
       if (known?.undone) return refuse('step_undone', 'This step was taken back before it came');
       if (known) return unchanged((JSON.parse(known.result ?? '{}') as { value: R }).value);
-      const decision = unit.decide(state);
+      const decision = unit.decide(state, nowMs);
       if ('refused' in decision) return decision;
       const result = JSON.stringify({ value: decision.result });
       return withStep(decision, { key: step, result, undone: false, stored: false });
@@ -36,18 +36,18 @@ export const stepOnce = <R>(unit: Unit<R>, key: string | undefined): Unit<R> => 
 export const stepUndone = <R>(
   unit: Omit<Unit<void>, 'decide'>,
   key: string | undefined,
-  undo: (state: Parameters<Unit<void>['decide']>[0], result: R) => Decision<unknown>,
+  undo: (state: SpaceState, result: R, nowMs: number) => Decision<unknown>,
 ): Unit<void> => {
   const step = stepOfKey(key);
   return {
     ...unit,
     needs: { ...unit.needs, step },
-    decide: (state) => {
+    decide: (state, nowMs) => {
       const known = state.steps.get(step);
       if (known?.undone) return unchanged(undefined);
       const row: StepRow = { key: step, result: null, undone: true, stored: known?.stored ?? false };
       if (!known) return withStep(unchanged(undefined), row);
-      const decision = undo(state, (JSON.parse(known.result ?? '{}') as { value: R }).value);
+      const decision = undo(state, (JSON.parse(known.result ?? '{}') as { value: R }).value, nowMs);
       return 'refused' in decision ? decision : withStep({ ...decision, result: undefined }, row);
     },
   };

@@ -38,15 +38,14 @@ const checkPlace = (space: string, turnId: string): void => {
 };
 
 /** What the agent does with turns. */
-export const turnUseCases = ({ writer, hub, peers, clock }: AppParts) => ({
+export const turnUseCases = ({ writer, hub, peers }: AppParts) => ({
   start: async (call: TurnCall, space: string, turnId: string): Promise<TurnStarted> => {
     checkPlace(space, turnId);
-    const nowMs = clock.now();
     return writer.write(
       {
         space,
         needs: { turn: turnId },
-        decide: (state) => startTurn(state, { turnId, actor: agent, nowMs }),
+        decide: (state, nowMs) => startTurn(state, { turnId, actor: agent, nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       },
@@ -71,13 +70,12 @@ export const turnUseCases = ({ writer, hub, peers, clock }: AppParts) => ({
       errorCode:
         turn.errorCode === '' ? undefined : checkedText('errorCode', turn.errorCode, { max: nameBytes }),
       meta: meta as Record<string, unknown>,
-      nowMs: clock.now(),
     };
     return writer.write(
       {
         space: turn.space,
         needs: { turn: turn.turnId },
-        decide: (state) => endTurn(state, command),
+        decide: (state, nowMs) => endTurn(state, { ...command, nowMs }),
         // Once in the event and once in the row.
         bytes: 2 * (turn.text.length + turn.meta.length),
         correlationId: call.correlationId,

@@ -20,8 +20,8 @@ import {
 export interface Unit<R> {
   readonly space: string;
   readonly needs: Needs;
-  /** Pure: it is called again whenever the space has moved on. */
-  readonly decide: (state: SpaceState) => Decision<R>;
+  /** Pure: it is called again whenever the space has moved on. `nowMs` is the time its events are given. */
+  readonly decide: (state: SpaceState, nowMs: number) => Decision<R>;
   readonly correlationId: string;
   readonly traceparent?: string | undefined;
   /** About how much it writes, in bytes: bounds what one flush sends. */
@@ -153,23 +153,24 @@ export const createWriter = (options: WriterOptions): Writer => {
     const answers = group.units.map((unit) => {
       // Nothing of it is written yet, and nobody waits for it: it must not hold the others up.
       if (unit.signal?.aborted) return goneFault(unit.signal);
+      // One reading for rows and events, so that the log alone tells what is in the rows.
+      const nowMs = clock.now();
       let decision: Decision<unknown>;
       try {
-        decision = unit.decide(state);
+        decision = unit.decide(state, nowMs);
       } catch (error) {
         // A unit that cannot be decided must not take the others of its flush with it.
         return error instanceof Error ? error : new Error('a decision failed', { cause: error });
       }
       if ('refused' in decision) return fault(decision.refused);
-      const timeMs = clock.now();
       const own = decision.events.map((event, index): PlannedEvent => {
         const id = ids.next();
         return {
           offset: state.head + 1 + index,
           id,
           type: event.type,
-          json: encodeEvent(event, id, timeMs),
-          timeMs,
+          json: encodeEvent(event, id, nowMs),
+          timeMs: nowMs,
           correlationId: unit.correlationId,
           traceparent: unit.traceparent,
         };

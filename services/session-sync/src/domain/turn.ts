@@ -65,6 +65,9 @@ export interface TurnEnded {
   readonly duplicate: boolean;
 }
 
+/** What the event says of itself: facts that come with the answer never replace it. */
+const reserved = new Set(['turnId', 'messageId', 'conversationId', 'role', 'text', 'persona', 'error']);
+
 const eventOf: Record<TurnOutcome, EventType> = {
   completed: 'message.completed',
   cancelled: 'turn.cancelled',
@@ -95,9 +98,9 @@ export const endTurn = (state: SpaceState, asked: EndTurn): Decision<TurnEnded> 
   const command = sayable(state, turn, asked);
   const { actor, outcome, text, nowMs } = command;
   const offset = state.head + 1;
+  const meta = Object.fromEntries(Object.entries(command.meta).filter(([key]) => !reserved.has(key)));
   const data = {
-    // Facts first: they never replace what identifies the answer.
-    ...command.meta,
+    ...meta,
     turnId,
     messageId: turn.answerId,
     conversationId: turn.conversationId,
@@ -137,7 +140,7 @@ export const endTurn = (state: SpaceState, asked: EndTurn): Decision<TurnEnded> 
           clientMessageId: null,
           state: outcome === 'completed' ? 'complete' : outcome,
           attachments: null,
-          meta: Object.keys(command.meta).length === 0 ? null : JSON.stringify(command.meta),
+          meta: Object.keys(meta).length === 0 ? null : JSON.stringify(meta),
         },
       ],
     },
