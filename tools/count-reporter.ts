@@ -5,7 +5,8 @@ import type { Reporter, TestCase, TestModule } from 'vitest/node';
 const firstLine = (errors: readonly { readonly message: string }[] | undefined): string =>
   errors?.[0]?.message.split('\n', 1)[0]?.slice(0, 300) ?? '';
 
-const nameOf = (test: TestCase): string => `${relative(process.cwd(), test.module.moduleId)} > ${test.fullName}`;
+const nameOf = (test: TestCase): string =>
+  `${relative(process.cwd(), test.module.moduleId)} > ${test.fullName}`;
 
 /**
  * Ends a test run with one plain line, `N passed, N failed`, for programs that read logs, after one line for each test
@@ -30,7 +31,8 @@ export default class CountReporter implements Reporter {
       failed += broken.length === 0 && module.state() === 'failed' ? 1 : broken.length;
     }
     const file = process.env['SKEIN_TEST_COUNTS'];
-    if (file) appendFileSync(file, [`${passed} ${failed}`, ...notes.map((note) => `# ${note}`), ''].join('\n'));
+    if (file)
+      appendFileSync(file, [`${passed} ${failed}`, ...notes.map((note) => `# ${note}`), ''].join('\n'));
     else for (const line of [...notes, `${passed} passed, ${failed} failed`]) console.log(line);
   }
 }
