@@ -1,8 +1,8 @@
 import { readConfig } from '@skein/service-kit';
 import { describe, expect, it } from 'vitest';
 import { services } from './support/code-edges.ts';
-import { type KubeObject, objectsOf, renderProfile } from './support/helm.ts';
-import { type Profile, profiles } from './support/paths.ts';
+import { helm, type KubeObject, objectsOf, renderProfile } from './support/helm.ts';
+import { chart, type Profile, profiles, profileValues } from './support/paths.ts';
 import { type Container, podOf } from './support/pods.ts';
 
 /** What Kubernetes and Secrets would fill in. */
@@ -16,6 +16,7 @@ const filledIn: Readonly<Record<string, string>> = {
   INTERNAL_SECRET: 'i'.repeat(32),
   AUTH_MASTER_KEY: 'm'.repeat(32),
   AGENT_MODEL_KEY: 'k'.repeat(32),
+  MAIL_URL: 'smtp://mail.example.org',
 };
 
 const environment = (objects: readonly KubeObject[], name: string): Record<string, string> => {
@@ -55,7 +56,24 @@ describe('what a profile is about', () => {
   });
 
   it('agents of Consul on every node are found by the address of the node', async () => {
-    expect((await told('external', 'user'))['DISCOVERY_URL']).toBe('consul://10.0.0.1:8500');
+    expect((await told('external', 'user'))['DISCOVERY_URL']).toBe('consul://10.0.0.1:8500/skein-skein');
+  });
+
+  it('releases that share a Consul have a name each in it, unless their values name one', async () => {
+    const urlOf = async (release: string, namespace: string, ...args: readonly string[]) => {
+      const values = ['--values', profileValues('default'), ...args];
+      const { output } = await helm('template', release, chart, '--namespace', namespace, ...values);
+      const urls = [...output.matchAll(/name: DISCOVERY_URL\s+value: "?([^"\s]+)/g)].map(([, url]) => url);
+      expect(urls.length).toBeGreaterThan(5);
+      return [...new Set(urls)].join();
+    };
+    const consul = 'consul://consul.skein-platform.svc.cluster.local:8500';
+    expect(await urlOf('skein', 'blue')).toBe(`${consul}/blue-skein`);
+    expect(await urlOf('skein', 'green')).toBe(`${consul}/green-skein`);
+    expect(await urlOf('other', 'blue')).toBe(`${consul}/blue-other-skein`);
+    expect(await urlOf('skein', 'blue', '--set', 'discovery.url=consul://consul/mine')).toBe(
+      'consul://consul/mine',
+    );
   });
 
   it('migrations go past a pooler where there is one, by a key of the Secret that has the other URL', async () => {

@@ -68,8 +68,10 @@ Secret).
 {{- else if $discovery.existingSecret -}}
 {{- include "skein.secretEnv" (dict "root" . "env" "DISCOVERY_URL" "block" $discovery) -}}
 {{- else -}}
+{{- /* A name of its own in Consul: a release that shares it is not seen, and does not see this one. */}}
+{{- $name := regexMatch "^consul://[^/]+$" $discovery.url | ternary (printf "/%s-%s" .Release.Namespace (include "skein.fullname" .)) "" }}
 - name: DISCOVERY_URL
-  value: {{ $discovery.url | quote }}
+  value: {{ printf "%s%s" $discovery.url $name | quote }}
 {{- end -}}
 {{- end -}}
 

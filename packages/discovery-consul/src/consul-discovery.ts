@@ -8,7 +8,10 @@ import { type ServiceWatch, serviceWatch } from './service-watch.ts';
 
 /** Which Consul, and the bounds. */
 export interface ConsulDiscoveryOptions {
-  /** `consul://host:port` of the local agent; an ACL token goes in as `consul://:token@host:port`. */
+  /**
+   * `consul://host:port` of the local agent; an ACL token goes in as `consul://:token@host:port`. With a `/name` at the
+   * end services are `name-auth` and so on in Consul: whoever has another name there does not see them.
+   */
   readonly url: string;
   readonly log: Logger;
   /** Where it says whether Consul answers, and how many instances are known; default nowhere. */
@@ -26,13 +29,32 @@ export interface ConsulDiscoveryOptions {
 /** Consul forgets critical instances after a minute at the earliest. */
 const forgetMs = 60_000;
 
-const parse = (text: string): { readonly authority: string; readonly token: string } => {
+interface Place {
+  readonly authority: string;
+  readonly token: string;
+  /** In front of the name of every service. */
+  readonly prefix: string;
+}
+
+const parse = (text: string): Place => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'consul:' || url.hostname === '') {
-    throw new TypeError('must be consul://host:port');
+  const path = /^\/?(?<name>[a-z0-9][-a-z0-9]*)?$/.exec(url?.pathname ?? '');
+  if (url?.protocol !== 'consul:' || url.hostname === '' || !path) {
+    throw new TypeError('must be consul://host:port or consul://host:port/name, the name of a-z, 0-9 and -');
   }
-  return { authority: `${url.hostname}:${url.port || '8500'}`, token: decodeURIComponent(url.password) };
+  return {
+    authority: `${url.hostname}:${url.port || '8500'}`,
+    token: decodeURIComponent(url.password),
+    prefix: path.groups?.['name'] ? `${path.groups['name']}-` : '',
+  };
 };
+
+/** The same calls for services that have a prefix to their name in Consul. */
+const prefixed = (api: ConsulApi, prefix: string): ConsulApi => ({
+  ...api,
+  passing: (service, query) => api.passing(prefix + service, query),
+  register: (registration) => api.register({ ...registration, service: prefix + registration.service }),
+});
 
 const checkPauseMs = 1_000;
 
@@ -84,14 +106,14 @@ const observed = (api: ConsulApi, told: (well: boolean) => void): ConsulApi => {
 /** Discovery by a Consul agent; see the README for what it does when Consul is away. */
 export const consulDiscovery = (options: ConsulDiscoveryOptions): Discovery => {
   const { log, ttlMs = 10_000, graceMs = 30_000, waitMs = 55_000, random = Math.random } = options;
-  const { authority, token } = parse(options.url);
+  const { authority, token, prefix } = parse(options.url);
   let up = false;
   options.metrics?.gauge('skein_consul_up', '1 while Consul answers well.', () => (up ? 1 : 0));
   const instances = options.metrics?.gauge(
     'skein_consul_instances',
     'Instances that calls go to, by service.',
   );
-  const api = observed(consulApi(`http://${authority}`, token), (well) => {
+  const api = observed(prefixed(consulApi(`http://${authority}`, token), prefix), (well) => {
     up = well;
   });
   const watches = new Map<string, ServiceWatch>();

@@ -76,7 +76,30 @@ test('it says whether Consul answers, and how many instances calls go to', async
   await consul.stop();
 });
 
-test.each(['consul:', 'http://127.0.0.1:8500', 'consul://'])('%s is refused with a sentence', (url) => {
+test('installations with names of their own share a Consul and do not see each other', async () => {
+  const consul = await fakeConsul();
+  const others = consulDiscovery({ url: `${consul.url}/other`, log });
+  const ours = consulDiscovery({ url: `${consul.url}/ours`, log });
+  const [theirs, echo] = [await startInstance('echo', 'theirs'), await startInstance('echo', 'ours')];
+  const parts = [others.register(theirs.instance), ours.register(echo.instance)];
+  for (const part of parts) await part.run();
+  expect([...consul.services.values()].map(({ Name }) => Name).sort()).toEqual(['other-echo', 'ours-echo']);
+  const { call, close } = connectTo(ours.target('echo'));
+  for (let calls = 0; calls < 4; calls += 1) expect(await call()).toBe('ours');
+  close();
+  for (const part of parts) await part.stop();
+  for (const one of [others, ours]) await one.stop();
+  for (const one of [theirs, echo]) await one.kill();
+  await consul.stop();
+});
+
+test.each([
+  'consul:',
+  'http://127.0.0.1:8500',
+  'consul://',
+  'consul://127.0.0.1:8500/a/b',
+  'consul://127.0.0.1:8500/A',
+])('%s is refused with a sentence', (url) => {
   expect(() => consulDiscovery({ url, log })).toThrow('consul://host:port');
 });
 

@@ -9,7 +9,7 @@ const readableDiscovery = (text: string): string => {
   return text;
 };
 const discoveryUrl = url(
-  'How services are found: static:auth=host:port;host:port,user=… or consul://host:port',
+  'How services are found: static:auth=host:port;host:port,user=… or consul://host:port[/name]',
   {
     schemes: ['static:', 'consul:'],
   },

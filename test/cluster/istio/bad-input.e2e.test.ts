@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { ask, kubectl, must } from '../support/program.ts';
+import { ask, kubectl, kubectlWait } from '../support/program.ts';
 import { chartArguments, installChart } from '../support/stack.ts';
 import { callFrom, podOf, tokenOf } from './calls.ts';
 import { authorityOf, mesh, outside } from './mesh.ts';
@@ -24,8 +24,8 @@ describe('istio.enabled in a namespace without injection', () => {
     const args = chartArguments({ ...mesh, release, namespace: outside });
     const { ok, stdout, stderr } = await ask(
       'helm',
-      ['install', ...args, '--set', 'check.seconds=5', '--wait', '--timeout=90s'],
-      { timeoutMs: minutes(2) },
+      ['install', ...args, '--set', 'check.seconds=10', '--wait', '--timeout=180s'],
+      { timeoutMs: minutes(3.5) },
     );
     expect(ok).toBe(false);
     expect(stdout + stderr).toMatch(
@@ -63,7 +63,8 @@ const registeredAt = (url: string) =>
       const node = ['/usr/local/bin/node', '-e', script];
       const told = await kubectl('-n', namespace, 'exec', pod, '-c', 'gateway', '--', ...node);
       const found = new Set(told.trim().split(','));
-      expect(found).toEqual(new Set(['agent', 'auth', 'gateway', 'session-sync', 'user']));
+      const names = ['agent', 'auth', 'gateway', 'session-sync', 'user'];
+      expect(found).toEqual(new Set(names.map((one) => `${mesh.namespace}-${mesh.release}-${one}`)));
     },
     { timeout: minutes(1), interval: 1_000 },
   );
@@ -74,7 +75,7 @@ describe('Consul outside the mesh', () => {
     const patch = JSON.stringify({ spec: { template: { metadata: { labels } } } });
     const consul = ['-n', mesh.platform, 'deployment/consul'] as const;
     await kubectl('patch', ...consul, '--patch', patch);
-    await must('kubectl', ['rollout', 'status', ...consul, '--timeout=120s'], { timeoutMs: minutes(2.5) });
+    await kubectlWait('rollout', 'status', ...consul);
   };
 
   it('is reached in plaintext, and calls between the services stay mutual TLS', {
@@ -118,7 +119,7 @@ describe('Consul outside the mesh', () => {
         ],
       },
     });
-    await kubectl('-n', outside, 'wait', '--for=condition=Ready', `pod/${name}`, '--timeout=50s');
+    await kubectlWait('-n', outside, 'wait', '--for=condition=Ready', `pod/${name}`);
     const anywhere = JSON.stringify([{ ipBlock: { cidr: '0.0.0.0/0' } }]);
     try {
       await installChart(

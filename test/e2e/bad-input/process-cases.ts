@@ -27,7 +27,7 @@ export const configurationCases: readonly ConfigurationCase[] = [
     exitCode: 78,
     says: faults(
       'DATABASE_URL is required (url (postgres:, postgresql:)): The Postgres database all services share, each in a schema of its own',
-      'DISCOVERY_URL is required (url (static:, consul:)): How services are found: static:auth=host:port;host:port,user=… or consul://host:port',
+      'DISCOVERY_URL is required (url (static:, consul:)): How services are found: static:auth=host:port;host:port,user=… or consul://host:port[/name]',
       'INTERNAL_SECRET is required (secret): Signs calls between services; the same for all of them',
       'AUTH_MASTER_KEY is required (secret): Seals the signing keys and derives refresh tokens; the same for all replicas, kept apart from the database',
     ),
