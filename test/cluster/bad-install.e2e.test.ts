@@ -13,9 +13,9 @@ const broken = 'broken';
 const install = (...values: readonly string[]): Promise<Answer> =>
   ask(
     'helm',
-    ['install', ...chartArguments({ ...plain, release: broken }), ...values, '--wait', '--timeout=90s'],
+    ['install', ...chartArguments({ ...plain, release: broken }), ...values, '--wait', '--timeout=180s'],
     {
-      timeoutMs: 120_000,
+      timeoutMs: 210_000,
     },
   );
 
@@ -42,7 +42,7 @@ describe('an install that cannot work', () => {
   ])(
     'says that %s is not reached, and what to do, and makes no pod of a service',
     async (name, values, fix) => {
-      const { ok, stdout, stderr } = await install(...values, '--set', 'check.seconds=5');
+      const { ok, stdout, stderr } = await install(...values, '--set', 'check.seconds=10');
       expect(ok).toBe(false);
       const told = stdout + stderr;
       expect(told).toMatch(new RegExp(`${name} at \\S*${nowhere}\\S* (is NOT reached|did not answer)`));
@@ -61,7 +61,7 @@ describe('an install that cannot work', () => {
       '--set',
       'existingSecret=forgotten',
       '--set',
-      'check.seconds=5',
+      'check.seconds=10',
     );
     expect(ok).toBe(false);
     const told = stdout + stderr;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ensureNamespaces, probe } from './support/namespaces.ts';
-import { ask, getJson, kubectl, must } from './support/program.ts';
+import { ask, getJson, kubectl, kubectlWait, must } from './support/program.ts';
 import { installChart, plain } from './support/stack.ts';
 import { useStack } from './support/use-stack.ts';
 
@@ -9,7 +9,7 @@ useStack(plain);
 const { namespace, platform, release } = plain;
 
 interface Pod {
-  readonly metadata: { readonly name: string; readonly uid: string };
+  readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string };
   readonly status: {
     readonly containerStatuses: readonly {
       readonly ready: boolean;
@@ -20,8 +20,11 @@ interface Pod {
 }
 
 const running = ['--field-selector', 'status.phase=Running'];
+/** Without those that drain: another file's upgrade may have ended a moment ago. */
 const podsIn = async (where: string): Promise<readonly Pod[]> =>
-  (await getJson<{ items: readonly Pod[] }>('pods', '-n', where, ...running)).items;
+  (await getJson<{ items: readonly Pod[] }>('pods', '-n', where, ...running)).items.filter(
+    ({ metadata }) => metadata.deletionTimestamp === undefined,
+  );
 
 describe('the chart on a cluster', () => {
   it('runs every pod without a restart, where PodSecurity is restricted', async () => {
@@ -43,7 +46,7 @@ describe('the chart on a cluster', () => {
   });
 
   it('passes "helm test": a person registers, connects and is answered; what is forbidden is refused', async () => {
-    const told = await must('helm', ['test', release, '-n', namespace, '--logs'], { timeoutMs: 120_000 });
+    const told = await must('helm', ['test', release, '-n', namespace, '--logs'], { timeoutMs: 180_000 });
     expect(told).toContain('a person is registered');
     expect(told).toContain('answered: ');
     expect(told).toMatch(
@@ -64,14 +67,16 @@ describe('the chart on a cluster', () => {
     const script = `
       const { lookup } = require('node:dns');
       const { connect } = require('node:net');
-      for (const [host, port] of [['postgres', 5432], ['nats', 4222], ['consul', 8500]]) {
+      const ask = (host, port, tries) =>
         lookup(host + '.${platform}.svc.cluster.local', (error, address) => {
+          // The network of a pod that has only just started may not lead to the cluster's DNS yet.
+          if (error && tries > 1) return setTimeout(ask, 500, host, port, tries - 1);
           if (error) return console.log(host, error.code);
           const socket = connect({ host: address, port, timeout: 3000 });
           const end = (what) => { console.log(host, what); socket.destroy(); };
           socket.on('connect', () => end('reached')).on('timeout', () => end('no answer')).on('error', ({ code }) => end(code));
         });
-      }`;
+      for (const [host, port] of [['postgres', 5432], ['nats', 4222], ['consul', 8500]]) ask(host, port, 40);`;
     const { image } = (await podsIn(namespace))[0]?.status.containerStatuses[0] ?? { image: '' };
     try {
       await ensureNamespaces(probe);
@@ -80,8 +85,7 @@ describe('the chart on a cluster', () => {
         ...['--image-pull-policy=IfNotPresent', '--restart=Never'],
         ...['--command', '--', '/usr/local/bin/node', '-e', script],
       );
-      const over = ['wait', `pod/${probe}`, '--for=jsonpath={.status.phase}=Succeeded', '--timeout=60s'];
-      await kubectl('-n', probe, ...over);
+      await kubectlWait('-n', probe, 'wait', `pod/${probe}`, '--for=jsonpath={.status.phase}=Succeeded');
       const told = await kubectl('-n', probe, 'logs', probe);
       // By the network, and by nothing else: a name that was not found would prove nothing.
       const refused = (host: string) =>

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../mesh/support/paths.ts';
+import { ensureMesh } from './istio/ensure-mesh.ts';
 import { ingress, mesh, outside } from './istio/mesh.ts';
 import { requireCluster } from './support/cluster.ts';
 import { writeFootprint } from './support/footprint.ts';
@@ -33,8 +34,9 @@ Stages, in the order in which they are named; without any: ${usual.join(' ')}
   images      build the images that the cluster does not have as they are now, and load them (SKEIN_IMAGE_LOADER)
   remove      remove these namespaces
   install     components, Secrets and chart, as docs/how-to/install-with-helm.md says; stays installed
+  mesh        the same once more, in namespaces of its own, in a mesh of the cluster's Istio; the tests do so too
   test        run the tests, on what is installed
-  footprint   measure what is installed at rest, for docs/reference/footprint-on-kubernetes.md
+  footprint   measure what is installed of these two at rest, for docs/reference/footprint-on-kubernetes.md
 
 Options
   --images NAMES   which images: services (a cluster that can pull the others), or all [all]
@@ -75,8 +77,9 @@ const stages: Readonly<Record<string, (asked: Asked) => Promise<void>>> = {
     await timed('components', () => installPlatform(plain));
     await timed('chart', () => installChart(plain));
   },
+  mesh: () => timed('mesh', ensureMesh),
   test: ({ tests }) => timed('tests', () => vitest(tests)),
-  footprint: () => timed('footprint', () => writeFootprint(plain, 'Without a mesh')),
+  footprint: () => timed('footprint', writeFootprint),
 };
 
 const main = async (args: readonly string[]): Promise<void> => {

@@ -34,8 +34,8 @@ const running = async (): Promise<number> =>
   );
 
 const rollback = (revision: number) =>
-  ask('helm', ['rollback', release, String(revision), '-n', namespace, '--wait', '--timeout=180s'], {
-    timeoutMs: 210_000,
+  ask('helm', ['rollback', release, String(revision), '-n', namespace, '--wait', '--timeout=300s'], {
+    timeoutMs: 330_000,
   });
 
 /** What of a deployment changes when its pods are replaced. */
@@ -95,7 +95,7 @@ describe('a rollback', () => {
     forward?.close();
   });
 
-  it('by one version goes through, although the schema is one step ahead', { timeout: 240_000 }, async () => {
+  it('by one version goes through, although the schema is one step ahead', { timeout: 360_000 }, async () => {
     await newerCodeRan(version + 1);
     const { ok, stdout, stderr } = await rollback(before);
     expect(ok, stdout + stderr).toBe(true);
@@ -103,7 +103,7 @@ describe('a rollback', () => {
   });
 
   it('to an older version is refused with a sentence, and no pod is touched', {
-    timeout: 240_000,
+    timeout: 720_000,
   }, async () => {
     await newerCodeRan(version + 2);
     const [runs, template] = [await running(), await templateOf('user')];

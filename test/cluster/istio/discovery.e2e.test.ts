@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { kubectl } from '../support/program.ts';
+import { kubectlWait } from '../support/program.ts';
 import { installChart } from '../support/stack.ts';
 import { cameIn, loggedCalls, type PodCall } from './access-log.ts';
 import { callFrom, callsFrom, podOf, podsOf, type ServicePod, tokenOf } from './calls.ts';
@@ -127,7 +127,7 @@ describe('a pod that goes', () => {
     while (tokens.length < 4) tokens.push(await register(wayIn));
     const [going] = await podsOf('auth');
     const { namespace, pod = '' } = { ...mesh, ...going };
-    const gone = kubectl('-n', namespace, 'delete', 'pod', pod, '--wait');
+    const gone = kubectlWait('-n', namespace, 'delete', 'pod', pod, '--wait');
     let done = false;
     const watched = gone.finally(() => {
       done = true;
@@ -141,7 +141,7 @@ describe('a pod that goes', () => {
     await watched;
     expect(answers.length).toBeGreaterThan(20);
     expect(answers.filter((status) => status !== 200)).toEqual([]);
-    await kubectl('-n', namespace, 'rollout', 'status', 'deployment/skein-auth', '--timeout=50s');
+    await kubectlWait('-n', namespace, 'rollout', 'status', 'deployment/skein-auth');
   });
 });
 
@@ -153,7 +153,7 @@ describe('a service without the authority template', () => {
       const before = await podOf('user');
       await installChart(mesh, '--set-json', `services.user.extraEnv=${withoutTemplate}`);
       // It works on to its end, with the template.
-      await kubectl('-n', before.namespace, 'wait', '--for=delete', `pod/${before.pod}`, '--timeout=50s');
+      await kubectlWait('-n', before.namespace, 'wait', '--for=delete', `pod/${before.pod}`);
       // The service user asks auth for the account of somebody it does not know yet.
       const token = await register(wayIn);
       const { status, body } = await wayIn.ask('GET', '/v1/me', { token });

@@ -44,7 +44,7 @@ const edgeOf = ({ caller, callee }: ArrivedCall): string => `${serviceOf(caller)
 
 describe('the calls between the services', () => {
   it('pass "helm test" in the mesh: who may is answered, what is forbidden is refused by the mesh', async () => {
-    const told = await must('helm', ['test', release, '-n', namespace, '--logs'], { timeoutMs: 120_000 });
+    const told = await must('helm', ['test', release, '-n', namespace, '--logs'], { timeoutMs: 180_000 });
     expect(told).toContain('a person is registered');
     expect(told).toContain('answered: ');
     expect(told).toMatch(/a call that nobody may make was refused by the (mesh|network)/);

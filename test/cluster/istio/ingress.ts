@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { root } from '../../mesh/support/paths.ts';
 import { ensureNamespaces } from '../support/namespaces.ts';
-import { ask, kubectl, must } from '../support/program.ts';
+import { ask, kubectl, kubectlWait, must } from '../support/program.ts';
 import { ingress, mesh } from './mesh.ts';
 
 /** Makes the certificate of the way in: self-signed, for a day. */
@@ -39,8 +39,6 @@ export const ensureIngress = async (): Promise<void> => {
   await ensureNamespaces(namespace);
   await must('kubectl', ['apply', '-f', '-'], { input });
   await ensureCertificate();
-  const found = ['-n', namespace, 'wait', '--for=create', `deployment/${service}`, '--timeout=60s'];
-  await must('kubectl', found, { timeoutMs: 90_000 });
-  const up = ['-n', namespace, 'rollout', 'status', `deployment/${service}`, '--timeout=120s'];
-  await must('kubectl', up, { timeoutMs: 150_000 });
+  await kubectlWait('-n', namespace, 'wait', '--for=create', `deployment/${service}`);
+  await kubectlWait('-n', namespace, 'rollout', 'status', `deployment/${service}`);
 };

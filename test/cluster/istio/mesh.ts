@@ -38,6 +38,8 @@ export const mesh: Stack = {
       'services.auth.replicas': 2,
       // The answers are those of the local answerer: no model can be reached from a cluster for tests.
       'services.agent.config': { AGENT_MODEL_URL: '', AGENT_MODEL: '' },
+      // Nor can a mail server.
+      'services.user.extraEnv': [],
     }),
   ],
 };

@@ -1,4 +1,4 @@
-import { kubectl, must } from '../support/program.ts';
+import { kubectl, kubectlWait, must } from '../support/program.ts';
 import type { Place } from './calls.ts';
 import { mesh } from './mesh.ts';
 
@@ -40,7 +40,7 @@ export const makePlace = async (namespace: string, name: string): Promise<Place>
   );
   const metadata = { name, namespace, labels: { app: name } };
   await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata });
-  await kubectl('-n', namespace, 'delete', 'pod', name, '--ignore-not-found', '--wait');
+  await kubectlWait('-n', namespace, 'delete', 'pod', name, '--ignore-not-found', '--wait');
   await apply({
     ...{ apiVersion: 'v1', kind: 'Pod', metadata },
     spec: {
@@ -57,7 +57,7 @@ export const makePlace = async (namespace: string, name: string): Promise<Place>
       ],
     },
   });
-  await kubectl('-n', namespace, 'wait', '--for=condition=Ready', `pod/${name}`, '--timeout=50s');
+  await kubectlWait('-n', namespace, 'wait', '--for=condition=Ready', `pod/${name}`);
   return { namespace, pod: name, container: name };
 };
 

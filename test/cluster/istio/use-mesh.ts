@@ -1,18 +1,15 @@
 import { beforeAll } from 'vitest';
-import { ensureCustomResources } from '../support/custom-resources.ts';
-import { ensureNamespaces } from '../support/namespaces.ts';
 import { useStack } from '../support/use-stack.ts';
-import { ensureControlPlane } from './control-plane.ts';
-import { ensureIngress } from './ingress.ts';
-import { mesh, outside } from './mesh.ts';
+import { ensureMesh } from './ensure-mesh.ts';
+import { mesh } from './mesh.ts';
+import { untilOpen } from './way-in.ts';
 
-/** The tests of a file need the mesh: a control plane, the stack in it, a way in, and a place outside of it. */
+/** Making the mesh from nothing, with all that is waited for. */
+const meshMs = 25 * 60_000;
+
+/** The tests of a file need the mesh, and people let in. */
 export const useMesh = (): void => {
-  beforeAll(async () => {
-    await ensureCustomResources();
-    await ensureControlPlane();
-    await ensureIngress();
-    await ensureNamespaces(outside);
-  }, 600_000);
+  beforeAll(ensureMesh, meshMs);
   useStack(mesh);
+  beforeAll(untilOpen, 180_000);
 };

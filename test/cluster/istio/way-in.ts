@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:https';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { getJson } from '../support/program.ts';
 import { ingress } from './mesh.ts';
@@ -73,10 +74,33 @@ export const openWayIn = async (): Promise<WayIn> => {
   };
 };
 
-/** Registers a new person, and gives the access token. */
-export const register = async (wayIn: WayIn): Promise<string> => {
-  const body = { email: `${crypto.randomUUID()}@example.invalid`, password: crypto.randomUUID() };
-  const { status, body: told } = await wayIn.ask('POST', '/v1/auth/register', { body });
-  if (status !== 201) throw new Error(`register was answered ${status}: ${told}`);
-  return (JSON.parse(told) as { accessToken: string }).accessToken;
+/** Registers a new person, and gives the access token; as often as it takes when pods have only just started. */
+export const register = (wayIn: WayIn): Promise<string> =>
+  vi.waitFor(
+    async () => {
+      const body = { email: `${crypto.randomUUID()}@example.invalid`, password: crypto.randomUUID() };
+      const { status, body: told } = await wayIn.ask('POST', '/v1/auth/register', { body });
+      if (status !== 201) throw new Error(`register was answered ${status}: ${told}`);
+      return (JSON.parse(told) as { accessToken: string }).accessToken;
+    },
+    { timeout: 60_000, interval: 1_000 },
+  );
+
+/**
+ * Waits until people are let in and every service answers them: that pods are ready says nothing yet of routes, keys and
+ * policies, which reach each proxy by themselves.
+ */
+export const untilOpen = async (): Promise<void> => {
+  await using wayIn = await openWayIn();
+  const token = await register(wayIn);
+  const paths = ['/v1/me', '/v1/personas', '/v1/auth/tokens', '/v1/spaces/personal/conversations'];
+  await vi.waitFor(
+    async () => {
+      for (const path of paths) {
+        const { status, body } = await wayIn.ask('GET', path, { token });
+        if (status !== 200) throw new Error(`GET ${path} was answered ${status}: ${body}`);
+      }
+    },
+    { timeout: 60_000, interval: 1_000 },
+  );
 };

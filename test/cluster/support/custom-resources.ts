@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { componentPath } from '@skein/components';
-import { ask, must } from './program.ts';
+import { ask, kubectlWait } from './program.ts';
 
 /** Kinds that a profile uses and a bare cluster lacks; definitions alone start nothing. */
 const modules = [
@@ -30,7 +30,5 @@ export const ensureCustomResources = async (): Promise<void> => {
   const files = modules.flatMap((module) => ['-f', join(folder, module)]);
   // Too large for the annotation of a client-side apply. It goes on after those that are there, and then fails.
   await ask('kubectl', ['create', ...files], { timeoutMs: 120_000 });
-  await must('kubectl', ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'], {
-    timeoutMs: 90_000,
-  });
+  await kubectlWait('wait', '--for=condition=Established', 'crd', '--all');
 };

@@ -1,22 +1,23 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { table } from '../../bench/measure-stats.ts';
-import { replaced } from '../../bench/report-section.ts';
+import { type ReportPage, writeSection } from '../../bench/report-section.ts';
 import { root } from '../../mesh/support/paths.ts';
+import { mesh } from '../istio/mesh.ts';
 import { getJson } from './program.ts';
-import type { Stack } from './stack.ts';
+import { isInstalled, plain, type Stack } from './stack.ts';
 import { type ContainerUsage, look, usageBetween } from './usage.ts';
 
-const page = join(root, 'docs', 'reference', 'footprint-on-kubernetes.md');
-
-const opening = `# Footprint on Kubernetes
+const page: ReportPage = {
+  file: join(root, 'docs', 'reference', 'footprint-on-kubernetes.md'),
+  opening: `# Footprint on Kubernetes
 
 What an installation costs at rest, with nobody connected, as the kubelets tell it; the numbers are those of the last run.
 *Without a mesh* is that of [install-with-helm](../how-to/install-with-helm.md), one pod of everything, and is written by
-\`npm run cluster -- footprint\`. *In a mesh of Istio* was measured once in the same way, on the mesh of the cluster tests,
-which has two pods of auth; no command writes it again.
-`;
+\`npm run cluster -- install footprint\`. *In a mesh of Istio* is the mesh of the cluster tests, which has two pods of auth,
+and is written by \`npm run cluster -- mesh footprint\`.
+`,
+};
 
 /** What starting has left behind is collected, relays and leases have settled. */
 const restMs = 60_000;
@@ -68,25 +69,30 @@ interface Node {
   };
 }
 
-/** Measures a stack at rest, and writes it into a section of the page. */
-export const writeFootprint = async (stack: Stack, about: string): Promise<void> => {
-  await delay(restMs);
-  const first = await look();
-  await delay(windowMs);
-  const used = usageBetween(first, await look());
-  const of = (namespace: string) => used.filter((one) => one.namespace === namespace);
-  const both = [...of(stack.namespace), ...of(stack.platform)];
-  const [node] = (await getJson<{ items: readonly Node[] }>('nodes')).items;
+const sectionOf = (used: readonly ContainerUsage[], { namespace, platform }: Stack, node?: Node): string => {
+  const of = (where: string) => used.filter((one) => one.namespace === where);
+  const [ours, theirs] = [of(namespace), of(platform)];
   const { nodeInfo, capacity } = node?.status ?? {};
-  const section = `
-## ${about}
+  return `
+## ${namespace === mesh.namespace ? 'In a mesh of Istio' : 'Without a mesh'}
 
-${table([head, ...rowsOf(of(stack.namespace)), ...rowsOf(of(stack.platform)), total(both)])}
+${table([head, ...rowsOf(ours), ...rowsOf(theirs), total([...ours, ...theirs])])}
 
 The working set is what counts towards a limit; CPU is the mean of ${windowMs / 1000} s. Kubernetes ${nodeInfo?.kubeletVersion},
 ${nodeInfo?.containerRuntimeVersion}, a node with ${capacity?.cpu} cores.
 `;
-  await mkdir(dirname(page), { recursive: true });
-  const before = await readFile(page, 'utf8').catch(() => opening);
-  await writeFile(page, replaced(before, `${stack.namespace}`, section));
+};
+
+/** Measures what is installed of the two stacks at rest, and writes the section of each; throws when none is. */
+export const writeFootprint = async (): Promise<void> => {
+  const installed: Stack[] = [];
+  for (const stack of [plain, mesh]) if (await isInstalled(stack)) installed.push(stack);
+  if (installed.length === 0)
+    throw new Error('Nothing to measure is installed: npm run cluster -- install footprint');
+  await delay(restMs);
+  const first = await look();
+  await delay(windowMs);
+  const used = usageBetween(first, await look());
+  const [node] = (await getJson<{ items: readonly Node[] }>('nodes')).items;
+  for (const stack of installed) await writeSection(stack.namespace, sectionOf(used, stack, node), page);
 };

@@ -1,4 +1,4 @@
-import { ask, getJson, must } from './program.ts';
+import { ask, getJson, kubectlWait, must } from './program.ts';
 
 /** What a namespace that the tests have made bears; without it nothing here takes one away. */
 const forTests = { 'skein.dev/for-tests': 'true' };
@@ -33,10 +33,12 @@ export const ensureNamespaces = async (...names: readonly string[]): Promise<voi
       ...{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: forTests } },
     });
     await must('kubectl', ['create', '-f', '-'], { input });
+    // Before it is there no pod can be made.
+    await kubectlWait('-n', name, 'wait', '--for=create', 'serviceaccount/default');
   }
 };
 
-const removeSeconds = 180;
+const removeSeconds = 300;
 
 /**
  * Takes namespaces for tests away with everything in them, volumes too; one that is not there is none to take away.

@@ -56,6 +56,13 @@ export const must = async (
 /** What `kubectl` wrote. */
 export const kubectl = (...args: readonly string[]): Promise<string> => must('kubectl', args);
 
+/** A starting pod, or one that drains, on a machine that is busy with something else. */
+const settleSeconds = 120;
+
+/** What `kubectl wait`, `rollout status` or another command that takes a timeout wrote, with time for a slow machine. */
+export const kubectlWait = (...args: readonly string[]): Promise<string> =>
+  must('kubectl', [...args, `--timeout=${settleSeconds}s`], { timeoutMs: (settleSeconds + 30) * 1_000 });
+
 /** An object, or a list of them, as the API server gives it. */
 export const getJson = async <T>(...args: readonly string[]): Promise<T> =>
   JSON.parse(await kubectl('get', ...args, '-o', 'json')) as T;

@@ -1,0 +1,39 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { type Answer, ask, getJson, kubectl } from './support/program.ts';
+import { chartArguments, installChart, plain } from './support/stack.ts';
+import { useStack } from './support/use-stack.ts';
+
+useStack(plain);
+
+const { namespace, release } = plain;
+const deployment = `${release}-user`;
+
+const upgrade = (...more: readonly string[]): Promise<Answer> =>
+  ask('helm', ['upgrade', ...chartArguments(plain), ...more, '--wait', '--timeout=300s'], {
+    timeoutMs: 330_000,
+  });
+
+const wanted = async (): Promise<number> =>
+  (await getJson<{ spec: { replicas: number } }>('deployment', deployment, '-n', namespace)).spec.replicas;
+
+describe('pods that "kubectl scale" has added', () => {
+  afterAll(() => installChart(plain, '--force-conflicts'), 330_000);
+
+  it('stay when Helm wants another number, which says whose they are; it takes the same, or takes them back', {
+    timeout: 720_000,
+  }, async () => {
+    await kubectl('-n', namespace, 'scale', 'deployment', deployment, '--replicas=2');
+    const refused = await upgrade();
+    expect(refused.ok).toBe(false);
+    expect(refused.stdout + refused.stderr).toMatch(/conflict with "kubectl".*\.spec\.replicas/s);
+    expect(await wanted()).toBe(2);
+
+    const same = await upgrade('--set', 'services.user.replicas=2');
+    expect(same.ok, same.stdout + same.stderr).toBe(true);
+    expect(await wanted()).toBe(2);
+
+    const back = await upgrade('--force-conflicts');
+    expect(back.ok, back.stdout + back.stderr).toBe(true);
+    expect(await wanted()).toBe(1);
+  });
+});
