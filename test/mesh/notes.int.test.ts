@@ -46,6 +46,25 @@ describe('the notes after an install', () => {
     expect(await notes('default')).not.toContain(warning);
   });
 
+  it('warn of a model and a mail server that a network policy keeps from who needs them', async () => {
+    const env = '[{"name":"MAIL_URL","value":"smtp://mail.example.org"}]';
+    const args = ['--set-json', `services.user.extraEnv=${env}`];
+    args.push('--set', 'services.agent.config.AGENT_MODEL_URL=http://models.example.org/v1');
+    const told = await notes('default', ...args);
+    expect(told).toContain(
+      '  - networkPolicy.mail.to is empty: user does not reach what its MAIL_URL names.',
+    );
+    expect(told).toContain('  - networkPolicy.model.to is empty: agent does not reach');
+    const to = '[{"ipBlock":{"cidr":"192.0.2.25/32"}}]';
+    const opened = [
+      '--set-json',
+      `networkPolicy.mail.to=${to}`,
+      '--set',
+      'services.agent.config.AGENT_MODEL_URL=',
+    ];
+    expect(await notes('default', ...args, ...opened)).not.toContain('.to is empty');
+  });
+
   it('warn of nothing where nothing is amiss', async () => {
     expect(await notes('istio')).not.toContain('Mind:');
   });

@@ -95,6 +95,7 @@ describe('the edges between services', () => {
       const wanted = [...callees].map((callee) => `./skein-${callee}.skein.svc.cluster.local`);
       if (name === 'gateway') wanted.push('./skein-gateway.skein.svc.cluster.local');
       if (name === 'agent') wanted.push('./models.example.org');
+      if (name === 'user') wanted.push('./mail.example.org');
       wanted.push('skein-platform/*', 'istio-system/*');
       const [egress] = (scope?.spec?.['egress'] ?? []) as { hosts: string[] }[];
       expect(egress?.hosts.toSorted(), name).toEqual(wanted.sort());
@@ -120,6 +121,13 @@ describe('the way out of the services', () => {
     const { egress } = networkEdges(of('ha'));
     expect(egress.filter((edge) => edge.includes('namespace ai'))).toEqual(['agent → namespace ai:8000']);
     expect(networkEdges(of('default')).egress.filter((edge) => edge.endsWith(':443'))).toEqual([]);
+  });
+
+  it('leads to a mail server for user only, and only where one is named', () => {
+    const mail = (profile: Profile) =>
+      networkEdges(of(profile)).egress.filter((edge) => /:(465|587)$/.test(edge));
+    expect(mail('istio')).toEqual(['user → 198.51.100.25/32:587']);
+    expect(mail('default')).toEqual([]);
   });
 });
 

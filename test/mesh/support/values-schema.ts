@@ -77,6 +77,8 @@ const limits: Readonly<Record<string, Json>> = {
   'networkPolicy.telemetry.ports': ports,
   'networkPolicy.model.to': peers,
   'networkPolicy.model.ports': ports,
+  'networkPolicy.mail.to': peers,
+  'networkPolicy.mail.ports': ports,
   'networkPolicy.metricsFrom': peers,
   'networkPolicy.istiod': { ...peers, minItems: 1 },
   'istio.trustDomain': { minLength: 1 },
