@@ -33,8 +33,10 @@ export {
   expectedFrom,
   isForeign,
   type MutationQueue,
-  renumberedFrom,
+  notDone,
   type Settled,
+  sending,
+  underNewId,
 } from './mutation-queue.ts';
 export {
   defaultPolicy,

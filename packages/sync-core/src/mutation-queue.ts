@@ -9,6 +9,8 @@ export interface MutationQueue {
   readonly lastSeq: number;
   /** In order of seq, without a gap, the newest with `lastSeq`. */
   readonly waiting: readonly Mutation[];
+  /** The highest seq that was ever sent: the server may have what waits up to there, and nothing that is newer. */
+  readonly sent: number;
 }
 
 /** A mutation and what became of it. */
@@ -18,37 +20,78 @@ export interface Settled {
 }
 
 /** The queue of a device that has not done anything yet. */
-export const emptyQueue: MutationQueue = { lastSeq: 0, waiting: [] };
+export const emptyQueue: MutationQueue = { lastSeq: 0, waiting: [], sent: 0 };
 
 /** The queue with one more mutation, which gets the next seq. */
-export const enqueue = (
-  { lastSeq, waiting }: MutationQueue,
-  mutation: Omit<Mutation, 'seq'>,
-): MutationQueue => ({ lastSeq: lastSeq + 1, waiting: [...waiting, { ...mutation, seq: lastSeq + 1 }] });
+export const enqueue = (queue: MutationQueue, mutation: Omit<Mutation, 'seq'>): MutationQueue => {
+  const seq = queue.lastSeq + 1;
+  return { ...queue, lastSeq: seq, waiting: [...queue.waiting, { ...mutation, seq }] };
+};
+
+/** Whether the server may have something of what waits. */
+const isInDoubt = ({ waiting, sent }: MutationQueue): boolean => (waiting[0]?.seq ?? sent + 1) <= sent;
+
+/**
+ * The oldest that wait, at most `most`, and the queue once they are sent: keep that before you send them. A device
+ * that is leaving its id sends only what it has sent before.
+ */
+export const sending = (
+  queue: MutationQueue,
+  most: number,
+  leaving = false,
+): { readonly queue: MutationQueue; readonly mutations: readonly Mutation[] } => {
+  const mutations = queue.waiting.slice(0, most).filter(({ seq }) => !leaving || seq <= queue.sent);
+  return { queue: { ...queue, sent: Math.max(queue.sent, mutations.at(-1)?.seq ?? 0) }, mutations };
+};
 
 /**
  * Takes the results of a `mutate` out of the queue. Results may be fewer than were sent, and may come again or late:
- * what is not waiting any more is passed over.
+ * what is not waiting any more is passed over. `reused` says that the device must leave its id: somebody else has
+ * acknowledged a seq of what waits, so it is not what waits that was done.
  */
 export const answered = (
   queue: MutationQueue,
   results: readonly MutationResult[],
-): { readonly queue: MutationQueue; readonly settled: readonly Settled[] } => {
+): { readonly queue: MutationQueue; readonly settled: readonly Settled[]; readonly reused: boolean } => {
   const bySeq = new Map(results.map((result) => [result.seq, result]));
   const settled: Settled[] = [];
-  const waiting = queue.waiting.filter((mutation) => {
+  let waiting = queue.waiting;
+  for (const mutation of queue.waiting) {
     const result = bySeq.get(mutation.seq);
-    if (result) settled.push({ mutation, result });
-    return !result;
-  });
-  return { queue: { ...queue, waiting }, settled };
+    if (!result) break;
+    if (result.outcome === 'duplicate' && !result.original)
+      return { queue: notDone({ ...queue, waiting }), settled, reused: true };
+    settled.push({ mutation, result });
+    waiting = waiting.slice(1);
+  }
+  return { queue: { ...queue, waiting }, settled, reused: false };
 };
 
-/** The waiting mutations numbered anew from `seq`. */
-export const renumberedFrom = ({ waiting }: MutationQueue, seq: number): MutationQueue => ({
+/**
+ * After the error `seq_reused`: the server has something else under the seq of the oldest, and so nothing of all that
+ * waits. The device must leave its id.
+ */
+export const notDone = (queue: MutationQueue): MutationQueue => ({
+  ...queue,
+  sent: (queue.waiting[0]?.seq ?? queue.lastSeq + 1) - 1,
+});
+
+const renumberedFrom = ({ waiting }: MutationQueue, seq: number): MutationQueue => ({
   lastSeq: seq - 1 + waiting.length,
   waiting: waiting.map((mutation, at) => ({ ...mutation, seq: seq + at })),
+  sent: seq - 1,
 });
+
+/**
+ * The queues of all spaces of a device under a new id, numbered from 1. Undefined as long as the server may have
+ * something of what waits: numbered anew that would be done twice, so it is asked for under the old id first.
+ */
+export const underNewId = (
+  queues: ReadonlyMap<string, MutationQueue>,
+): ReadonlyMap<string, MutationQueue> | undefined =>
+  [...queues.values()].some(isInDoubt)
+    ? undefined
+    : new Map([...queues].map(([space, queue]) => [space, renumberedFrom(queue, 1)]));
 
 /**
  * After the error `expected_seq`: the server has less of this device than the device believes, as after a restore, so
@@ -61,6 +104,6 @@ export const expectedFrom = (queue: MutationQueue, expectedSeq: number): Mutatio
 
 /**
  * Whether the `lastSeq` of a welcome says that somebody else writes under this device's id, or the device was set back
- * to an older state: then it takes a new id and numbers what waits from 1.
+ * to an older state: then it must leave its id.
  */
 export const isForeign = (queue: MutationQueue, lastSeq: number): boolean => lastSeq > queue.lastSeq;

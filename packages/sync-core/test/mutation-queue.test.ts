@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   answered,
@@ -7,6 +8,10 @@ import {
   isForeign,
   type Mutation,
   type MutationQueue,
+  type MutationResult,
+  notDone,
+  sending,
+  underNewId,
 } from '../src/index.ts';
 
 const change = (id: string): Omit<Mutation, 'seq'> => ({
@@ -38,7 +43,19 @@ describe('a queue of mutations', () => {
     const { queue } = answered(queueOf('a', 'b'), [{ seq: 1, outcome: 'applied' }]);
     const again = answered(queue, [{ seq: 1, outcome: 'duplicate' }]);
     expect(again.settled).toEqual([]);
+    expect(again.reused).toBe(false);
     expect(waiting(again.queue)).toEqual(['2b']);
+  });
+
+  it('believes a repetition only with what became of it: somebody else has acknowledged the rest', () => {
+    const original: MutationResult = { seq: 1, outcome: 'applied' };
+    const { queue, settled, reused } = answered(sending(queueOf('a', 'b'), 9).queue, [
+      { seq: 1, outcome: 'duplicate', original },
+      { seq: 2, outcome: 'duplicate' },
+    ]);
+    expect(settled.map(({ mutation }) => mutation.id)).toEqual(['a']);
+    expect(reused).toBe(true);
+    expect(waiting(underNewId(new Map([['home', queue]]))?.get('home') ?? emptyQueue)).toEqual(['1b']);
   });
 
   it('numbers anew from where a server that was set back is', () => {
@@ -60,5 +77,104 @@ describe('a queue of mutations', () => {
   it('knows a server that has more of this device than the device has done', () => {
     expect(isForeign(queueOf('a'), 1)).toBe(false);
     expect(isForeign(queueOf('a'), 2)).toBe(true);
+  });
+});
+
+/** What a server has of one device in one space: what it did under each seq. */
+const serverOf = () => {
+  const done: string[] = [];
+  return {
+    done,
+    take: (mutations: readonly Mutation[]): MutationResult[] | 'seq_reused' => {
+      const results: MutationResult[] = [];
+      for (const { seq, id } of mutations) {
+        const known = done[seq - 1];
+        if (known === undefined) done.push(id);
+        else if (known !== id) return results.length > 0 ? results : 'seq_reused';
+        const result: MutationResult = { seq, outcome: 'applied' };
+        results.push(known === undefined ? result : { seq, outcome: 'duplicate', original: result });
+      }
+      return results;
+    },
+  };
+};
+
+describe('a device that leaves its id', () => {
+  const spaces = ['home', 'team', 'club'] as const;
+
+  it('asks for what it has sent under the old id, and numbers the rest from 1', () => {
+    const { queue } = sending(queueOf('a', 'b', 'c'), 2);
+    const queues = new Map([
+      ['home', notDone(sending(queueOf('x'), 9).queue)],
+      ['team', enqueue(queue, change('d'))],
+    ]);
+    expect(underNewId(queues)).toBeUndefined();
+    expect(sending(queues.get('home') ?? emptyQueue, 9, true).mutations).toEqual([]);
+    const again = sending(queues.get('team') ?? emptyQueue, 9, true);
+    expect(again.mutations.map(({ seq, id }) => `${seq}${id}`)).toEqual(['1a', '2b']);
+    queues.set(
+      'team',
+      answered(again.queue, [
+        { seq: 1, outcome: 'applied' },
+        { seq: 2, outcome: 'applied' },
+      ]).queue,
+    );
+    const renumbered = underNewId(queues) ?? new Map<string, MutationQueue>();
+    expect([...renumbered].map(([space, one]) => `${space} ${waiting(one)}`)).toEqual([
+      'home 1x',
+      'team 1c,2d',
+    ]);
+  });
+
+  it('does everything once in all its spaces, whichever answers are lost', () => {
+    const step = fc.record({
+      space: fc.constantFrom(...spaces),
+      // Do something; somebody else writes under the same id; send, and lose something of it or nothing.
+      what: fc.constantFrom('do', 'write', undefined, 'call', 'answer'),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        let name = 1;
+        let leaving = false;
+        let queues: ReadonlyMap<string, MutationQueue> = new Map(spaces.map((space) => [space, emptyQueue]));
+        const servers = new Map<string, ReturnType<typeof serverOf>>();
+        const serverAt = (space: string) => {
+          const key = `${name} ${space}`;
+          const server = servers.get(key) ?? serverOf();
+          servers.set(key, server);
+          return server;
+        };
+        const put = (space: string, queue: MutationQueue) => {
+          queues = new Map([...queues, [space, queue]]);
+        };
+        const queueAt = (space: string) => queues.get(space) ?? emptyQueue;
+        const send = (space: string, lost?: 'call' | 'answer'): void => {
+          const { queue, mutations } = sending(queueAt(space), 3, leaving);
+          put(space, queue);
+          if (lost === 'call' || mutations.length === 0) return;
+          // Somebody else is ahead of it here: the welcome says so.
+          const foreign = isForeign(queue, serverAt(space).done.length);
+          const answer = serverAt(space).take(mutations);
+          if (lost === 'answer') return;
+          leaving ||= foreign || answer === 'seq_reused';
+          put(space, answer === 'seq_reused' ? notDone(queue) : answered(queue, answer).queue);
+          const renumbered = leaving ? underNewId(queues) : undefined;
+          if (!renumbered) return;
+          name += 1;
+          leaving = false;
+          queues = renumbered;
+        };
+        for (const [at, { space, what }] of steps.entries())
+          if (what === 'do') put(space, enqueue(queueAt(space), change(`own${at}`)));
+          else if (what === 'write') serverAt(space).done.push(`other${at}`);
+          else send(space, what);
+        for (let round = 0; round < 60; round += 1) for (const space of spaces) send(space);
+        expect([...queues.values()].flatMap((queue) => queue.waiting)).toEqual([]);
+        const done = [...servers.values()].flatMap((server) => server.done);
+        expect(done.filter((one) => one.startsWith('own')).sort()).toEqual(
+          steps.flatMap(({ what }, at) => (what === 'do' ? [`own${at}`] : [])).sort(),
+        );
+      }),
+    );
   });
 });
