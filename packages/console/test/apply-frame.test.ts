@@ -213,6 +213,14 @@ describe('session state', () => {
     expect(apply([welcome('forbidden')]).state.spaces[space]?.refused).toBe('forbidden');
   });
 
+  it('forgets a team space it was removed from while it was away', () => {
+    const welcome: Extract<ServerFrame, { type: 'welcome' }> = {
+      ...(welcomeFrame(false) as Extract<ServerFrame, { type: 'welcome' }>),
+      streams: [{ space, epoch: '', offset: 0, recovered: false, error: 'forbidden' }],
+    };
+    expect(apply([welcome], { ...fresh(), home: 'mine' }).state.spaces).toEqual({});
+  });
+
   it('keeps a space whose stream only broke', () => {
     const { state } = apply([{ type: 'unsubscribed', space, reason: 'unavailable' }], fresh());
     expect(Object.keys(state.spaces)).toEqual([space]);

@@ -40,9 +40,7 @@ export function applyFrame(state: SessionState, frame: ServerFrame, atMs: number
       return plain(startStream(state, frame.stream));
     case 'unsubscribed': {
       // Only a lost membership ends it; otherwise the server closes or starts the stream again by itself.
-      if (!forGood(frame.reason)) return plain(state);
-      const { [frame.space]: _left, ...spaces } = state.spaces;
-      return plain({ ...state, spaces });
+      return plain(forGood(frame.reason) ? withoutSpace(state, frame.space) : state);
     }
     case 'event':
       return applyLogged(state, frame);
@@ -70,9 +68,11 @@ export function applyFrame(state: SessionState, frame: ServerFrame, atMs: number
       );
     }
     case 'presence':
+      // Nothing of a space that was left a moment ago.
+      if (state.spaces[frame.space] === undefined) return plain(state);
       return plain(withSpace(state, frame.space, (space) => ({ ...space, presence: frame.devices })));
     case 'typing':
-      if (frame.device === state.device) return plain(state);
+      if (frame.device === state.device || state.spaces[frame.space] === undefined) return plain(state);
       return plain(
         withSpace(state, frame.space, (space) => ({
           ...space,
@@ -96,6 +96,11 @@ function forGood(reason: string): boolean {
   return ['forbidden', 'not_found', 'not_member', 'removed', 'unsubscribed'].includes(reason);
 }
 
+function withoutSpace(state: SessionState, id: string): SessionState {
+  const { [id]: _left, ...spaces } = state.spaces;
+  return { ...state, spaces };
+}
+
 function positionOf(state: SessionState, space: string): { readonly position?: Position } {
   const position = state.spaces[space]?.position;
   return position === undefined ? {} : { position };
@@ -103,6 +108,9 @@ function positionOf(state: SessionState, space: string): { readonly position?: P
 
 /** The head in a welcome is not adopted: only events and a finished snapshot move the position. */
 function startStream(state: SessionState, stream: StreamStart): SessionState {
+  // Left while nobody was connected here: what was in it is not ours to show any more.
+  if (stream.error !== undefined && forGood(stream.error) && stream.space !== state.home)
+    return withoutSpace(state, stream.space);
   return withSpace(state, stream.space, ({ partial: _interrupted, refused: _before, ...space }) => {
     if (stream.error !== undefined) return { ...space, refused: stream.error };
     return { ...space, awaiting: !stream.recovered || space.position === undefined };
