@@ -262,9 +262,14 @@ export class Connection implements FollowerHost {
   ended(follower: Follower, error: AppError): void {
     if (this.followers.get(follower.space) !== follower) return;
     const lost = error.code === 'forbidden' || error.code === 'not_found';
-    this.unsubscribe(follower.space, lost ? 'not_member' : error.code);
     // One space that is too large for a snapshot is no reason to lose the others.
-    if (!lost && error.code !== 'too_large') this.onFault(error);
+    if (lost || error.code === 'too_large') {
+      this.unsubscribe(follower.space, lost ? 'not_member' : error.code);
+      return;
+    }
+    // Before the follower is let go of: no position that is told on the way out may lack its space.
+    this.onFault(error);
+    this.drop(follower.space);
   }
 
   restarted(follower: Follower): void {

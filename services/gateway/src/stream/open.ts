@@ -1,3 +1,4 @@
+import { AppError } from '@skein/contracts';
 import { must } from '@skein/service-kit';
 import type { Request } from 'express';
 import { z } from 'zod';
@@ -6,7 +7,7 @@ import { limited } from '../http/problem.ts';
 import { deviceName, id, queryInteger, slug } from '../http/schemas/basics.ts';
 import { decode, queryOf } from '../http/validate.ts';
 import type { DeviceName } from '../live/actor.ts';
-import type { Connection } from '../live/connection.ts';
+import type { Connection, WelcomeStream } from '../live/connection.ts';
 import type { LiveDeps } from '../live/deps.ts';
 import type { StreamRequest } from '../live/follower.ts';
 import type { Principal, Verdict } from '../ports.ts';
@@ -111,6 +112,20 @@ export const readAsk = async (
   }
   pass(deps.limits.request(ask.principal.userId));
   return ask;
+};
+
+/** Faults of one space that asking again does not mend. */
+const lasting = ['forbidden', 'too_large'];
+
+/**
+ * Opens the streams that were asked for. Who reads one way cannot ask for one of them later: while any of them is away
+ * this fails as a whole, `unavailable`, and the client comes again with the positions it has.
+ */
+export const openStreams = async (connection: Connection, ask: StreamAsk): Promise<WelcomeStream[]> => {
+  const streams = await connection.open(ask.streams);
+  const away = streams.find((one) => 'error' in one && !lasting.includes(one.error));
+  if (away) throw new AppError('unavailable', `The space ${away.space} cannot be read at the moment`);
+  return streams;
 };
 
 /** Tells session-sync what the cursor proves to have arrived. The next cursor says it again. */

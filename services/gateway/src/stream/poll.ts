@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http';
-import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
 import { type AppError, toAppError } from '@skein/contracts';
 import type { RequestHandler } from 'express';
 import type { Closing } from '../live/close.ts';
@@ -12,7 +11,7 @@ import type { Guest } from '../live/people.ts';
 import { expiryOf } from '../live/sign-in.ts';
 import { Held, type Sink, type StreamPosition } from '../live/sink.ts';
 import { encodeCursor, type Position } from './cursor.ts';
-import { acknowledge, readAsk, type StreamAsk, streamQueries } from './open.ts';
+import { acknowledge, openStreams, readAsk, type StreamAsk, streamQueries } from './open.ts';
 
 /** Bytes of frames in one answer; a snapshot always comes whole. */
 const maxAnswerBytes = 1_000_000;
@@ -185,7 +184,8 @@ class Poll implements Guest, Sink {
     try {
       await this.done;
       // A snapshot that has begun comes whole, or the next poll would begin it again, for ever.
-      while (this.unsettled && !response.destroyed) await setTimeoutPromise(settleMs);
+      while (this.unsettled && !response.destroyed)
+        await new Promise((resolve) => setTimeout(resolve, settleMs));
     } finally {
       response.off('close', this.finish);
       clearTimeout(late);
@@ -241,7 +241,7 @@ export const pollHandler = (deps: LiveDeps): RequestHandler => {
     newest.set(key, poll);
     try {
       deps.people.add(poll);
-      const streams = await poll.connection.open(ask.streams);
+      const streams = await openStreams(poll.connection, ask);
       poll.startsFrom(ask.streams);
       acknowledge(deps, poll.connection, ask);
       const lost = streams.filter((one) => !('error' in one) && !one.recovered);

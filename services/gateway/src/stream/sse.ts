@@ -10,7 +10,7 @@ import { expiryOf } from '../live/sign-in.ts';
 import { Held, type Sink, type StreamPosition } from '../live/sink.ts';
 import type { Swept } from '../live/sweeper.ts';
 import { encodeCursor, type Position } from './cursor.ts';
-import { acknowledge, readAsk, type StreamAsk, streamQueries } from './open.ts';
+import { acknowledge, openStreams, readAsk, type StreamAsk, streamQueries } from './open.ts';
 
 const lineBreak = /\r\n|\r|\n/;
 
@@ -65,7 +65,7 @@ class SseStream implements Guest, Sink, Swept {
   async run(ask: StreamAsk): Promise<void> {
     this.deps.people.add(this);
     try {
-      const streams = await this.connection.open(ask.streams);
+      const streams = await openStreams(this.connection, ask);
       acknowledge(this.deps, this.connection, ask);
       // Fails as a plain answer when the positions do not fit into a cursor.
       encodeCursor(this.connection.streams);

@@ -1,4 +1,5 @@
-import type { syncV1 } from '@skein/contracts';
+import { AppError, type syncV1 } from '@skein/contracts';
+import { must } from '@skein/service-kit';
 import { describe, expect, it } from 'vitest';
 import { Connection, type ConnectionDeps } from '../../src/live/connection.ts';
 import { Feeds } from '../../src/live/feeds.ts';
@@ -133,6 +134,18 @@ describe('a connection', () => {
       { space: 'own', error: 'unavailable' },
       { space: 'team', recovered: true },
     ]);
+  });
+
+  it('ends by a fault of one stream while it still has the position of that', async () => {
+    const { connection, reader } = bench(['own', 'team']);
+    await connection.open([from('own'), from('team')]);
+    connection.begin();
+    const left: string[] = [];
+    connection.onFault = ({ code }) => left.push(code, ...connection.streams.map(({ space }) => space));
+    connection.ended(must(connection.stream('team'), 'it was opened'), new AppError('unavailable'));
+    expect(left).toEqual(['unavailable', 'own', 'team']);
+    expect(reader.seen).not.toContain('unsubscribed team');
+    expect(connection.streams.map(({ space }) => space)).toEqual(['own']);
   });
 
   it('follows a space opened to the person only after it has begun', async () => {

@@ -75,6 +75,8 @@ export class SpaceLog {
   parts = 2;
   /** Snapshots that break off after their first part before one goes through. */
   brokenSnapshots = 0;
+  /** Ids of spaces that the session names and nobody can follow. */
+  readonly unreadable = new Set<string>();
   /** `Live` refuses new streams while this is set. */
   away = false;
   private ids = 0;
@@ -286,7 +288,7 @@ export class SpaceLog {
     if (frame.$case === 'unfollow') stream.followed.delete(frame.value.space);
     if (frame.$case !== 'follow') return;
     const { space: id, epoch, after } = frame.value;
-    const space = this.spaces.get(id);
+    const space = this.unreadable.has(id) ? undefined : this.spaces.get(id);
     const head = space?.events.length ?? 0;
     if (!space || (after >= 0 && ((epoch !== '' && epoch !== space.epoch) || after > head))) {
       stream.push({ $case: 'lost', value: { space: id, epoch: space?.epoch ?? '', head } });

@@ -75,6 +75,20 @@ beforeEach(async () => {
 afterEach(() => live.stop());
 
 describe('GET /v1/stream', () => {
+  it('comes whole or not at all, as polls do: a space that is away for now stays in the positions', async () => {
+    live.sync.space('team', ['ann']);
+    const both = streamsOf([{ space: 'personal' }, { space: 'team', epoch: 'e1', offset: 0 }]);
+    live.sync.unreadable.add('team');
+    expect((await openStream(live, `device=sse&streams=${both}`)).response.status).toBe(503);
+    await expect(poll(live, `device=p&streams=${both}`)).rejects.toThrow('503');
+    live.sync.unreadable.clear();
+    const { cursor } = await poll(live, `device=p&streams=${both}`);
+    const again = await openStream(live, `device=sse&cursor=${cursor}`);
+    const { streams } = (await again.first('welcome')).frame as unknown as { streams: { space: string }[] };
+    expect(streams.map(({ space }) => space)).toEqual(['space-ann', 'team']);
+    again.close();
+  });
+
   it('sends welcome with a ticket, then the frames a socket gets, with ids on all that move a position', async () => {
     const stream = await openStream(live, 'device=sse');
     expect(stream.response.headers.get('content-type')).toContain('text/event-stream');
