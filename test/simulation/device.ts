@@ -1,19 +1,7 @@
 import { createHash } from 'node:crypto';
 import { syncV1, toAppError } from '@skein/contracts';
 import { rootContext } from '@skein/rpc';
-import {
-  answered,
-  emptyQueue,
-  encodeHlc,
-  enqueue,
-  expectedFrom,
-  isForeign,
-  type Mutation,
-  type MutationQueue,
-  type MutationResult,
-  renumberedFrom,
-  tickHlc,
-} from '@skein/sync-core';
+import { encodeHlc, type Mutation, type MutationResult, tickHlc } from '@skein/sync-core';
 import type { SessionState, SpaceState } from '../../packages/console/src/sync/model.ts';
 import type { KeyValue, SocketEvents } from '../../packages/console/src/sync/ports.ts';
 import { CommandError } from '../../packages/console/src/sync/requests.ts';
@@ -23,11 +11,12 @@ import type { Ground } from './disk.ts';
 import type { Door } from './lines.ts';
 import { type Line, type LineEvents, openLine } from './lines.ts';
 import { type Machine, startMachine } from './machine.ts';
+import { createWriter, type MutationFrame } from './writer.ts';
 
 /** What a device tells the history. */
 export interface DeviceWitness {
   /** A position was reached, with these documents. */
-  at(device: string, space: string, state: SpaceState): void;
+  at(device: string, user: string, space: string, state: SpaceState): void;
   /** The server said what became of a mutation. */
   settled(device: string, space: string, mutation: Mutation, result: MutationResult): void;
   /** The server has taken a message. */
@@ -63,8 +52,6 @@ export interface DeviceOptions {
   readonly name: string;
   readonly user: string;
   readonly skewMs: number;
-  /** Team spaces it follows beside the personal one. */
-  readonly spaces: readonly string[];
   readonly door: () => Door | undefined;
   readonly calls: Calls;
   readonly witness: DeviceWitness;
@@ -82,34 +69,17 @@ const storage = (): KeyValue => {
   };
 };
 
-/** Mutations sent in one frame. */
-const batch = 20;
-const answerMs = 6_000;
-const retryMs = { min: 200, max: 1_500 };
+/** A device lists the spaces it may read so often: news of a membership may be lost. */
+const listEveryMs = 6_000;
 
-interface Frame {
-  readonly type: string;
-  readonly id?: string;
-  readonly space?: string;
-  readonly results?: readonly MutationResult[];
-  readonly code?: string;
-  readonly retryable?: boolean;
-  readonly expectedSeq?: number;
-  readonly lastSeq?: number;
+interface Frame extends MutationFrame {
   readonly messageId?: string;
   readonly offset?: number;
-  readonly streams?: readonly { readonly space: string; readonly lastSeq?: number }[];
-}
-
-/** A frame with an id of our own that waits for its answer. */
-interface Sending {
-  readonly id: string;
-  readonly cancel: () => void;
 }
 
 /** Makes a device and connects it. */
 export const startDevice = (options: DeviceOptions): SimulatedDevice => {
-  const { ground, name, user, spaces, door, calls, witness, incoming = (text) => [text] } = options;
+  const { ground, name, user, door, calls, witness, incoming = (text) => [text] } = options;
   const { schedule, random } = ground;
   let tab = storage();
   let kept = storage();
@@ -125,106 +95,57 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
   let begun = 0;
   let ids = 0;
   let line: Line | undefined;
-  let welcomed = false;
   let machine = startMachine(name, options.skewMs);
   let session: Session;
   let stamp = tickHlc(undefined, schedule.now() + options.skewMs, name);
   const names = [name];
-  const queues = new Map<string, MutationQueue>();
-  const sending = new Map<string, Sending>();
-
   const idNow = () => names.at(-1) as string;
-  const queueOf = (space: string) => queues.get(space) ?? emptyQueue;
   const newId = () => {
     ids += 1;
     return `${name}-${ids}`;
   };
 
-  const forgetSending = () => {
-    for (const { cancel } of sending.values()) cancel();
-    sending.clear();
+  const writer = createWriter({
+    ground,
+    newId,
+    send: (frame) => line?.send(JSON.stringify(frame)),
+    offsetOf: (space) => session.state.spaces[space]?.position?.offset ?? 0,
+    settled: (space, mutation, result) => witness.settled(idNow(), space, mutation, result),
+    wrong: (text) => witness.wrong(`${idNow()}: ${text}`),
+    rename: () => {
+      names.push(`${name}.${names.length + 1}`);
+      begin();
+    },
+  });
+
+  const sync = () => calls.client(machine, syncV1.SyncServiceService);
+  const asMyself = () =>
+    rootContext({ actor: { userId: user, scopes: ['session'], deviceId: idNow() }, timeoutMs: 5_000 });
+
+  /** Follows what the person may read by now, and looks again after a while, as long as this line lasts. */
+  const follow = async (mine: Line): Promise<void> => {
+    const listed = await sync()
+      .listSpaces({ limit: 100, cursor: '' }, asMyself())
+      .catch(() => undefined);
+    if (mine !== line) return;
+    for (const { id } of listed?.items ?? [])
+      if (!session.state.spaces[id])
+        mine.send(JSON.stringify({ type: 'subscribe', id: `f-${newId()}`, space: id }));
+    schedule.after(listEveryMs, () => (mine === line ? void follow(mine) : undefined));
   };
 
-  /** Sends what waits for one space, one frame at a time. */
-  const flush = (space: string): void => {
-    const { waiting } = queueOf(space);
-    if (!line || !welcomed || waiting.length === 0 || sending.has(space)) return;
-    const id = `m-${newId()}`;
-    const cancel = schedule.after(answerMs, () => {
-      sending.delete(space);
-      flush(space);
-    });
-    sending.set(space, { id, cancel });
-    line.send(JSON.stringify({ type: 'mutate', id, space, mutations: waiting.slice(0, batch) }));
-  };
-
-  const later = (space: string) => {
-    const mine = generation;
-    schedule.after(random.between(retryMs.min, retryMs.max), () => {
-      if (mine === generation) flush(space);
-    });
-  };
-
-  /** Somebody else wrote under this id: go on under another. */
-  const reborn = () => {
-    names.push(`${name}.${names.length + 1}`);
-    for (const [space, queue] of queues) queues.set(space, renumberedFrom(queue, 1));
-    begin();
-  };
-
-  const take = (space: string, frame: Frame): void => {
-    if (frame.type === 'result') {
-      const { queue, settled } = answered(queueOf(space), frame.results ?? []);
-      queues.set(space, queue);
-      for (const { mutation, result } of settled) witness.settled(idNow(), space, mutation, result);
-      const seq = (queue.waiting[0]?.seq ?? queue.lastSeq + 1) - 1;
-      const offset = session.state.spaces[space]?.position?.offset ?? 0;
-      line?.send(JSON.stringify({ type: 'ack', space, offset, seq }));
-      flush(space);
-    } else if (frame.code === 'expected_seq') {
-      queues.set(space, expectedFrom(queueOf(space), frame.expectedSeq ?? 0));
-      flush(space);
-    } else if (frame.code === 'seq_reused') reborn();
-    else {
-      if (frame.retryable !== true) witness.wrong(`a mutation of ${idNow()} was refused as ${frame.code}`);
-      later(space);
-    }
-  };
-
-  /** What the queue has to know of a frame. */
-  const overhear = (frame: Frame): void => {
-    if (frame.type === 'welcome') {
-      welcomed = true;
-      const streams = frame.streams ?? [];
-      if (streams.some(({ space, lastSeq = 0 }) => isForeign(queueOf(space), lastSeq))) reborn();
-      else for (const { space } of streams) flush(space);
-    }
+  /** What the page has no part in. True when the device has begun anew because of it. */
+  const overhear = (frame: Frame): boolean => {
+    if (frame.type === 'welcome' && line) void follow(line);
     if (frame.type === 'result' && frame.messageId !== undefined)
       witness.accepted(idNow(), session.state.home ?? '', frame.messageId, frame.offset ?? 0);
-    if (frame.type === 'subscribed' && isForeign(queueOf(frame.space ?? ''), frame.lastSeq ?? 0)) reborn();
-    if (frame.id === undefined) return;
-    for (const [space, { id, cancel }] of sending) {
-      if (id !== frame.id) continue;
-      cancel();
-      sending.delete(space);
-      take(space, frame);
-    }
+    return writer.overhear(frame);
   };
 
-  /** The page follows what it knows; the team spaces of the person are told to it here. */
   const outgoing = (text: string): string => {
-    const frame = JSON.parse(text) as Frame & { streams?: { space: string }[] };
-    if (frame.type === 'sync_request')
+    if ((JSON.parse(text) as Frame).type === 'sync_request')
       witness.wrong(`the state of ${idNow()} was not what its position says`);
-    if (frame.type !== 'hello') return text;
-    const known = new Set(frame.streams?.map(({ space }) => space));
-    return JSON.stringify({
-      ...frame,
-      streams: [
-        ...(frame.streams ?? []),
-        ...spaces.filter((one) => !known.has(one)).map((space) => ({ space })),
-      ],
-    });
+    return text;
   };
 
   const openSocket = (events: SocketEvents) => {
@@ -236,22 +157,19 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       message: (text) => {
         if (mine !== generation) return;
         for (const one of incoming(text)) {
-          if (mine !== generation) return;
-          overhear(JSON.parse(one) as Frame);
-          if (mine === generation) events.message(one);
+          if (mine !== generation || overhear(JSON.parse(one) as Frame)) return;
+          events.message(one);
         }
       },
       closed: (code, reason) => {
         if (mine !== generation) return;
-        welcomed = false;
-        forgetSending();
+        writer.disconnected();
         events.closed(code, reason);
       },
     };
     const opened = openLine(ground, door(), heard);
     line = opened;
-    welcomed = false;
-    forgetSending();
+    writer.disconnected();
     return { send: (text: string) => opened.send(outgoing(text)), close: () => opened.close() };
   };
 
@@ -260,8 +178,7 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
     const mine = generation;
     line?.cut();
     line = undefined;
-    welcomed = false;
-    forgetSending();
+    writer.disconnected();
     machine.kill();
     machine = startMachine(name, options.skewMs);
     const positions = new Map<string, string>();
@@ -276,13 +193,8 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
         messages: () => Promise.reject(new Error('nobody reads here')),
         createConversation: async (space, title, key) => {
           const origin = { device: { id: idNow(), platform: 'simulated', name: '' } };
-          const actor = { userId: user, scopes: ['session'], deviceId: idNow() };
-          const { conversation } = await calls
-            .client(machine, syncV1.SyncServiceService)
-            .createConversation(
-              { space, title, idempotencyKey: key, origin },
-              rootContext({ actor, timeoutMs: 5_000 }),
-            )
+          const { conversation } = await sync()
+            .createConversation({ space, title, idempotencyKey: key, origin }, asMyself())
             .catch((error: unknown) => {
               const { code, detail, row } = toAppError(error);
               throw new CommandError(code, detail, row.retryable);
@@ -301,7 +213,7 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
           const key = `${position.epoch} ${position.offset}`;
           if (positions.get(space) === key) continue;
           positions.set(space, key);
-          witness.at(idNow(), space, one);
+          witness.at(idNow(), user, space, one);
         }
       },
       onLink: (link) => {
@@ -327,15 +239,15 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
     },
     get waiting() {
       const unsaid = session.state.outbox.filter(({ state }) => state !== 'failed').length;
-      return [...queues.values()].reduce((sum, { waiting }) => sum + waiting.length, unsaid);
+      return writer.waiting + unsaid;
     },
     ids: names,
     mutate: (space, { collection, id, ops }) => {
       stamp = tickHlc(stamp, schedule.now() + options.skewMs, name);
       const known = session.state.spaces[space]?.documents[`${collection}\0${id}`];
-      const mutation = { collection, id, ops, baseVersion: known?.version ?? 0, hlc: encodeHlc(stamp) };
-      queues.set(space, enqueue(queueOf(space), mutation));
-      flush(space);
+      writer.mutate(space, {
+        ...{ collection, id, ops, baseVersion: known?.version ?? 0, hlc: encodeHlc(stamp) },
+      });
     },
     say: (text) => void session.say(text, { draft: `draft-${name}-${begun}` }),
     online: (is) => {
@@ -347,7 +259,7 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       if (how === 'forgetting') {
         tab = storage();
         kept = storage();
-        queues.clear();
+        writer.forget();
         begun += 1;
       }
       begin();

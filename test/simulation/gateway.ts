@@ -5,7 +5,7 @@ import { liveSide } from '../../services/gateway/src/live/index.ts';
 import type { Clients, Limits, Principal, TokenVerifier } from '../../services/gateway/src/ports.ts';
 import type { Calls } from './calls.ts';
 import type { Ground } from './disk.ts';
-import { type Door, doorOf } from './lines.ts';
+import { type Door, upgradeServer } from './lines.ts';
 import type { Machine } from './machine.ts';
 
 const scopes = ['session', 'messages:write', 'documents:read', 'documents:write'];
@@ -36,7 +36,7 @@ const away = new Proxy(
   },
 ) as never;
 
-/** Starts the socket side of a gateway behind a door. */
+/** Starts the live side of a gateway behind a door. */
 export const startGateway = async (
   ground: Ground,
   machine: Machine,
@@ -73,8 +73,8 @@ export const startGateway = async (
     // Small rings and often a check: what is rare in a day is common in a minute.
     tuning: { ringCount: 16, feedLingerMs: 3_000, checkMs: 4_000 },
   });
-  const door = doorOf(machine);
-  live.attach(door.server);
+  const server = upgradeServer();
+  live.attach(server);
   await live.service.run();
-  return door;
+  return { machine, server, stream: live.stream, poll: live.poll };
 };

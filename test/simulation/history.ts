@@ -7,6 +7,7 @@ export interface LogEntry {
   readonly offset: number;
   readonly id: string;
   readonly type: string;
+  readonly actor: { readonly kind: string; readonly user?: string; readonly platform?: string };
   readonly data: {
     readonly collection?: string;
     readonly id?: string;
@@ -15,6 +16,8 @@ export interface LogEntry {
     readonly value?: unknown;
     readonly messageId?: string;
     readonly clientMessageId?: string;
+    readonly userId?: string;
+    readonly role?: string;
     readonly by?: { readonly device: string; readonly seq: number };
   };
 }
@@ -37,6 +40,8 @@ export interface Known {
 /** What a replica had at one position. */
 export interface Sight {
   readonly device: string;
+  readonly user: string;
+  readonly atMs: number;
   readonly space: string;
   readonly epoch: string;
   readonly offset: number;
@@ -78,7 +83,7 @@ export const digestOf = (documents: Iterable<Known>): string =>
     .join(' ');
 
 /** A history that is being written. */
-export const recordHistory = () => {
+export const recordHistory = (now: () => number) => {
   const sights: Sight[] = [];
   const answers: Answer[] = [];
   const messages: Accepted[] = [];
@@ -98,10 +103,11 @@ export const recordHistory = () => {
         return final;
       },
     },
-    at: (device: string, space: string, { position, documents }: SpaceState) => {
+    at: (device: string, user: string, space: string, { position, documents }: SpaceState) => {
       if (!position) return;
       const digest = digestOf(Object.values(documents));
-      sights.push({ device, space, epoch: position.epoch, offset: position.offset, digest });
+      const { epoch, offset } = position;
+      sights.push({ device, user, atMs: now(), space, epoch, offset, digest });
       note('at', device, space, position.epoch, position.offset, digest);
     },
     settled: (device: string, space: string, mutation: Mutation, result: MutationResult) => {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import type { LiveSide } from '../../services/gateway/src/ports.ts';
 import type { Ground } from './disk.ts';
 import type { Machine } from './machine.ts';
 
@@ -100,17 +101,16 @@ const frameReader = (take: (op: number, payload: Buffer) => void) => {
   };
 };
 
-/** A server that takes upgrades, of a gateway in one process. */
+/** The ways into a gateway: a server that takes upgrades, and the answers that do not end by themselves. */
 export interface Door {
   readonly machine: Machine;
   readonly server: Server;
+  readonly stream: LiveSide['stream'];
+  readonly poll: LiveSide['poll'];
 }
 
 /** An http server that only ever emits `upgrade`. */
-export const doorOf = (machine: Machine): Door => ({
-  machine,
-  server: new EventEmitter() as unknown as Server,
-});
+export const upgradeServer = (): Server => new EventEmitter() as unknown as Server;
 
 /** Opens a WebSocket to a gateway: the real handshake and the real frames, over a line that is slow and may break. */
 export const openLine = ({ schedule, random }: Ground, door: Door | undefined, events: LineEvents): Line => {

@@ -1,4 +1,5 @@
 import { type Answer, digestOf, type History, type Known, type Log, type LogEntry } from './history.ts';
+import { membership } from './membership-oracle.ts';
 import { type Mark, policies } from './workload.ts';
 
 /** All that is left when everything has come to rest. */
@@ -9,6 +10,12 @@ export interface Remains {
   readonly current: readonly Log[];
   readonly documents: ReadonlyMap<string, readonly (Known & { readonly value: unknown })[]>;
   readonly lastSeqs: readonly { readonly space: string; readonly device: string; readonly lastSeq: number }[];
+  /** Role by person in each team space: at first, and as the database has it. */
+  readonly teams: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  readonly members: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** When each change of a membership was asked for, by the platform its event names. */
+  readonly askedAtMs: ReadonlyMap<string, number>;
+  readonly devices: readonly { readonly id: string; readonly user: string }[];
   /** Where each replica is now. */
   readonly replicas: readonly {
     readonly device: string;
@@ -190,5 +197,6 @@ export const violations = (remains: Remains): readonly string[] => {
     ...marksKept(remains),
     ...messagesKept(remains),
     ...convergence(remains),
+    ...membership(remains),
   ];
 };

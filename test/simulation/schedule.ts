@@ -155,12 +155,17 @@ export const replaceGlobals = (schedule: Schedule, random: Random): (() => void)
     const handle = { cancel, ref: () => handle, unref: () => handle, hasRef: () => false };
     return handle;
   };
-  const clear = (handle: unknown) => (handle as { cancel?: () => void } | undefined)?.cancel?.();
+  // What was planned before, by a pool for its idle connection say, is still the process's own.
+  const clearBy = (own: (handle: never) => void) => (handle: unknown) => {
+    const planned = handle as { readonly cancel?: () => void } | undefined;
+    if (planned?.cancel) planned.cancel();
+    else own(handle as never);
+  };
   Object.assign(globalThis, {
     setTimeout: (work: (...args: unknown[]) => unknown, delayMs = 0, ...args: unknown[]) =>
       // As the real one: what it starts is nobody's to wait for.
       handleOf(schedule.after(delayMs, () => void work(...args))),
-    clearTimeout: clear,
+    clearTimeout: clearBy(saved.clearTimeout),
     setInterval: (work: (...args: unknown[]) => unknown, everyMs = 1, ...args: unknown[]) => {
       let cancel = () => {};
       const next = () => {
@@ -172,7 +177,7 @@ export const replaceGlobals = (schedule: Schedule, random: Random): (() => void)
       next();
       return handleOf(() => cancel());
     },
-    clearInterval: clear,
+    clearInterval: clearBy(saved.clearInterval),
     setImmediate: (work: (...args: unknown[]) => unknown, ...args: unknown[]) => {
       immediates += 1;
       return real.setImmediate(() => {

@@ -13,7 +13,10 @@ export interface Store {
   /** Sets the time statements see. */
   setTime(nowMs: number): Promise<void>;
   clear(): Promise<void>;
+  /** A team space of the people named, the first of them its owner. */
   makeTeam(space: string, epoch: string, members: readonly string[], nowMs: number): Promise<void>;
+  /** Role by person, by team space. */
+  members(): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>>;
   spaces(): Promise<readonly { readonly id: string; readonly epoch: string; readonly owner: string }[]>;
   log(space: string): Promise<Log>;
   /** Live documents. */
@@ -35,11 +38,23 @@ export interface Store {
 /** Table → its rows as JSON text. */
 export type Dump = ReadonlyMap<string, string>;
 
-/** Found before `pg_catalog`, because the schema stands before it in the search path. */
-const simulatedNow = `
+/**
+ * Found before `pg_catalog`, because the schema stands before it in the search path. Which transactions are open is
+ * something about the whole server, where others work too; here nobody but the one connection counts. And rows lie
+ * where the statements of the seed put them, not where a vacuum in between made room.
+ */
+const simulated = `
 create function ${schema}.now() returns timestamptz language sql stable as $$
   select to_timestamp(coalesce(nullif(current_setting('sim.now', true), ''), '0')::float8 / 1000)
-$$`;
+$$;
+create function ${schema}.pg_snapshot_xmin(pg_snapshot) returns xid8 language sql stable as $$
+  select pg_snapshot_xmax($1)
+$$;
+do $$ declare name regclass; begin
+  for name in select c.oid from pg_class c where c.relnamespace = '${schema}'::regnamespace and c.relkind = 'r' loop
+    execute format('alter table %s set (autovacuum_enabled = off)', name);
+  end loop;
+end $$`;
 
 const withOptions = (url: string): string => {
   const options = `-c search_path=${schema},pg_catalog -c synchronous_commit=off`;
@@ -62,7 +77,7 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
     return one;
   };
   const making = await open(url);
-  await making.query(simulatedNow);
+  await making.query(simulated);
   await making.stop();
   const database = await open(withOptions(url));
   const tables = await database.query<{ name: string }>(
@@ -101,6 +116,18 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
           [space, member, member === owner ? 'owner' : 'editor', nowMs],
         );
     },
+    members: async () => {
+      const rows = await database.query<{ space: string; user: string; role: string }>(
+        `select m.space, m.user_id as user, m.role from member m join space s on s.id = m.space
+         where s.kind = 'team' order by 1, 2`,
+      );
+      return new Map(
+        [...Map.groupBy(rows, ({ space }) => space)].map(([space, all]) => [
+          space,
+          new Map(all.map(({ user, role }) => [user, role])),
+        ]),
+      );
+    },
     spaces: () => database.query('select id, epoch, created_by as owner from space order by created_by, id'),
     log: async (space) => {
       const [head] = await database.query<{ epoch: string }>('select epoch from space where id = $1', [
@@ -110,9 +137,10 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
         'select "offset", id, type, json from event where stream = $1 order by "offset"',
         [space],
       );
-      const entries = rows.map(
-        ({ json, ...row }): LogEntry => ({ ...row, data: JSON.parse(json).data ?? {} }),
-      );
+      const entries = rows.map(({ json, ...row }): LogEntry => {
+        const { actor, data = {} } = JSON.parse(json);
+        return { ...row, actor, data };
+      });
       return { space, epoch: head?.epoch ?? '', entries };
     },
     documents: async (space) => {

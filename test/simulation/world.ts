@@ -9,8 +9,10 @@ import { startGateway } from './gateway.ts';
 import { digestOf, type Log, recordHistory } from './history.ts';
 import type { Door } from './lines.ts';
 import { type Machine, startMachine } from './machine.ts';
+import { createMembership } from './membership.ts';
 import { simulatedNews } from './news.ts';
 import { type Remains, violations } from './oracles.ts';
+import { type Receiver, startReceiver } from './receiver.ts';
 import { startReplica } from './replica.ts';
 import { createSchedule, type Random, replaceGlobals, seededRandom } from './schedule.ts';
 import type { Dump, Store } from './store.ts';
@@ -55,12 +57,16 @@ const sizesOf = (random: Random) => ({
   people: random.between(1, 3),
   teams: random.between(0, 2),
   devices: random.chance(0.8) ? random.between(3, 6) : random.between(7, 20),
+  /** Devices that read by server-sent events or by polling. */
+  receivers: random.between(0, 3),
   replicas: random.between(1, 3),
   gateways: random.between(1, 2),
   durationMs: random.between(8_000, 25_000),
   /** Between two mutations of all devices together. */
   pauseMs: random.between(50, 400),
   restores: random.chance(0.25),
+  /** Changes of memberships for each mutation. */
+  changes: random.chance(0.5) ? 0 : random() * 0.1,
 });
 
 const bus = (): EventBus => {
@@ -92,7 +98,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     instance: 'simulation',
     level: process.env['SIM_LOG'] ?? 'silent',
   });
-  const history = recordHistory();
+  const history = recordHistory(schedule.now);
   const logs: Log[] = [];
   const counts = { mutations: 0, crashes: 0, restores: 0 };
 
@@ -102,7 +108,11 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     { length: sizes.teams },
     (_, at) => `00000000-0000-7000-8000-00000000000${at + 1}`,
   );
-  for (const team of teams) await store.makeTeam(team, `team-${team.at(-1)}`, users, startMs);
+  for (const team of teams) {
+    const others = users.slice(1).filter(() => random.chance(0.7));
+    await store.makeTeam(team, `team-${team.at(-1)}`, [users[0] as string, ...others], startMs);
+  }
+  const firstMembers = await store.members();
 
   let clockSetMs = 0;
   /** Statements see the time of the schedule, to the half second. */
@@ -140,6 +150,8 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     const target = running.length > 0 ? random.pick(running) : undefined;
     return target && (seams.target?.(target) ?? target);
   });
+
+  const membership = createMembership(ground, calls, { users, teams }, history.violation);
 
   let starts = 0;
   /** Keeps a process of a kind running: one that died begins again, after a while, unless everything is stopped. */
@@ -186,7 +198,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
       const incoming = seams.incoming?.();
       devices.push(
         startDevice({
-          ...{ ground, name: `dev-${at + 1}`, user, spaces: teams },
+          ...{ ground, name: `dev-${at + 1}`, user },
           skewMs: random.chance(0.3) ? random.between(-3_600_000, 3_600_000) : random.between(-500, 500),
           door: () => doors[random.between(0, doors.length - 1)],
           witness: { ...history, wrong: history.violation },
@@ -197,6 +209,26 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     }
   };
 
+  const receivers: Receiver[] = [];
+  const startReceivers = () => {
+    for (let at = 0; at < sizes.receivers; at += 1)
+      receivers.push(
+        startReceiver({
+          ...{
+            ground,
+            name: `reader-${at + 1}`,
+            user: random.pick(users),
+            by: random.pick(['stream', 'poll']),
+          },
+          door: () => doors[random.between(0, doors.length - 1)],
+          witness: { at: history.at, wrong: history.violation },
+          calls,
+        }),
+      );
+  };
+  /** Everybody who follows spaces. */
+  const followers = () => [...devices, ...receivers];
+
   const change = createWorkload(random);
   const endMs = startMs + sizes.durationMs;
   const work = () => {
@@ -204,6 +236,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     const one = device();
     const spaces = Object.keys(one.state.spaces);
     if (random.chance(0.1)) one.say(`text ${counts.mutations}`);
+    if (random.chance(sizes.changes)) void membership.change();
     if (spaces.length > 0)
       for (let burst = random.chance(0.2) ? random.between(2, 6) : 1; burst > 0; burst -= 1) {
         counts.mutations += 1;
@@ -229,9 +262,9 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   const trouble = () => {
     if (schedule.now() >= endMs) return;
     const what = random.between(1, 9);
-    if (what <= 2) device().cut();
+    const one = random.pick(followers());
+    if (what <= 2) one.cut();
     else if (what <= 4) {
-      const one = device();
       one.online(false);
       schedule.after(random.between(200, 8_000), () => one.online(true));
     } else if (what === 5) device().restart(random.chance(0.2) ? 'forgetting' : undefined);
@@ -241,19 +274,27 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     schedule.after(random.between(100, 3_000), trouble);
   };
 
-  const isAtRest = async (): Promise<boolean> => {
-    if (devices.some(({ waiting }) => waiting > 0)) return false;
+  /** What somebody still waits for; undefined once everything has come to rest. */
+  const unrest = async (): Promise<string | undefined> => {
+    const busy = devices.find(({ waiting }) => waiting > 0);
+    if (busy) return `${busy.id} has ${busy.waiting} unanswered`;
+    const members = await store.members();
     const heads = new Map<string, string>();
     for (const { id } of await store.spaces()) {
       const { epoch, entries } = await store.log(id);
       heads.set(id, `${epoch} ${entries.length}`);
     }
-    return devices.every(({ state }) =>
-      Object.entries(state.spaces).every(
-        ([space, { position, awaiting }]) =>
-          !awaiting && heads.get(space) === `${position?.epoch} ${position?.offset}`,
-      ),
-    );
+    for (const { id, user, state } of followers()) {
+      for (const team of teams)
+        if ((members.get(team)?.has(user) ?? false) !== Object.hasOwn(state.spaces, team))
+          return `${id} of ${user} does not follow what it should: ${team}`;
+      for (const [space, { position, awaiting }] of Object.entries(state.spaces)) {
+        const at = `${position?.epoch} ${position?.offset}`;
+        if (awaiting || heads.get(space) !== at)
+          return `${id} is at ${at} of ${space}, not ${heads.get(space)}`;
+      }
+    }
+    return undefined;
   };
 
   const gather = async (): Promise<Remains> => {
@@ -265,7 +306,9 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     }
     return {
       ...{ history, current, documents, logs: [...logs, ...current], lastSeqs: await store.lastSeqs() },
-      replicas: devices.flatMap(({ id, state }) =>
+      ...{ teams: firstMembers, members: await store.members(), askedAtMs: membership.askedAtMs },
+      devices: followers(),
+      replicas: followers().flatMap(({ id, state }) =>
         Object.entries(state.spaces).map(([space, one]) => ({
           ...{ device: id, space, epoch: one.position?.epoch ?? '', offset: one.position?.offset ?? -1 },
           digest: digestOf(Object.values(one.documents)),
@@ -280,6 +323,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     for (const at of doors.keys())
       keep(doors, at, 'gateway', (machine) => startGateway(ground, machine, calls, log));
     schedule.after(500, startDevices);
+    schedule.after(600, startReceivers);
     schedule.after(1_000, work);
     schedule.after(1_500, trouble);
     if (sizes.restores) {
@@ -290,13 +334,13 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     }
     await schedule.run(endMs);
     faults.end();
-    for (const one of devices) one.online(true);
-    let rested = false;
-    for (let waitedMs = 0; waitedMs < restMs && !rested; waitedMs += 1_000) {
+    for (const one of followers()) one.online(true);
+    let waitsFor: string | undefined = 'everything';
+    for (let waitedMs = 0; waitedMs < restMs && waitsFor; waitedMs += 1_000) {
       await schedule.run(schedule.now() + 1_000);
-      rested = await isAtRest();
+      waitsFor = await unrest();
     }
-    if (!rested) history.violation(`liveness: not at rest ${restMs / 1_000} s after the last fault`);
+    if (waitsFor) history.violation(`liveness: ${restMs / 1_000} s after the last fault ${waitsFor}`);
     await schedule.run(schedule.now() + checksMs);
     closed = true;
     const remains = await gather();
