@@ -118,6 +118,17 @@ describe('a snapshot', () => {
     expect(texts(behind.state)).toEqual(['m2']);
   });
 
+  it('of another epoch drops the answers that were running before it', () => {
+    const answering = apply([tokenFrame(0, 'half')], fresh()).state;
+    const restored = { epoch: 'e2', conversations: [listed] };
+    const { state } = apply(
+      [welcomeFrame(false), tokenFrame(0, 'half'), snapshotFrame(9, restored)],
+      answering,
+    );
+    expect(state.turns).toEqual({});
+    expect(texts(state)).toEqual([]);
+  });
+
   it('keeps an answer that is running on this connection and drops one left by an older', () => {
     const answering = apply([tokenFrame(0, 'half')], fresh()).state;
     const list = { conversations: [listed] };

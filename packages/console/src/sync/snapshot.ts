@@ -23,9 +23,12 @@ export function applySnapshot(state: SessionState, frame: SnapshotFrame): Sessio
       ...(collected === undefined ? {} : { partial: collected }),
     }));
   }
+  // Another epoch is another log: what ran in the old one may never have begun in it. What runs in it is told after.
+  const { epoch = collected.epoch } = state.spaces[frame.space]?.position ?? {};
+  const sameLog = epoch === collected.epoch;
   const alive = new Set(
     Object.values(state.turns)
-      .filter((turn) => turn.connection === state.connection)
+      .filter((turn) => turn.connection === state.connection && (sameLog || turn.space !== frame.space))
       .map((turn) => turn.messageId),
   );
   const next = withSpace(state, frame.space, (space) => replaced(space, collected, alive));

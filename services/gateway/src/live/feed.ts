@@ -209,11 +209,14 @@ export class SpaceFeed {
     return false;
   }
 
-  /** A piece of a running answer. */
+  /**
+   * A piece of a running answer. Of a turn whose beginning nobody has told it may be a late one, from before our
+   * position, and no end would ever follow; if its beginning is still to come, so is its text.
+   */
   onTokens(token: syncV1.LiveResponse_Tokens): void {
-    if (this.ended.has(token.turnId)) return;
-    const turn = this.turns.get(token.turnId) ?? this.openTurn(token, token.from === 0);
-    if (turn && !turn.add(token)) this.load(turn);
+    const turn = this.turns.get(token.turnId);
+    if (!turn) return;
+    if (!turn.add(token)) this.load(turn);
     this.live.put(tokenFrame(this.space, token));
   }
 

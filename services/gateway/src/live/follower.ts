@@ -2,7 +2,7 @@ import { AppError, type syncV1, toAppError } from '@skein/contracts';
 import type { CallContext, RpcClient } from '@skein/rpc';
 import { fullJitter, pause } from './backoff.ts';
 import type { SpaceFeed, Subscriber } from './feed.ts';
-import { type Batch, batchOf, type EphemeralFrame, type EventFrame, rawFrame } from './frame.ts';
+import { type Batch, batchOf, type EphemeralFrame, type EventFrame, rawFrame, type Token } from './frame.ts';
 import type { Sink, StreamPosition } from './sink.ts';
 
 /** Where a client says it is: nothing but the space asks for a snapshot. */
@@ -325,12 +325,12 @@ export class Follower implements Subscriber, StreamPosition {
 
   private take(batch: Batch): void {
     if (this.stopped) return;
+    if (batch.last <= this.position && (batch.first > 0 || this.isAhead)) {
+      const rest = batch.frames.filter((frame) => frame.kind === 'ephemeral' && !this.isOver(frame.token));
+      if (rest.length > 0) this.host.sink.batch(batchOf(this.space, rest), this);
+      return;
+    }
     if (batch.first > 0) {
-      if (batch.last <= this.position) {
-        const rest = batch.frames.filter((frame) => frame.kind === 'ephemeral');
-        if (rest.length > 0) this.host.sink.batch(batchOf(this.space, rest), this);
-        return;
-      }
       if (batch.first <= this.position) {
         this.take(this.newer(batch));
         return;
@@ -341,10 +341,22 @@ export class Follower implements Subscriber, StreamPosition {
     this.host.sink.batch(batch, this);
   }
 
+  /** A snapshot may be ahead of the feed. */
+  private get isAhead(): boolean {
+    return this.position > this.feed.head;
+  }
+
+  /** An answer that has its end at our position, or may have: the end will not come again. */
+  private isOver(token: Token | undefined): boolean {
+    return token !== undefined && (this.isAhead || this.feed.hasEnded(token.turnId));
+  }
+
   private newer(batch: Batch): Batch {
     return batchOf(
       this.space,
-      batch.frames.filter((frame) => frame.kind !== 'event' || frame.offset > this.position),
+      batch.frames.filter((frame) =>
+        frame.kind === 'event' ? frame.offset > this.position : !this.isOver(frame.token),
+      ),
     );
   }
 }

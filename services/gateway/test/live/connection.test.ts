@@ -98,16 +98,23 @@ const bench = (names: readonly string[], missing: readonly string[] = []) => {
     ...{ userId: 'bob', scopes: [], expiresAtMs: Infinity, issuedAtMs: 0, kind: 'login' as const },
   };
   const connection = new Connection(deps, principal, { id: 'd', platform: 'web', name: '' }, reader);
+  /** An event that the log has, and a way to tell the feed of it. */
+  const commit = (id: string, type = 'message.created', data: Readonly<Record<string, unknown>> = {}) => {
+    const offset = (heads.get(id) ?? 0) + 1;
+    heads.set(id, offset);
+    const event = { offset, id: `${id}-${offset}`, type, json: JSON.stringify({ type, data }) };
+    return () => feeds.dispatch({ $case: 'events', value: { space: id, epoch: 'e1', events: [event] } });
+  };
   // Feeds as they are after others have followed them for a while.
   for (const id of names) feeds.acquire(id, undefined, { epoch: 'e1', head: 0 });
   return {
     connection,
     reader,
-    append: (id: string, type = 'message.created', data: Readonly<Record<string, unknown>> = {}) => {
-      const offset = (heads.get(id) ?? 0) + 1;
-      heads.set(id, offset);
-      const event = { offset, id: `${id}-${offset}`, type, json: JSON.stringify({ type, data }) };
-      feeds.dispatch({ $case: 'events', value: { space: id, epoch: 'e1', events: [event] } });
+    append: (...event: Parameters<typeof commit>) => commit(...event)(),
+    commit,
+    token: (id: string, turnId: string) => {
+      const value = { space: id, turnId, messageId: 'm', conversationId: 'c', from: 0, text: 'so far' };
+      feeds.dispatch({ $case: 'tokens', value });
     },
   };
 };
@@ -146,6 +153,32 @@ describe('a connection', () => {
     expect(left).toEqual(['unavailable', 'own', 'team']);
     expect(reader.seen).not.toContain('unsubscribed team');
     expect(connection.streams.map(({ space }) => space)).toEqual(['own']);
+  });
+
+  it('passes on nothing of an answer that ended at its position, which the feed has not reached', async () => {
+    const { connection, reader, append, commit, token } = bench(['own']);
+    append('own', 'turn.started', { turnId: 't' });
+    token('own', 't');
+    const end = commit('own', 'message.completed', { turnId: 't' });
+    await connection.open(undefined);
+    connection.begin();
+    await turnOfEventLoop();
+    token('own', 't');
+    end();
+    append('own');
+    await turnOfEventLoop();
+    expect(reader.seen).toEqual(['event own 3']);
+  });
+
+  it('passes on nothing of an answer whose beginning nobody has told: its end may be long past', async () => {
+    const { connection, reader, append, token } = bench(['own']);
+    await connection.open(undefined);
+    connection.begin();
+    token('own', 'late');
+    append('own', 'turn.started', { turnId: 't' });
+    token('own', 't');
+    await turnOfEventLoop();
+    expect(reader.frames.map(({ type }) => type)).toEqual(['event', 'token']);
   });
 
   it('follows a space opened to the person only after it has begun', async () => {
