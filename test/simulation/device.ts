@@ -6,11 +6,13 @@ import type { SessionState, SpaceState } from '../../packages/console/src/sync/m
 import type { KeyValue, SocketEvents } from '../../packages/console/src/sync/ports.ts';
 import { CommandError } from '../../packages/console/src/sync/requests.ts';
 import { createSession, type Session } from '../../packages/console/src/sync/session.ts';
+import type { TurnReading } from '../../packages/console/src/sync/turns.ts';
 import type { Calls } from './calls.ts';
 import type { Ground } from './disk.ts';
 import type { Door } from './lines.ts';
 import { type Line, type LineEvents, openLine } from './lines.ts';
 import { type Machine, startMachine } from './machine.ts';
+import { shownSoFar } from './turn-oracle.ts';
 import { createWriter, type MutationFrame } from './writer.ts';
 
 /** What a device tells the history. */
@@ -55,6 +57,8 @@ export interface DeviceOptions {
   readonly door: () => Door | undefined;
   readonly calls: Calls;
   readonly witness: DeviceWitness;
+  /** The text so far of a turn. */
+  readonly turn: (turnId: string) => TurnReading;
   /** A place between the line and the page, for bugs made by hand: gives what the page sees instead. */
   readonly incoming?: (text: string) => readonly string[];
 }
@@ -70,7 +74,7 @@ const storage = (): KeyValue => {
 };
 
 /** A device lists the spaces it may read so often: news of a membership may be lost. */
-const listEveryMs = 6_000;
+const listEveryMs = 15_000;
 
 interface Frame extends MutationFrame {
   readonly messageId?: string;
@@ -189,7 +193,7 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       openSocket,
       access: async () => ({ token: user, expiresAtMs: Number.MAX_SAFE_INTEGER }),
       rest: {
-        turn: () => Promise.reject(new Error('nobody answers here')),
+        turn: async (turnId) => options.turn(turnId),
         messages: () => Promise.reject(new Error('nobody reads here')),
         createConversation: async (space, title, key) => {
           const origin = { device: { id: idNow(), platform: 'simulated', name: '' } };
@@ -207,6 +211,7 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       sha256: async (bytes) => Uint8Array.from(createHash('sha256').update(bytes).digest()).buffer,
       onChange: (state) => {
         if (mine !== generation) return;
+        for (const wrong of shownSoFar(idNow(), state)) witness.wrong(wrong);
         for (const [space, one] of Object.entries(state.spaces)) {
           const { position } = one;
           if (!position || one.awaiting) continue;

@@ -15,10 +15,12 @@ export interface LogEntry {
     readonly hash?: string;
     readonly value?: unknown;
     readonly messageId?: string;
+    readonly turnId?: string;
+    readonly text?: string;
     readonly clientMessageId?: string;
     readonly userId?: string;
     readonly role?: string;
-    readonly by?: { readonly device: string; readonly seq: number };
+    readonly by?: { readonly device: string; readonly seq?: number };
   };
 }
 

@@ -113,7 +113,12 @@ export interface Door {
 export const upgradeServer = (): Server => new EventEmitter() as unknown as Server;
 
 /** Opens a WebSocket to a gateway: the real handshake and the real frames, over a line that is slow and may break. */
-export const openLine = ({ schedule, random }: Ground, door: Door | undefined, events: LineEvents): Line => {
+export const openLine = (
+  { schedule, random }: Ground,
+  door: Door | undefined,
+  events: LineEvents,
+  url = '/v1/connect',
+): Line => {
   let open = true;
   let clientHears = true;
   const arrival = { up: 0, down: 0 };
@@ -191,7 +196,7 @@ export const openLine = ({ schedule, random }: Ground, door: Door | undefined, e
   carry('up', () => {
     if (!open || !door.machine.alive) return;
     const request = {
-      ...{ method: 'GET', url: '/v1/connect', httpVersion: '1.1', socket: server as unknown as Socket },
+      ...{ method: 'GET', url, httpVersion: '1.1', socket: server as unknown as Socket },
       headers: {
         ...{ host: 'gateway', upgrade: 'websocket', connection: 'Upgrade' },
         ...{ 'sec-websocket-key': 'c2tlaW4gc2ltdWxhdGlvbg==', 'sec-websocket-version': '13' },

@@ -1,5 +1,7 @@
+import type { SessionState } from '../../packages/console/src/sync/model.ts';
 import { type Answer, digestOf, type History, type Known, type Log, type LogEntry } from './history.ts';
 import { membership } from './membership-oracle.ts';
+import { turns } from './turn-oracle.ts';
 import { type Mark, policies } from './workload.ts';
 
 /** All that is left when everything has come to rest. */
@@ -15,7 +17,13 @@ export interface Remains {
   readonly members: ReadonlyMap<string, ReadonlyMap<string, string>>;
   /** When each change of a membership was asked for, by the platform its event names. */
   readonly askedAtMs: ReadonlyMap<string, number>;
-  readonly devices: readonly { readonly id: string; readonly user: string }[];
+  readonly devices: readonly {
+    readonly id: string;
+    readonly user: string;
+    readonly state: SessionState;
+  }[];
+  /** Ids of all events the bus has stored. */
+  readonly stored: ReadonlySet<string>;
   /** Where each replica is now. */
   readonly replicas: readonly {
     readonly device: string;
@@ -27,7 +35,8 @@ export interface Remains {
 }
 
 const logKey = (space: string, epoch: string) => `${space} ${epoch}`;
-const writer = ({ data: { by } }: LogEntry) => (by ? `${by.device}#${by.seq}` : undefined);
+/** A classic client has no seq. */
+const writer = ({ data: { by } }: LogEntry) => (by?.seq !== undefined ? `${by.device}#${by.seq}` : undefined);
 const answerKey = (space: string, by: string | undefined, offset: number | undefined) =>
   `${space} ${by} ${offset}`;
 const documentOf = ({ collection = '', id = '' }: LogEntry['data']) => `${collection}/${id}`;
@@ -198,5 +207,6 @@ export const violations = (remains: Remains): readonly string[] => {
     ...messagesKept(remains),
     ...convergence(remains),
     ...membership(remains),
+    ...turns(remains),
   ];
 };

@@ -37,7 +37,7 @@ export interface ReceiverOptions {
 const retryMs = { min: 100, max: 2_000 };
 const pollMs = 3_000;
 /** So often it looks which spaces there are: news of a membership may be lost. */
-const listEveryMs = 7_000;
+const listEveryMs = 15_000;
 
 /** Takes server-sent events apart: the frame and, where the frame moves a position, the cursor behind it. */
 const eventReader = (take: (frame: string, cursor: string | undefined) => void) => {
@@ -91,7 +91,6 @@ export const startReceiver = (options: ReceiverOptions): Receiver => {
 
   const take = (text: string): void => {
     const frame = decodeFrame(text);
-    say('  TAKE', text);
     if (!frame) return;
     const applied = applyFrame(state, frame, schedule.now());
     state = applied.state;
@@ -120,12 +119,6 @@ export const startReceiver = (options: ReceiverOptions): Receiver => {
     return all.filter((id) => !state.spaces[id]);
   };
 
-  const say = (...parts: unknown[]) => {
-    if (process.env['RDBG'] === name)
-      process.stderr.write(
-        `${schedule.now() % 1000000} ${by} ${parts.map((p) => (typeof p === 'string' ? p.slice(0, 300) : JSON.stringify(p))).join(' ')}\n`,
-      );
-  };
   const ask = async (mine: number): Promise<void> => {
     const more = await missing().catch(() => undefined);
     if (mine !== request) return;
@@ -140,19 +133,6 @@ export const startReceiver = (options: ReceiverOptions): Receiver => {
         : `cursor=${cursor}`;
     const query = `device=${name}&platform=simulated&${from}${by === 'poll' ? `&waitMs=${pollMs}` : ''}`;
     const at = door();
-    say(
-      'ASK',
-      mine,
-      Buffer.from(from.split('=')[1] ?? '', 'base64url').toString(),
-      JSON.stringify(
-        Object.entries(state.spaces).map(([k, v]) => [
-          k.slice(-4),
-          v.position?.offset,
-          v.awaiting,
-          v.refused,
-        ]),
-      ),
-    );
     const isCurrent = () => mine === request;
     const read = eventReader((frame, behind) => {
       if (!isCurrent()) return;
@@ -170,7 +150,6 @@ export const startReceiver = (options: ReceiverOptions): Receiver => {
           else whole += piece;
         },
         ended: (ok) => {
-          say('ENDED', mine, ok);
           if (!isCurrent()) return;
           if (!ok || by === 'stream') return next();
           const answer = JSON.parse(whole) as {
@@ -185,7 +164,7 @@ export const startReceiver = (options: ReceiverOptions): Receiver => {
     );
     // An endless answer is asked for anew now and then, or a membership whose news was lost would never be seen.
     if (by === 'stream')
-      schedule.after(2 * listEveryMs, () => {
+      schedule.after(listEveryMs, () => {
         if (!isCurrent()) return;
         cut();
         next(0);

@@ -6,10 +6,12 @@ import { type Implementation, identity } from '@skein/rpc';
 import { lifecycle, readConfig } from '@skein/service-kit';
 import { compose, config } from '@skein/session-sync';
 import { createMetrics, type Logger } from '@skein/telemetry';
+import { collectionPolicies } from '../../services/session-sync/src/adapters/collection-policies.ts';
 import type { Target } from './calls.ts';
 import type { Disk, Ground } from './disk.ts';
 import type { Machine } from './machine.ts';
 import type { News } from './news.ts';
+import { policies } from './workload.ts';
 
 /** What a replica of session-sync stands on. */
 export interface ReplicaOptions {
@@ -19,7 +21,6 @@ export interface ReplicaOptions {
   readonly news: News;
   readonly bus: EventBus;
   readonly log: Logger;
-  readonly policies: object;
   /** A place between the engine and its disk, for bugs made by hand. */
   readonly database?: (database: Database) => Database;
 }
@@ -45,9 +46,16 @@ const uuid = (nowMs: number, random: () => number): string => {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${digits.slice(0, 3)}-8${digits.slice(3, 6)}-${digits.slice(6)}`;
 };
 
+/** Read once for all replicas: schemas take long to compile. */
+const settings = readConfig(config, {
+  ...{ DATABASE_URL: 'postgres://nowhere/none', DISCOVERY_URL: 'static:agent=127.0.0.1:1' },
+  ...{ INTERNAL_SECRET: 'x'.repeat(32), COLLECTION_POLICIES: JSON.stringify(policies) },
+});
+const rules = collectionPolicies(policies);
+
 /** Starts a replica: the service as `main.ts` composes it, on a simulated platform. Resolves when it serves. */
 export const startReplica = async (options: ReplicaOptions): Promise<Target> => {
-  const { ground, machine, disk, news, bus, log, policies, database = (one) => one } = options;
+  const { ground, machine, disk, news, bus, log, database = (one) => one } = options;
   const { schedule, random } = ground;
   const now = () => schedule.now() + machine.skewMs;
   const own = database(disk.of(machine));
@@ -67,27 +75,22 @@ export const startReplica = async (options: ReplicaOptions): Promise<Target> => 
     },
     lifecycle: (parts) => lifecycle(machine.name, parts),
   };
-  const { service } = await compose(
-    readConfig(config, {
-      ...{ DATABASE_URL: 'postgres://nowhere/none', DISCOVERY_URL: 'static:agent=127.0.0.1:1' },
-      ...{ INTERNAL_SECRET: 'x'.repeat(32), COLLECTION_POLICIES: JSON.stringify(policies) },
-    }),
-    {
-      platform,
-      clock: { now },
-      timers: {
-        after: (delayMs, work) =>
-          schedule.after(delayMs, () => {
-            if (machine.alive) work();
-          }),
-      },
-      ids: {
-        next: () => uuid(now(), random),
-        epoch: () => uuid(now(), random).slice(-12),
-        code: () => uuid(now(), random),
-      },
+  const { service } = await compose(settings, {
+    policies: rules,
+    platform,
+    clock: { now },
+    timers: {
+      after: (delayMs, work) =>
+        schedule.after(delayMs, () => {
+          if (machine.alive) work();
+        }),
     },
-  );
+    ids: {
+      next: () => uuid(now(), random),
+      epoch: () => uuid(now(), random).slice(-12),
+      code: () => uuid(now(), random),
+    },
+  });
   await service.run();
   const [implementation] = served;
   if (!implementation) throw new Error('bug: the service serves nothing');

@@ -28,8 +28,9 @@ export interface Mark {
 /** One thing done to a document. */
 export type Change = Pick<Mutation, 'collection' | 'id' | 'ops'>;
 
-const plain = ['notes', 'drafts', 'facts', 'wishes', 'choices'] as const;
-const keys = ['a', 'b', 'c'];
+/** Collections anybody writes to; ids name theirs, because classic clients know documents by their id alone. */
+export const plain = ['notes', 'drafts', 'facts', 'wishes', 'choices'] as const;
+export const keys = ['a', 'b', 'c'];
 
 /** Makes changes, each with a mark nobody else has. */
 export const createWorkload = (random: Random) => {
@@ -37,12 +38,12 @@ export const createWorkload = (random: Random) => {
   return (): Change => {
     marks += 1;
     const mark = `m${marks}`;
-    const id = `d${random.between(1, 3)}`;
+    const at = random.between(1, 3);
     if (random.chance(0.4)) {
       const counts = random.between(1, 1_000);
       return {
         collection: 'ledger',
-        id,
+        id: `ledger-${at}`,
         ops: [
           { op: 'add', path: ['marks'], value: { mark, counts } },
           { op: 'increment', path: ['sum'], value: counts },
@@ -50,8 +51,9 @@ export const createWorkload = (random: Random) => {
       };
     }
     if (random.chance(0.08))
-      return { collection: 'checked', id, ops: [{ op: 'set', path: ['a'], value: mark }] };
+      return { collection: 'checked', id: `checked-${at}`, ops: [{ op: 'set', path: ['a'], value: mark }] };
     const collection = random.pick(plain);
+    const id = `${collection}-${at}`;
     if (random.chance(0.15)) return { collection, id, ops: [{ op: 'delete', path: [] }] };
     const ops: Mutation['ops'] = random.chance(0.1)
       ? [{ op: 'unset', path: [random.pick(keys)] }]

@@ -1,9 +1,11 @@
-import type { EventBus } from '@skein/events';
 import type { Database } from '@skein/postgres';
 import { createLogger } from '@skein/telemetry';
+import { createAnswerer } from './answerer.ts';
 import { type Calls, simulatedCalls, type Target } from './calls.ts';
+import { type ClassicClient, classicDiffers, startClassic } from './classic.ts';
 import { type DeviceOptions, type SimulatedDevice, startDevice } from './device.ts';
 import { type Disk, type Ground, simulatedDisk } from './disk.ts';
+import { simulatedBus } from './domain-bus.ts';
 import { createFaults, ratesOf } from './faults.ts';
 import { startGateway } from './gateway.ts';
 import { digestOf, type Log, recordHistory } from './history.ts';
@@ -16,7 +18,7 @@ import { type Receiver, startReceiver } from './receiver.ts';
 import { startReplica } from './replica.ts';
 import { createSchedule, type Random, replaceGlobals, seededRandom } from './schedule.ts';
 import type { Dump, Store } from './store.ts';
-import { createWorkload, policies } from './workload.ts';
+import { createWorkload, keys, plain } from './workload.ts';
 
 /** Where bugs made by hand are put in. */
 export interface Seams {
@@ -59,6 +61,8 @@ const sizesOf = (random: Random) => ({
   devices: random.chance(0.8) ? random.between(3, 6) : random.between(7, 20),
   /** Devices that read by server-sent events or by polling. */
   receivers: random.between(0, 3),
+  /** Clients of the classic frames. */
+  classics: random.chance(0.6) ? 0 : random.between(1, 2),
   replicas: random.between(1, 3),
   gateways: random.between(1, 2),
   durationMs: random.between(8_000, 25_000),
@@ -68,23 +72,6 @@ const sizesOf = (random: Random) => ({
   /** Changes of memberships for each mutation. */
   changes: random.chance(0.5) ? 0 : random() * 0.1,
 });
-
-const bus = (): EventBus => {
-  let mark = 0;
-  return {
-    id: 'simulated bus',
-    run: async () => {},
-    stop: async () => {},
-    publish: async (events) => {
-      mark += events.length;
-      return { mark };
-    },
-    subscribe: () => ({ id: 'nobody', run: async () => {}, stop: async () => {} }),
-    store: async () => ({ id: 'store', boot: '' }),
-    newest: async () => undefined,
-    handled: async () => undefined,
-  };
-};
 
 /** Runs one seed on an empty store, from its first moment to its last. */
 export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Promise<Outcome> => {
@@ -138,7 +125,6 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     transaction: (work, options) => timed(() => store.database.transaction(work, options)),
   });
   const news = simulatedNews(ground);
-  const domainBus = bus();
   const replicas: (Target | undefined)[] = Array.from({ length: sizes.replicas });
   const doors: (Door | undefined)[] = Array.from({ length: sizes.gateways });
   const machines = new Set<Machine>();
@@ -151,6 +137,8 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     return target && (seams.target?.(target) ?? target);
   });
 
+  const answerer = createAnswerer(ground, calls);
+  const domainBus = simulatedBus(ground, answerer.take);
   const membership = createMembership(ground, calls, { users, teams }, history.violation);
 
   let starts = 0;
@@ -185,7 +173,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   const keepReplica = (at: number) =>
     keep(replicas, at, 'session-sync', (machine) =>
       startReplica({
-        ...{ ground, machine, disk, news, bus: domainBus, log, policies },
+        ...{ ground, machine, disk, news, bus: domainBus, log },
         ...(database ? { database: (own: Database) => database(own, ground) } : {}),
       }),
     );
@@ -202,7 +190,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
           skewMs: random.chance(0.3) ? random.between(-3_600_000, 3_600_000) : random.between(-500, 500),
           door: () => doors[random.between(0, doors.length - 1)],
           witness: { ...history, wrong: history.violation },
-          calls,
+          ...{ calls, turn: answerer.reading },
           ...(incoming ? { incoming } : {}),
         }),
       );
@@ -226,6 +214,26 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
         }),
       );
   };
+  const classics: ClassicClient[] = [];
+  const startClassics = () => {
+    for (let at = 0; at < sizes.classics; at += 1)
+      classics.push(
+        startClassic({
+          ...{ ground, name: `classic-${at + 1}`, user: random.pick(users), wrong: history.violation },
+          door: () => doors[random.between(0, doors.length - 1)],
+        }),
+      );
+  };
+  /** What a classic client has otherwise than the own space of its person. */
+  const classicRest = async (): Promise<string | undefined> => {
+    const spaces = await store.spaces();
+    for (const one of classics) {
+      const own = spaces.find(({ id, owner }) => owner === one.user && !teams.includes(id));
+      const differs = own && classicDiffers(one, await store.documents(own.id));
+      if (differs) return differs;
+    }
+    return undefined;
+  };
   /** Everybody who follows spaces. */
   const followers = () => [...devices, ...receivers];
 
@@ -236,6 +244,11 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     const one = device();
     const spaces = Object.keys(one.state.spaces);
     if (random.chance(0.1)) one.say(`text ${counts.mutations}`);
+    if (classics.length > 0 && random.chance(0.15)) {
+      const type = random.pick(plain);
+      const [id, key] = [`${type}-${random.between(1, 3)}`, random.pick(keys)];
+      random.pick(classics).edit(type, id, key, `classic ${counts.mutations}`);
+    }
     if (random.chance(sizes.changes)) void membership.change();
     if (spaces.length > 0)
       for (let burst = random.chance(0.2) ? random.between(2, 6) : 1; burst > 0; burst -= 1) {
@@ -257,19 +270,20 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     history.note('restored', schedule.now());
     closed = false;
     for (const at of replicas.keys()) keepReplica(at);
+    answerer.again();
   };
 
   const trouble = () => {
     if (schedule.now() >= endMs) return;
     const what = random.between(1, 9);
-    const one = random.pick(followers());
+    const one = random.pick([...followers(), ...classics]);
     if (what <= 2) one.cut();
     else if (what <= 4) {
       one.online(false);
       schedule.after(random.between(200, 8_000), () => one.online(true));
     } else if (what === 5) device().restart(random.chance(0.2) ? 'forgetting' : undefined);
     else if (what === 6) calls.breakStreams();
-    else if (what === 7) random.pick([...machines]).kill();
+    else if (what === 7 && machines.size > 0) random.pick([...machines]).kill();
     else if (what === 8 && random.chance(0.5)) disk.awayUntil(schedule.now() + random.between(100, 2_000));
     schedule.after(random.between(100, 3_000), trouble);
   };
@@ -278,6 +292,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   const unrest = async (): Promise<string | undefined> => {
     const busy = devices.find(({ waiting }) => waiting > 0);
     if (busy) return `${busy.id} has ${busy.waiting} unanswered`;
+    if (answerer.running > 0) return `${answerer.running} turns have no end`;
     const members = await store.members();
     const heads = new Map<string, string>();
     for (const { id } of await store.spaces()) {
@@ -294,7 +309,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
           return `${id} is at ${at} of ${space}, not ${heads.get(space)}`;
       }
     }
-    return undefined;
+    return classicRest();
   };
 
   const gather = async (): Promise<Remains> => {
@@ -307,7 +322,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     return {
       ...{ history, current, documents, logs: [...logs, ...current], lastSeqs: await store.lastSeqs() },
       ...{ teams: firstMembers, members: await store.members(), askedAtMs: membership.askedAtMs },
-      devices: followers(),
+      ...{ devices: followers(), stored: domainBus.stored },
       replicas: followers().flatMap(({ id, state }) =>
         Object.entries(state.spaces).map(([space, one]) => ({
           ...{ device: id, space, epoch: one.position?.epoch ?? '', offset: one.position?.offset ?? -1 },
@@ -321,9 +336,12 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   try {
     for (const at of replicas.keys()) keepReplica(at);
     for (const at of doors.keys())
-      keep(doors, at, 'gateway', (machine) => startGateway(ground, machine, calls, log));
+      keep(doors, at, 'gateway', (machine) =>
+        startGateway(ground, machine, { calls, agent: answerer.client }, log),
+      );
     schedule.after(500, startDevices);
     schedule.after(600, startReceivers);
+    schedule.after(700, startClassics);
     schedule.after(1_000, work);
     schedule.after(1_500, trouble);
     if (sizes.restores) {
@@ -334,14 +352,17 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     }
     await schedule.run(endMs);
     faults.end();
-    for (const one of followers()) one.online(true);
+    for (const one of [...followers(), ...classics]) one.online(true);
     let waitsFor: string | undefined = 'everything';
     for (let waitedMs = 0; waitedMs < restMs && waitsFor; waitedMs += 1_000) {
       await schedule.run(schedule.now() + 1_000);
       waitsFor = await unrest();
     }
     if (waitsFor) history.violation(`liveness: ${restMs / 1_000} s after the last fault ${waitsFor}`);
+    const sent = classics.map((one) => one.sent);
     await schedule.run(schedule.now() + checksMs);
+    const busy = classics.find((one, at) => one.sent !== sent[at]);
+    if (busy && !waitsFor) history.violation(`loop: ${busy.id} still sends documents to and fro`);
     closed = true;
     const remains = await gather();
     const found = violations(remains);
