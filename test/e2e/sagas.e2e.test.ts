@@ -48,8 +48,22 @@ const ended = (token: string, id: string): Promise<Saga> =>
       expect(['done', 'compensated', 'killed']).toContain(body.state);
       return body;
     },
-    { timeout: 20_000, interval: 100 },
+    { timeout: 60_000, interval: 100 },
   );
+
+interface Document {
+  readonly id: string;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+const documents = async (token: string, collection: string): Promise<readonly Document[]> =>
+  (await ask<{ items: Document[] }>(token, 'GET', `/v1/spaces/personal/documents/${collection}`)).body.items;
+
+/** Kills a process the hard way, and waits for its successor. */
+const kill = async (name: string): Promise<void> => {
+  expect(on.mesh.processes.get(name)?.kill('SIGKILL')).toBe(true);
+  await on.mesh.processes.get(name)?.ready();
+};
 
 const records = '/v1/spaces/personal/health-records';
 const ledger = `${records}/ledger`;
@@ -120,4 +134,67 @@ describe('a health record', () => {
     const late = await ask(operator, 'POST', `/v1/admin/sagas/${body.sagaId}/cancel`, { reason: 'a test' });
     expect(late).toMatchObject({ status: 409, body: { code: 'saga_state' } });
   });
+});
+
+const projects = '/v1/spaces/personal/projects';
+
+describe('a project', () => {
+  it('goes on where it was when the agent, and then session-sync, is killed in the middle', async () => {
+    const { accessToken: token } = await newPerson(on.url);
+    const tasks = ['Find a train to the sea', 'Pack the blue bowl', 'Tell the neighbours'];
+    const body = { title: 'A trip', tasks: tasks.map((text) => ({ text, persona: 'coordinator' })) };
+    const begun = await ask<{ projectId: string; sagaId: string }>(token, 'POST', projects, body);
+    expect(begun.status).toBe(202);
+    const { projectId, sagaId } = begun.body;
+    const doing = (at: number) =>
+      expect
+        .poll(async () => (await documents(token, 'task')).filter(({ value }) => value['state'] === 'done'), {
+          timeout: 60_000,
+        })
+        .toHaveLength(at);
+    await doing(1);
+    await kill('agent');
+    await doing(2);
+    await kill('session-sync');
+    const saga = await ended(token, sagaId);
+    expect(saga).toMatchObject({ name: 'run-project', state: 'done' });
+    expect(saga.steps.map(({ step }) => step)).toEqual(['assign', 'task1', 'task2', 'task3', 'collect']);
+    const [project] = await documents(token, 'project');
+    expect(project).toMatchObject({
+      ...{ id: projectId },
+      value: { title: 'A trip', state: 'done', counts: { done: 3, failed: 0, cancelled: 0 } },
+    });
+    const { body: said } = await ask<{ items: { role: string; text: string }[] }>(
+      token,
+      'GET',
+      `/v1/spaces/personal/conversations/${String(project?.value['conversation'])}/messages`,
+    );
+    // Each task was asked for once and answered once.
+    expect(said.items.map(({ role, text }) => (role === 'user' ? text : role))).toEqual(
+      tasks.flatMap((text) => [text, 'assistant']),
+    );
+  }, 120_000);
+
+  it('is cancelled by its person: what is not done is returned', async () => {
+    const { accessToken: token } = await newPerson(on.url);
+    const body = {
+      title: 'Never mind',
+      tasks: Array.from({ length: 12 }, (_, at) => ({ text: `Task ${at}` })),
+    };
+    const { projectId, sagaId } = (
+      await ask<{ projectId: string; sagaId: string }>(token, 'POST', projects, body)
+    ).body;
+    await expect.poll(() => documents(token, 'task'), { timeout: 30_000 }).toHaveLength(12);
+    const cancelled = await ask(token, 'POST', `${projects}/${projectId}/cancel`);
+    expect(cancelled).toMatchObject({ status: 202, body: { state: 'compensating' } });
+    expect((await ended(token, sagaId)).state).toBe('compensated');
+    const states = (await documents(token, 'task')).map(({ value }) => value['state']);
+    expect(states.filter((state) => state === 'returned').length).toBeGreaterThan(0);
+    expect(states).not.toContain('assigned');
+    const [project] = await documents(token, 'project');
+    expect(project?.value).toMatchObject({ state: 'cancelled' });
+    expect(await ask(token, 'POST', `${projects}/${projectId}/cancel`)).toMatchObject({
+      ...{ status: 409, body: { code: 'saga_state' } },
+    });
+  }, 60_000);
 });

@@ -25,5 +25,6 @@ export * as authV1 from './gen/skein/auth/v1/auth.ts';
 export * as eventsV1 from './gen/skein/events/v1/events.ts';
 export * as sagaV1 from './gen/skein/saga/v1/saga.ts';
 export * as healthRecordV1 from './gen/skein/sync/v1/health_record.ts';
+export * as projectWorkV1 from './gen/skein/sync/v1/project_work.ts';
 export * as syncV1 from './gen/skein/sync/v1/sync.ts';
 export * as userV1 from './gen/skein/user/v1/user.ts';

@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { syncV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
 import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
+import { pruneIdempotencyKeys } from '@skein/postgres';
 import { rootContext } from '@skein/rpc';
-import { participant } from '@skein/saga';
+import { participant, sagaService } from '@skein/saga';
 import { type Composed, ConfigError, periodic, systemClock } from '@skein/service-kit';
 import { withSpan } from '@skein/telemetry';
 import { grpcSession } from './adapters/grpc-session.ts';
@@ -18,6 +19,7 @@ import { runTurn } from './app/run-turn.ts';
 import { turnOf } from './app/turn-of-event.ts';
 import { turnWorker } from './app/turn-worker.ts';
 import { turns } from './app/turns.ts';
+import { projectParts } from './compose/projects.ts';
 import type { AgentConfig } from './config.ts';
 import { agentHandlers } from './grpc/handlers.ts';
 
@@ -99,13 +101,23 @@ export const compose = async (
     committed: () => worker.wake(),
   });
   const app = turns({ store, session, cancels, wake: () => worker.wake(), clock: systemClock, delay: wait });
+  const { projects, useCases, orchestrator } = projectParts({
+    ...{ platform, database, sync, store },
+    turnTimeoutMs: config.AGENT_TURN_TIMEOUT_MS,
+  });
   const pruning = periodic('pruning', {
     everyMs: pruneEveryMs,
     work: async () => {
+      await projects.forgetEnded();
       await participant.prune(database);
+      await pruneIdempotencyKeys(database);
     },
     failed: (error) => log.warn({ err: error }, 'pruning failed; it will be tried again'),
   });
-  const server = platform.server([agentHandlers(app), eventAdminService({ database, consumers: [pickUp] })]);
-  return { log, service: platform.lifecycle([worker, pickUp, pruning, server]), server };
+  const server = platform.server([
+    agentHandlers(app, useCases),
+    sagaService(orchestrator),
+    eventAdminService({ database, consumers: [pickUp] }),
+  ]);
+  return { log, service: platform.lifecycle([worker, pickUp, orchestrator, pruning, server]), server };
 };

@@ -67,6 +67,8 @@ it('describes every call of the contract that is served', async () => {
       'GET /v1/sagas/{id}',
       'POST /v1/spaces/{space}/health-records',
       'GET /v1/spaces/{space}/health-records/ledger',
+      'POST /v1/spaces/{space}/projects',
+      'POST /v1/spaces/{space}/projects/{project}/cancel',
       'POST /v1/auth/register',
       'POST /v1/auth/login',
       'POST /v1/auth/refresh',

@@ -68,6 +68,14 @@ const routes = [
     { device: 'd', mutations: [{ ...mutation, ops }] },
   ],
   ['POST', '/v1/spaces/{space}/health-records', 'key', 'recordHealthData', { value: { pulse: 72 } }],
+  [
+    'POST',
+    '/v1/spaces/{space}/projects',
+    'key',
+    'startProject',
+    { title: 't', tasks: [{ text: 'Think', persona: 'cruz' }] },
+  ],
+  ['POST', '/v1/spaces/{space}/projects/{project}/cancel', 'harmless', 'cancelProject', undefined],
   ['POST', '/v1/turns/{turn}/cancel', 'harmless', 'cancelTurn', undefined],
   ['POST', '/message/unified', 'key', 'getSpace', { ...classic, content: 'hi' }],
   [

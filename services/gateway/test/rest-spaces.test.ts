@@ -1,4 +1,4 @@
-import { AppError, type syncV1 } from '@skein/contracts';
+import { AppError, sagaV1, type syncV1 } from '@skein/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FakeMesh, fakeMesh } from './fakes.ts';
 import { problem, startGateway, type TestGateway } from './gateway.ts';
@@ -199,6 +199,39 @@ describe('conversations', () => {
     });
     const answers = await Promise.all(Array.from({ length: 8 }, () => gateway.json('GET', path, { token })));
     expect(answers.map(({ status }) => status)).toContain(429);
+  });
+
+  it('begins and cancels a project, and names its saga as one of the agent', async () => {
+    mesh.agent.startProject = async () => ({ projectId: 'p1', sagaId: 'saga-1' });
+    mesh.agent.cancelProject = async () => ({ state: 'compensating' });
+    Object.assign(mesh.sagas['agent'] ?? {}, {
+      getOwnSaga: async ({ id }: sagaV1.GetOwnSagaRequest) => ({
+        saga: { ...sagaV1.OwnSaga.fromPartial({}), id, name: 'run-project', state: 'running' },
+      }),
+    });
+    const token = await gateway.login('planner');
+    const path = '/v1/spaces/s1/projects';
+    const body = { title: 'A trip', tasks: [{ text: 'Find a train' }, { text: 'Pack', persona: 'cruz' }] };
+    const begun = await gateway.json('POST', path, { token, body });
+    expect(begun).toMatchObject({ status: 202, body: { projectId: 'p1' } });
+    expect(lastCall('startProject')?.request).toEqual({
+      ...{ space: 's1', title: 'A trip' },
+      tasks: [
+        { text: 'Find a train', persona: '' },
+        { text: 'Pack', persona: 'cruz' },
+      ],
+    });
+    const { sagaId } = begun.body as { sagaId: string };
+    expect((await gateway.json('GET', `/v1/sagas/${sagaId}`, { token })).body).toMatchObject({
+      ...{ id: sagaId, name: 'run-project', state: 'running' },
+    });
+    expect(await gateway.json('POST', `${path}/p1/cancel`, { token })).toEqual({
+      ...{ status: 202, body: { state: 'compensating' } },
+    });
+    const wrong = { title: '', tasks: [] };
+    expect((await gateway.json('POST', path, { token, body: wrong })).body).toMatchObject({
+      ...{ code: 'invalid_request', errors: [{ path: 'title' }, { path: 'tasks' }] },
+    });
   });
 
   it('shows, cancels and lists what agent has', async () => {

@@ -1,4 +1,4 @@
-import type { sagaV1 } from '@skein/contracts';
+import { AppError, type sagaV1 } from '@skein/contracts';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { sagaRef } from '../src/http/routes/sagas.ts';
 import { type FakeMesh, fakeMesh } from './fakes.ts';
@@ -10,6 +10,8 @@ let operator: string;
 let person: string;
 beforeAll(async () => {
   mesh = await fakeMesh();
+  // The others have none, unless a test says otherwise.
+  for (const script of Object.values(mesh.sagas)) script.listSagas = async () => ({ items: [], next: '' });
   on = await startGateway(mesh);
   operator = await on.apiToken('operator-1', 'operator');
   person = await on.login('somebody');
@@ -56,6 +58,44 @@ describe('sagas', () => {
       ...{ subject: 'u1', input: { record: 'r' }, correlationId: 'c', attempts: 2 },
       ...{ createdAt: '2026-01-31T12:00:00.000Z', failure: { code: 'unavailable', detail: 'away' } },
     });
+  });
+
+  it('are gathered over the services, page after page, also past one that is away', async () => {
+    type Listing = NonNullable<ReturnType<typeof scriptOf>['listSagas']>;
+    const ids = (service: string) => [1, 2, 3].map((n) => `${service}-${n}`);
+    const has = (service: string): Listing => {
+      const all = ids(service);
+      return async ({ limit, cursor }) => {
+        const from = cursor === '' ? 0 : all.indexOf(cursor) + 1;
+        const items = all.slice(from, from + limit).map((id) => ({ ...saga, id }));
+        return { items, next: items.length < limit ? '' : (items.at(-1)?.id ?? '') };
+      };
+    };
+    const listed = has('agent');
+    const before = scriptOf('session-sync').listSagas;
+    onTestFinished(() => {
+      scriptOf('agent').listSagas = async () => ({ items: [], next: '' });
+      if (before) scriptOf('session-sync').listSagas = before;
+    });
+    scriptOf('agent').listSagas = listed;
+    scriptOf('session-sync').listSagas = has('session-sync');
+    const pages = async (query: string) => {
+      const seen: string[][] = [];
+      for (let cursor = ''; ; ) {
+        const { status, body } = await on.json('GET', `/v1/admin/sagas?limit=2${query}${cursor}`, {
+          token: operator,
+        });
+        const { items = [], next } = body as { items?: { id: string }[]; next?: string };
+        seen.push(status === 200 ? items.map(({ id }) => id) : [String(status)]);
+        if (next === undefined) return seen;
+        cursor = `&cursor=${next}`;
+      }
+    };
+    const refs = (service: string) => ids(service).map((id) => sagaRef(service, id));
+    expect((await pages('')).flat()).toEqual([...refs('agent'), ...refs('session-sync')]);
+    expect((await pages('&service=agent')).flat()).toEqual(refs('agent'));
+    scriptOf('session-sync').listSagas = () => Promise.reject(new AppError('not_implemented'));
+    expect(await pages('')).toEqual([refs('agent').slice(0, 2), refs('agent').slice(2), ['501']]);
   });
 
   it('do what an operator orders, in their name', async () => {

@@ -20,6 +20,7 @@ import { migrations } from './adapters/schema.ts';
 import type { AppParts } from './app/parts.ts';
 import { spaceNames } from './app/personal-space.ts';
 import type { Ids, Timers } from './app/ports.ts';
+import { projectWork } from './app/project-work.ts';
 import { sessionApp } from './app/session-app.ts';
 import { createSightings } from './app/sightings.ts';
 import type { Base } from './compose/base.ts';
@@ -30,6 +31,7 @@ import { writingParts } from './compose/writing.ts';
 import type { Config } from './config.ts';
 import { syncImplementation } from './grpc/handlers.ts';
 import { healthRecordService } from './grpc/health-records.ts';
+import { projectWorkService } from './grpc/project-work.ts';
 
 /** What tests may put in the place of the real thing. */
 export interface Overrides {
@@ -99,6 +101,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const server = platform.server([
     syncImplementation(app),
     healthRecordService(records),
+    projectWorkService(projectWork({ ...parts, appendMessage: app.appendMessage })),
     sagaService(orchestrator),
     eventAdminService({ database, consumers: [], relay: 'session-sync' }),
   ]);

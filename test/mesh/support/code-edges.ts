@@ -16,6 +16,7 @@ import { compose as sessionSync } from '../../../services/session-sync/src/compo
 import { config as sessionSyncConfig } from '../../../services/session-sync/src/config.ts';
 import { syncImplementation } from '../../../services/session-sync/src/grpc/handlers.ts';
 import { healthRecordService } from '../../../services/session-sync/src/grpc/health-records.ts';
+import { projectWorkService } from '../../../services/session-sync/src/grpc/project-work.ts';
 import { compose as user } from '../../../services/user/src/compose.ts';
 import { userConfig } from '../../../services/user/src/config.ts';
 import { userService } from '../../../services/user/src/grpc/handlers.ts';
@@ -49,11 +50,11 @@ const sagas = sagaService(noApp);
 
 /** The five services. */
 export const services: Readonly<Record<string, Known>> = {
-  agent: known(agentConfig, agent, [agentHandlers(noApp), events]),
+  agent: known(agentConfig, agent, [agentHandlers(noApp, noApp), sagas, events]),
   auth: known(authConfig, auth, [authService(noApp), events]),
   gateway: known(gatewayConfig, gateway, []),
   'session-sync': known(sessionSyncConfig, sessionSync, [
-    ...[syncImplementation(noApp), healthRecordService(noApp), sagas],
+    ...[syncImplementation(noApp), healthRecordService(noApp), projectWorkService(noApp), sagas],
     events,
   ]),
   user: known(userConfig, user, [userService(noApp), events]),

@@ -1,5 +1,5 @@
 import { eventAdminSql, eventTablesSql } from '@skein/events';
-import type { Migration } from '@skein/postgres';
+import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 
 /** The history of the agent's schema. */
@@ -33,4 +33,23 @@ ${eventTablesSql}`,
   },
   { version: 2, name: 'care of dead letters', sql: eventAdminSql() },
   { version: 3, name: 'sagas and steps of sagas', sql: `${sagaTablesSql}${participantTableSql}` },
+  {
+    version: 4,
+    name: 'projects on their way',
+    sql: `
+-- What was asked for, until its saga has ended: what becomes of it is in the space.
+create table project (
+  id uuid primary key,
+  saga_id uuid not null,
+  space text not null,
+  user_id text not null,
+  title text not null,
+  -- JSON text of [{id, text, persona}].
+  tasks text not null,
+  created_at timestamptz not null default now()
+);
+create index project_saga on project (saga_id);
+create index project_user on project (user_id);
+${idempotencyTableSql}`,
+  },
 ];

@@ -1,5 +1,7 @@
 import type { CallContext } from '@skein/rpc';
+import type { Project, ProjectTask, TaskEnd } from '../domain/project.ts';
 import type { Ending, HeldTurn, Turn, TurnOutcome, TurnState } from '../domain/turn.ts';
+import type { ProjectInput, Step } from './run-project.ts';
 
 /** What starts a turn; the poke and the event carry the same. */
 export type NewTurn = Pick<
@@ -78,4 +80,42 @@ export interface Model {
 export interface CancelSignals {
   send(turnId: string): void;
   listen(heard: (turnId: string) => void): () => void;
+}
+
+/** Projects on their way: what was asked for, until their saga has ended. */
+export interface Projects {
+  /**
+   * Keeps a project and starts its saga, or neither. The same key with the same body gives the first answer again;
+   * with another body it is `idempotency_mismatch`.
+   */
+  begin(
+    project: Project,
+    once: { readonly key: string | undefined; readonly body: unknown; readonly correlationId: string },
+  ): Promise<{ readonly projectId: string; readonly sagaId: string }>;
+  /** `not_found` when there is none. */
+  get(id: string): Promise<Project>;
+  /** Cancels the saga of a person's project, and gives its state; `not_found`, `saga_state`. */
+  cancel(id: string, userId: string): Promise<string>;
+  /** Forgets a bounded number of those whose sagas have ended. */
+  forgetEnded(): Promise<void>;
+}
+
+/** The space a project is for. Steps act once per key; a space that is gone needs nothing any more. */
+export interface ProjectSpace {
+  /** The space of a name, and the role of the context's actor in it; `not_found` unless they may see it. */
+  find(name: string, ctx: CallContext): Promise<{ readonly id: string; readonly role: string }>;
+  open(project: Project, step: Step): Promise<{ readonly conversation: string }>;
+  giveBack(project: Project, step: Step): Promise<void>;
+  ask(
+    where: ProjectInput,
+    question: { readonly conversation: string; readonly task: ProjectTask },
+    step: Step,
+  ): Promise<{ readonly turn: string; readonly answer: string }>;
+  withdraw(where: ProjectInput, task: string, step: Step): Promise<void>;
+  settle(
+    where: ProjectInput,
+    task: { readonly id: string; readonly end: TaskEnd; readonly answer: string },
+    step: Step,
+  ): Promise<void>;
+  close(where: ProjectInput, counts: Readonly<Record<TaskEnd, number>>, step: Step): Promise<void>;
 }

@@ -1,11 +1,12 @@
 import { agentV1 } from '@skein/contracts';
 import { type Implementation, implement } from '@skein/rpc';
 import { currentTraceparent } from '@skein/telemetry';
+import type { ProjectUseCases } from '../app/projects.ts';
 import type { Turns } from '../app/turns.ts';
 import { personas } from '../domain/persona.ts';
 
 /** The gRPC face of the agent: decode, one use case, encode. */
-export const agentHandlers = (turns: Turns): Implementation =>
+export const agentHandlers = (turns: Turns, projects: ProjectUseCases): Implementation =>
   implement(
     agentV1.AgentServiceService,
     {
@@ -35,6 +36,8 @@ export const agentHandlers = (turns: Turns): Implementation =>
       listPersonas: async () => ({
         items: personas.map(({ id, name, description }) => ({ id, name, description })),
       }),
+      startProject: (request, ctx) => projects.start(request, ctx),
+      cancelProject: async ({ projectId }, ctx) => ({ state: await projects.cancel(projectId, ctx) }),
     },
     {
       allow: {
@@ -42,6 +45,8 @@ export const agentHandlers = (turns: Turns): Implementation =>
         getTurn: ['gateway'],
         cancelTurn: ['gateway'],
         listPersonas: ['gateway'],
+        startProject: ['gateway'],
+        cancelProject: ['gateway'],
       },
     },
   );

@@ -57,7 +57,7 @@ export const openHealthRecords = (platform: Pick<Platform, 'client'>): HealthRec
   platform.client(healthRecordV1.HealthRecordServiceService, 'session-sync', { retryable: ['verifyLedger'] });
 
 /** Services that run sagas. */
-const withSagas = ['session-sync'];
+const withSagas = ['agent', 'session-sync'];
 
 /** The sagas of every service that runs some. */
 export const openSagas = (platform: Pick<Platform, 'client'>): SagaClients =>

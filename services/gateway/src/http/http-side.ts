@@ -22,6 +22,7 @@ import { documentRoutes } from './routes/documents.ts';
 import { healthRecordRoutes } from './routes/health-records.ts';
 import { invitationRoutes } from './routes/invitations.ts';
 import { meRoutes } from './routes/me.ts';
+import { projectRoutes } from './routes/projects.ts';
 import { sagaAdminRoutes, sagaRoutes } from './routes/sagas.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { spaceRoutes } from './routes/spaces.ts';
@@ -64,6 +65,7 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     ...conflictRoutes(clients),
     ...adminRoutes(options.eventAdmins),
     ...healthRecordRoutes(options.healthRecords),
+    ...projectRoutes(clients),
     ...sagaRoutes(options.sagas),
     ...sagaAdminRoutes(options.sagas),
     ...classicRoutes({

@@ -12,7 +12,7 @@ const reserved: readonly { readonly methods: readonly string[]; readonly path: R
   { methods: ['GET', 'POST', 'DELETE'], path: /^\/v1\/me\/identities(?:\/[^/]+)?$/ },
   {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    path: /^\/v1\/spaces\/[^/]+\/(?:files|kb|projects|tasks|datasets)(?:\/.*)?$/,
+    path: /^\/v1\/spaces\/[^/]+\/(?:files|kb|tasks|datasets)(?:\/.*)?$/,
   },
   {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],

@@ -1,15 +1,14 @@
 import { AppError } from '@skein/contracts';
 import type { CallContext } from '@skein/rpc';
 import { type Json, type Sha256, toHex, valueFault, valueHash } from '@skein/sync-core';
-import { unchanged } from '../domain/decision.ts';
 import type { Actor } from '../domain/event.ts';
 import { appendRecord, type RecordAppended, recordFault, takeRecordBack } from '../domain/health-record.ts';
 import { type LedgerDocument, ledgerCheck, ledgerCollection } from '../domain/ledger.ts';
-import { keyOf, type LedgerRow } from '../domain/state.ts';
-import { endTurn } from '../domain/turn.ts';
+import type { LedgerRow } from '../domain/state.ts';
 import type { AppendMessage } from './messages.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import type { Call } from './ports.ts';
+import { questions } from './questions.ts';
 import type { RecordingInput, RecordingPorts, Step } from './record-health-data.ts';
 import { stepOnce, stepUndone } from './step-once.ts';
 import { byteLength, checkedJson, checkedText } from './validate.ts';
@@ -117,7 +116,9 @@ export const recordingSteps = (
   parts: RecordingParts,
   validateUser: (user: string, call: CallContext) => Promise<void>,
 ): RecordingPorts => {
-  const { writer, records, sha256, rulesOf, appendMessage } = parts;
+  const { writer, records, sha256, rulesOf } = parts;
+  const asking = questions(parts);
+  const attemptOf = ({ key, signal, call }: Step) => ({ key, signal, correlationId: call.correlationId });
   const actorOf = ({ user, device, platform }: RecordingInput): Actor => ({
     kind: 'user',
     user,
@@ -167,43 +168,17 @@ export const recordingSteps = (
     },
     analyse: async (input, step) => {
       const { question } = await records.get(input.record);
-      const appended = await appendMessage(
+      const { messageId, conversationId, turnId } = await asking.ask(
         {
-          ...{ userId: input.user, platform: input.platform, signal: step.signal, traceparent: undefined },
-          ...{ correlationId: step.call.correlationId },
-          device:
-            input.device === undefined ? undefined : { id: input.device, platform: input.platform, name: '' },
-        },
-        {
-          ...{ space: input.space, conversationId: '', persona: '', reply: true },
-          clientMessageId: questionId(input.record),
-          text: question,
+          ...{ space: input.space, user: input.user, device: input.device, platform: input.platform },
+          ...{ id: questionId(input.record), conversationId: '', persona: '', text: question },
           attachments: JSON.stringify([{ collection: ledgerCollection, id: input.record }]),
         },
-        (unit) => stepOnce(unit, step.key),
+        attemptOf(step),
       );
-      const { messageId, conversationId, turnId = '' } = appended;
       return { messageId, conversationId, turnId };
     },
-    cancelAnalysis: async (input, step) => {
-      const asked = { userId: input.user, id: questionId(input.record) };
-      const unit = { ...unitOf(input, step), needs: { clientMessage: asked } };
-      await writer.write(
-        stepUndone(unit, step.key, (state, _, nowMs) => {
-          const turnId = state.messages.get(keyOf(asked.userId, asked.id))?.turnId ?? '';
-          const ended = endTurn(state, {
-            turnId,
-            actor: system,
-            outcome: 'cancelled',
-            text: '',
-            meta: {},
-            nowMs,
-          });
-          // A turn that is not there any more needs no end.
-          return 'refused' in ended ? unchanged(undefined) : ended;
-        }),
-        step.signal,
-      );
-    },
+    cancelAnalysis: ({ space, user, record }, step) =>
+      asking.withdraw({ space, user, id: questionId(record) }, attemptOf(step)),
   };
 };

@@ -8,6 +8,9 @@ import { type DocumentRow, keyOf } from './state.ts';
 /** Largest value of a document, in bytes of its JSON. */
 export const documentBytes = 256 * 1024;
 
+/** Operations longer than this are left out of the event: clients replace by the value anyway. */
+const maxOpsLength = 4_096;
+
 /** Refuses a document that is too large. */
 export const overSize = (json: string): { readonly refused: Refusal } | undefined =>
   Buffer.byteLength(json) > documentBytes
@@ -50,6 +53,7 @@ export interface ChangeNote {
 /** `document.changed` or `document.deleted` for a row that was just made. */
 export const documentEvent = (row: DocumentRow, by: ChangedBy, note: ChangeNote = {}): NewEvent => {
   const { collection, id, version } = row;
+  const ops = (note.ops?.length ?? 0) > maxOpsLength ? undefined : note.ops;
   const author = by.device === undefined ? undefined : { device: by.device, seq: by.seq };
   if (row.deleted)
     return {
@@ -66,7 +70,7 @@ export const documentEvent = (row: DocumentRow, by: ChangedBy, note: ChangeNote 
       version,
       value: jsonText(row.value),
       hash: row.hash,
-      ops: note.ops === undefined ? undefined : jsonText(note.ops),
+      ops: ops === undefined ? undefined : jsonText(ops),
       by: author,
       timestamp: note.timestamp,
       settled: note.settled || undefined,

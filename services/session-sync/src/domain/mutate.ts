@@ -52,8 +52,6 @@ export interface Mutated {
   readonly lastSeq: number;
 }
 
-/** Operations longer than this are left out of the event: clients replace by the value anyway. */
-const maxOpsLength = 4_096;
 /** Results of one batch together: they fit a frame of 1,000,000 bytes. */
 const resultsBytes = 900_000;
 /** Values one batch may write, into the log or as the losing sides of conflicts. */
@@ -185,10 +183,9 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
         updatedAtMs: nowMs,
         clientTimeMs: Math.min(Number.parseInt(mutation.hlc.slice(0, 12), 16), nowMs + maxAheadMs),
       };
-      const ops = JSON.stringify(settled.ops);
       const by: ChangedBy = { actor, device, seq };
       events.push(
-        documentEvent(now, by, ops.length <= maxOpsLength ? { ops } : {}),
+        documentEvent(now, by, { ops: JSON.stringify(settled.ops) }),
         ...sessionEvents(row, now, actor),
       );
       documents.set(key, now);

@@ -122,23 +122,33 @@ export const sagaAdminRoutes = (sagas: SagaClients): Route[] => {
       query: sagaQuery,
       status: 200,
       response: listOf(adminSaga),
-      // One service a page: none of them waits for another.
       handle: async ({ query, ctx }) => {
         const { limit, cursor: given } = pageRequest(query);
         const asked = query.service === undefined ? services : [query.service];
         const place = given === '' ? [asked[0] ?? '', ''] : opened(given, 2);
         if (!place) throw new AppError('invalid_request', 'This cursor is not one of ours');
-        const [service = '', cursor = ''] = place;
-        const client = Object.hasOwn(sagas, service) ? sagas[service] : undefined;
-        if (!client) throw new AppError('invalid_request', `service must be one of ${services.join(', ')}`);
         const states = query.state === undefined ? [] : [query.state];
         const { name = '', subject = '' } = query;
-        const { items, next } = await client.listSagas({ states, name, subject, limit, cursor }, ctx);
-        const following = next ? service : asked[asked.indexOf(service) + 1];
-        return {
-          items: items.map((saga) => encodeAdmin(service, saga)),
-          ...(following === undefined ? {} : { next: sealed([following, next]) }),
-        };
+        const found: AdminSaga[] = [];
+        let [service, cursor = ''] = place;
+        // One service after the other, until the page is full.
+        while (service !== undefined && found.length < limit) {
+          const client = Object.hasOwn(sagas, service) ? sagas[service] : undefined;
+          if (!client) throw new AppError('invalid_request', `service must be one of ${services.join(', ')}`);
+          const request = { states, name, subject, limit: limit - found.length, cursor };
+          let page: sagaV1.ListSagasResponse;
+          try {
+            page = await client.listSagas(request, ctx);
+          } catch (error) {
+            // What the others have told is told; who goes on from here hears of it.
+            if (found.length > 0) break;
+            throw error;
+          }
+          for (const saga of page.items) found.push(encodeAdmin(service, saga));
+          cursor = page.next;
+          if (cursor === '') service = asked[asked.indexOf(service) + 1];
+        }
+        return { items: found, ...(service === undefined ? {} : { next: sealed([service, cursor]) }) };
       },
     }),
     route({

@@ -73,6 +73,35 @@ export interface ListPersonasResponse {
   items: Persona[];
 }
 
+export interface NewTask {
+  text: string;
+  /** Who does it; empty: whoever suits. */
+  persona: string;
+}
+
+export interface StartProjectRequest {
+  /** An id, or `personal`. */
+  space: string;
+  title: string;
+  /** 1 to 12, done in this order. */
+  tasks: NewTask[];
+}
+
+export interface StartProjectResponse {
+  /** Id of the document it becomes, in the collection project. */
+  projectId: string;
+  sagaId: string;
+}
+
+export interface CancelProjectRequest {
+  projectId: string;
+}
+
+export interface CancelProjectResponse {
+  /** State of the saga. */
+  state: string;
+}
+
 function createBaseStartTurnRequest(): StartTurnRequest {
   return { turnId: "", space: "", conversationId: "", messageId: "", userId: "", persona: "" };
 }
@@ -743,6 +772,329 @@ export const ListPersonasResponse: MessageFns<ListPersonasResponse> = {
   },
 };
 
+function createBaseNewTask(): NewTask {
+  return { text: "", persona: "" };
+}
+
+export const NewTask: MessageFns<NewTask> = {
+  encode(message: NewTask, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    if (message.persona !== "") {
+      writer.uint32(18).string(message.persona);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NewTask {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNewTask();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.persona = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<NewTask>): NewTask {
+    return NewTask.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NewTask>): NewTask {
+    const message = createBaseNewTask();
+    message.text = object.text ?? "";
+    message.persona = object.persona ?? "";
+    return message;
+  },
+};
+
+function createBaseStartProjectRequest(): StartProjectRequest {
+  return { space: "", title: "", tasks: [] };
+}
+
+export const StartProjectRequest: MessageFns<StartProjectRequest> = {
+  encode(message: StartProjectRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.space !== "") {
+      writer.uint32(10).string(message.space);
+    }
+    if (message.title !== "") {
+      writer.uint32(18).string(message.title);
+    }
+    for (const v of message.tasks) {
+      NewTask.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartProjectRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartProjectRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tasks.push(NewTask.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StartProjectRequest>): StartProjectRequest {
+    return StartProjectRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StartProjectRequest>): StartProjectRequest {
+    const message = createBaseStartProjectRequest();
+    message.space = object.space ?? "";
+    message.title = object.title ?? "";
+    message.tasks = object.tasks?.map((e) => NewTask.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStartProjectResponse(): StartProjectResponse {
+  return { projectId: "", sagaId: "" };
+}
+
+export const StartProjectResponse: MessageFns<StartProjectResponse> = {
+  encode(message: StartProjectResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.projectId !== "") {
+      writer.uint32(10).string(message.projectId);
+    }
+    if (message.sagaId !== "") {
+      writer.uint32(18).string(message.sagaId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartProjectResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartProjectResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.projectId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sagaId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StartProjectResponse>): StartProjectResponse {
+    return StartProjectResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StartProjectResponse>): StartProjectResponse {
+    const message = createBaseStartProjectResponse();
+    message.projectId = object.projectId ?? "";
+    message.sagaId = object.sagaId ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelProjectRequest(): CancelProjectRequest {
+  return { projectId: "" };
+}
+
+export const CancelProjectRequest: MessageFns<CancelProjectRequest> = {
+  encode(message: CancelProjectRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.projectId !== "") {
+      writer.uint32(10).string(message.projectId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelProjectRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelProjectRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.projectId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CancelProjectRequest>): CancelProjectRequest {
+    return CancelProjectRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CancelProjectRequest>): CancelProjectRequest {
+    const message = createBaseCancelProjectRequest();
+    message.projectId = object.projectId ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelProjectResponse(): CancelProjectResponse {
+  return { state: "" };
+}
+
+export const CancelProjectResponse: MessageFns<CancelProjectResponse> = {
+  encode(message: CancelProjectResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== "") {
+      writer.uint32(10).string(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelProjectResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelProjectResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CancelProjectResponse>): CancelProjectResponse {
+    return CancelProjectResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CancelProjectResponse>): CancelProjectResponse {
+    const message = createBaseCancelProjectResponse();
+    message.state = object.state ?? "";
+    return message;
+  },
+};
+
 /** Personas and turns. A turn is one answer being made; it belongs to the session, not to a connection. */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
@@ -787,6 +1139,34 @@ export const AgentServiceService = {
       Buffer.from(ListPersonasResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListPersonasResponse => ListPersonasResponse.decode(value),
   },
+  /**
+   * Begins a project of the acting person (saga run-project): its tasks become documents of the space, are done one
+   * after the other, and end as documents that say how.
+   */
+  startProject: {
+    path: "/skein.agent.v1.AgentService/StartProject" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StartProjectRequest): Buffer => Buffer.from(StartProjectRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StartProjectRequest => StartProjectRequest.decode(value),
+    responseSerialize: (value: StartProjectResponse): Buffer =>
+      Buffer.from(StartProjectResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StartProjectResponse => StartProjectResponse.decode(value),
+  },
+  /**
+   * Cancels a project of the acting person: what is not done is returned. FAILED_PRECONDITION (saga_state) when there
+   * is nothing left to cancel.
+   */
+  cancelProject: {
+    path: "/skein.agent.v1.AgentService/CancelProject" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CancelProjectRequest): Buffer => Buffer.from(CancelProjectRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CancelProjectRequest => CancelProjectRequest.decode(value),
+    responseSerialize: (value: CancelProjectResponse): Buffer =>
+      Buffer.from(CancelProjectResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CancelProjectResponse => CancelProjectResponse.decode(value),
+  },
 } as const;
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
@@ -798,6 +1178,16 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   cancelTurn: handleUnaryCall<CancelTurnRequest, CancelTurnResponse>;
   /** The personas a person can choose from. */
   listPersonas: handleUnaryCall<ListPersonasRequest, ListPersonasResponse>;
+  /**
+   * Begins a project of the acting person (saga run-project): its tasks become documents of the space, are done one
+   * after the other, and end as documents that say how.
+   */
+  startProject: handleUnaryCall<StartProjectRequest, StartProjectResponse>;
+  /**
+   * Cancels a project of the acting person: what is not done is returned. FAILED_PRECONDITION (saga_state) when there
+   * is nothing left to cancel.
+   */
+  cancelProject: handleUnaryCall<CancelProjectRequest, CancelProjectResponse>;
 }
 
 export interface AgentServiceClient extends Client {
@@ -864,6 +1254,44 @@ export interface AgentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListPersonasResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Begins a project of the acting person (saga run-project): its tasks become documents of the space, are done one
+   * after the other, and end as documents that say how.
+   */
+  startProject(
+    request: StartProjectRequest,
+    callback: (error: ServiceError | null, response: StartProjectResponse) => void,
+  ): ClientUnaryCall;
+  startProject(
+    request: StartProjectRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StartProjectResponse) => void,
+  ): ClientUnaryCall;
+  startProject(
+    request: StartProjectRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StartProjectResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Cancels a project of the acting person: what is not done is returned. FAILED_PRECONDITION (saga_state) when there
+   * is nothing left to cancel.
+   */
+  cancelProject(
+    request: CancelProjectRequest,
+    callback: (error: ServiceError | null, response: CancelProjectResponse) => void,
+  ): ClientUnaryCall;
+  cancelProject(
+    request: CancelProjectRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CancelProjectResponse) => void,
+  ): ClientUnaryCall;
+  cancelProject(
+    request: CancelProjectRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CancelProjectResponse) => void,
   ): ClientUnaryCall;
 }
 
