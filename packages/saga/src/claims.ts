@@ -145,6 +145,17 @@ returning ${sagaColumns('s')}, due.owner as "previousOwner"`,
     ],
   );
 
+/** Ends the leases that an earlier life of this owner has left: nobody has to wait for them. */
+export const releaseLeases = async (db: Queryable, owner: string): Promise<void> => {
+  await db.query(
+    {
+      name: 'skein_saga_release',
+      text: 'update saga set due_at = now() where owner = $1 and due_at > now()',
+    },
+    [owner],
+  );
+};
+
 /**
  * Extends the leases of sagas in hand, and gives the ids of those that somebody else has meanwhile. A row that is
  * being written to right now is left out: its next renewal comes soon enough.

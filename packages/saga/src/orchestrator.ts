@@ -8,6 +8,7 @@ import {
   claimSagas,
   type DefinitionId,
   readEntries,
+  releaseLeases,
   renewLeases,
   type SagaRow,
 } from './claims.ts';
@@ -33,7 +34,7 @@ export interface SagasOptions {
   readonly instance: string;
   readonly log: Logger;
   readonly metrics: MetricRegistry;
-  /** How long a process that is gone keeps its sagas. Default 30 s. */
+  /** How long a process that is gone keeps its sagas, unless it comes back under its name. Default 30 s. */
   readonly leaseMs?: number;
   /** Most sagas in hand; further ones wait in the database. Default 1,000. */
   readonly maxInHand?: number;
@@ -214,6 +215,9 @@ export const sagas = (options: SagasOptions): Sagas => {
   };
 
   const forever = async (): Promise<void> => {
+    await releaseLeases(database, instance).catch((error: unknown) =>
+      log.debug({ err: error }, 'the leases of an earlier life run out by themselves'),
+    );
     while (!stopping) {
       const more = await claim().catch((error: unknown) => {
         if (!stopping) log.warn({ err: error }, 'could not look for sagas that are due');

@@ -101,6 +101,29 @@ describe('an owner that was away for longer than its lease', () => {
   });
 });
 
+describe('a process that comes back under its name', () => {
+  it('goes on with the sagas of its earlier life at once', async () => {
+    const { database } = await freshDatabase();
+    const [entered, go] = [gate(), gate()];
+    let attempts = 0;
+    const order = orderSaga(database, {
+      before: async () => {
+        attempts += 1;
+        entered.resolve();
+        // The earlier life hears of nothing any more.
+        if (attempts === 1) await go.promise;
+      },
+    });
+    const earlier = await runSagas({ database, definitions: [order], instance: 'one', leaseMs: 600_000 });
+    const { id } = await earlier.startNow(order, { user: 'u1' });
+    await entered.promise;
+    const later = await runSagas({ database, definitions: [order], instance: 'one' });
+    expect(await later.settled(id, soon())).toMatchObject({ state: 'done' });
+    expect(await effectsOf(database, id)).toEqual(['reserve do', 'hold do', 'charge do', 'ship do']);
+    go.resolve();
+  });
+});
+
 describe('a process that stops', () => {
   it('finishes the step in hand and leaves the rest to others at once', async () => {
     const { database } = await freshDatabase();

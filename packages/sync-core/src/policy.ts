@@ -20,7 +20,7 @@ export interface Policy {
   /** Of `merge`, for fields without a resolver of their own; `newest` unless said. */
   readonly otherwise?: Resolver | undefined;
   /** Which way documents go between devices and server, seen from the device. `pull`: devices never write. */
-  readonly direction?: 'both' | 'push' | 'pull' | undefined;
+  readonly direction?: 'both' | 'pull' | undefined;
   /** For how long settled conflicts and what is left of deleted documents are kept; for good unless said. */
   readonly retentionDays?: number | undefined;
   /** JSON Schema (2020-12) of a document's value; anything unless said. */

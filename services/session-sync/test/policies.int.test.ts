@@ -121,7 +121,7 @@ describe('rules that change while devices are connected', () => {
     expect((await mutate(user, 'phone', [edit(2)])).results).toEqual([
       { seq: 2, outcome: 'rejected', code: 'read_only' },
     ]);
-    policies.replace({ task: { ...fine, direction: 'push' } });
+    policies.replace({ task: { ...fine, direction: 'both' } });
     expect((await mutate(user, 'phone', [edit(3)])).results).toMatchObject([{ outcome: 'applied' }]);
     expect((await logOf(user)).head).toBe(2);
   });

@@ -70,6 +70,12 @@ describe('collection policies', () => {
       { a: { ...fine, resolvers: { '/x': 'client' } } },
       ['invalid_request', 'a: resolvers and otherwise belong to the strategy merge'],
     ],
+    [
+      'a collection nobody would see',
+      { a: { ...fine, direction: 'push' } },
+      ['invalid_request', 'a.direction: cannot be push: everybody in a space sees all of it; choose both'],
+    ],
+    ['no direction', { a: { ...fine, direction: 'up' } }, ['invalid_request', /must be both or pull/]],
     ['no whole day', { a: { ...fine, retentionDays: 0.5 } }, ['invalid_request', /^a\.retentionDays: /]],
     [
       'a schema that is none',

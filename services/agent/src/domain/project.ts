@@ -1,4 +1,3 @@
-import { matching } from './matching.ts';
 import { defaultPersona, personas } from './persona.ts';
 
 /** Tasks of one project: what one person overlooks, and one conversation holds. */
@@ -27,11 +26,17 @@ export interface Project {
 /** How a task ended. */
 export type TaskEnd = 'done' | 'failed' | 'cancelled';
 
-/** Who does a task nobody was named for: whose description and instructions share the most with it. */
+/** Beginnings of the longer words: enough to find "services" for "service". */
+const stems = (text: string): ReadonlySet<string> =>
+  new Set((text.toLowerCase().match(/\p{L}{4,}/gu) ?? []).map((word) => word.slice(0, 4)));
+
+/** Who does a task nobody was named for: whose description shares the most words with it, or the default one. */
 export const assigneeOf = (text: string): string => {
-  const candidates = personas.map(({ id, description, instructions }) => ({
-    id,
-    text: `${description} ${instructions}`,
-  }));
-  return matching(text, candidates, 1)[0]?.id ?? defaultPersona;
+  const wanted = stems(text);
+  let best = { id: defaultPersona, shared: 0 };
+  for (const { id, description } of personas) {
+    const shared = wanted.intersection(stems(description)).size;
+    if (id !== defaultPersona && shared > best.shared) best = { id, shared };
+  }
+  return best.id;
 };

@@ -22,7 +22,14 @@ const policy = z
       .refine((all) => Object.keys(all).length <= maxResolvers, `must be at most ${maxResolvers}`)
       .optional(),
     otherwise: resolver.optional(),
-    direction: z.enum(['both', 'push', 'pull']).optional(),
+    direction: z
+      .enum(['both', 'pull'], {
+        error: ({ input }) =>
+          input === 'push'
+            ? 'cannot be push: everybody in a space sees all of it; choose both'
+            : 'must be both or pull',
+      })
+      .optional(),
     retentionDays: z.int().min(1).max(36_500).optional(),
     schema: z
       .record(z.string(), z.json())
