@@ -215,9 +215,6 @@ export const sagas = (options: SagasOptions): Sagas => {
   };
 
   const forever = async (): Promise<void> => {
-    await releaseLeases(database, instance).catch((error: unknown) =>
-      log.debug({ err: error }, 'the leases of an earlier life run out by themselves'),
-    );
     while (!stopping) {
       const more = await claim().catch((error: unknown) => {
         if (!stopping) log.warn({ err: error }, 'could not look for sagas that are due');
@@ -264,6 +261,10 @@ export const sagas = (options: SagasOptions): Sagas => {
   return {
     id: 'sagas',
     run: async () => {
+      // Before this life has any of its own.
+      await releaseLeases(database, instance).catch((error: unknown) =>
+        log.debug({ err: error }, 'the leases of an earlier life run out by themselves'),
+      );
       loop = forever();
       survey.start();
       await leases.run();
