@@ -35,7 +35,7 @@ export const assigneeOf = (text: string): string => {
   const wanted = stems(text);
   let best = { id: defaultPersona, shared: 0 };
   for (const { id, description } of personas) {
-    const shared = wanted.intersection(stems(description)).size;
+    const shared = [...stems(description)].filter((stem) => wanted.has(stem)).length;
     if (id !== defaultPersona && shared > best.shared) best = { id, shared };
   }
   return best.id;
