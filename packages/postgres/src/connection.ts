@@ -10,6 +10,14 @@ export interface ConnectionOptions {
   readonly transactionTimeoutMs: number;
 }
 
+/**
+ * How much later than the server's own bound an answer may come. After it the connection is cut: over a network that
+ * swallows everything, neither the server's word nor a reset would ever arrive.
+ */
+const answerMarginMs = 3_000;
+/** A connection that is idle finds out within about 20 s that the other end is gone, before it is used again. */
+const keepAliveDelayMs = 10_000;
+
 /** A schema name that needs no quoting, so that it can stand in SQL text and in connection options. */
 export const isPlainName = (name: string): boolean => /^[a-z_][a-z0-9_]{0,62}$/.test(name);
 
@@ -37,9 +45,16 @@ export const connectionConfig = (options: ConnectionOptions): pg.ClientConfig =>
     options: [...ours, given].join(' ').trim(),
     application_name: options.applicationName,
     keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveDelayMs,
     types: typeParsers,
   };
 };
+
+/** Settings of the connections that serve callers: no answer takes for ever, whatever the network does. */
+export const boundedConfig = (config: pg.ClientConfig, statementTimeoutMs: number): pg.ClientConfig => ({
+  ...config,
+  query_timeout: statementTimeoutMs + answerMarginMs,
+});
 
 /** Where a URL points to, for a person: host and port or the socket's directory, never user or password. */
 export const describeTarget = (url: string): string => {

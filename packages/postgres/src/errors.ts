@@ -37,9 +37,11 @@ const lostCodes = new Set([
   // The socket file is missing or belongs to a server that was replaced; the name does not resolve yet.
   ...['ENOENT', 'ENOTFOUND', 'EAI_AGAIN'],
 ]);
+/** What the driver says when `query_timeout` is over. */
+const silence = 'Query read timeout';
 // The driver throws plain errors for these.
 const lostSentences =
-  /^(Connection terminated|Client has encountered a connection error|Client was closed|timeout expired|Cannot use a pool)/;
+  /^(Query read timeout|Connection terminated|Client has encountered a connection error|Client was closed|timeout expired|Cannot use a pool)/;
 
 /** Whether the connection is gone, or cannot be made for now. */
 export const isConnectionLoss = (error: unknown): boolean => {
@@ -49,6 +51,9 @@ export const isConnectionLoss = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
   return code === undefined ? lostSentences.test(error.message) : lostCodes.has(code);
 };
+
+/** Whether the server has not answered in time: what it would say next on this connection is anybody's guess. */
+export const isSilence = (error: unknown): boolean => error instanceof Error && error.message === silence;
 
 /** Whether the server has ended the session along with the statement. */
 export const isFatal = (error: unknown): boolean => serverError(error)?.severity === 'FATAL';

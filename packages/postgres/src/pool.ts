@@ -97,7 +97,8 @@ export const connectionPool = ({
       } finally {
         leased.delete(client);
         client.off('error', discard);
-        client.release(broken);
+        // One that was cut for its silence says so only a moment later.
+        client.release(broken || client.connection.stream.destroyed);
       }
     },
     async close(graceMs) {

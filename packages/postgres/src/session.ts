@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { Sql } from './database-port.ts';
-import { abortFault, toFault } from './errors.ts';
+import { abortFault, isSilence, toFault } from './errors.ts';
 
 /** Long enough for a cancel request to arrive; then the connection is cut instead. */
 const cancelTimeoutMs = 2_000;
@@ -23,6 +23,16 @@ const cancel = async (client: pg.Client, config: pg.ClientConfig): Promise<void>
   } finally {
     // Nothing to do for a side connection that cannot say goodbye.
     side.end().catch(() => {});
+  }
+};
+
+/** Runs a query; the connection of one that is not answered in time is cut, and what waits behind it fails at once. */
+export const ask = async (client: pg.Client, query: string | pg.QueryConfig): Promise<pg.QueryResult> => {
+  try {
+    return await client.query(query);
+  } catch (error) {
+    if (isSilence(error)) client.connection.stream.destroy();
+    throw error;
   }
 };
 
@@ -54,7 +64,7 @@ export const runStatement = async <R>(
   };
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    const result = await client.query(params ? { ...statement, values: [...params] } : statement);
+    const result = await ask(client, params ? { ...statement, values: [...params] } : statement);
     // Several statements in one text give several results: the last one counts.
     return ([result].flat().at(-1)?.rows ?? []) as R[];
   } catch (error) {

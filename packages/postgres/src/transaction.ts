@@ -11,7 +11,7 @@ import {
   toFault,
 } from './errors.ts';
 import type { ConnectionPool, Lease } from './pool.ts';
-import { runStatement } from './session.ts';
+import { ask, runStatement } from './session.ts';
 
 /** Under heavy contention a sixth attempt seldom fares better; the caller has more context to decide. */
 const maxRetries = 5;
@@ -27,7 +27,7 @@ const eitherSignal = (a: AbortSignal | undefined, b: AbortSignal | undefined): A
 const commit = async ({ client }: Lease): Promise<void> => {
   let command: string;
   try {
-    ({ command } = await client.query('commit'));
+    ({ command } = await ask(client, 'commit'));
   } catch (error) {
     if (!isConnectionLoss(error) && !isFatal(error)) throw toFault(error);
     const cause = new CommitUnknown('the connection was lost while COMMIT was under way', { cause: error });
@@ -69,7 +69,7 @@ const attempt = async <T>(
   } catch (error) {
     open = false;
     await last.catch(() => {});
-    await client.query('rollback').catch(() => lease.discard());
+    await ask(client, 'rollback').catch(() => lease.discard());
     throw error;
   }
 };
