@@ -30,8 +30,9 @@ export interface Subscription {
 }
 
 /**
- * The durable bus. Delivery is at least once: in order per subject for one consumer as long as deliveries
- * succeed; effects are made once by an inbox. The bus is a pipe that can be refilled: the truth is the
+ * The durable bus. Delivery is at least once; of one subject a replica is handed one event at a time, in order, also
+ * when deliveries fail. Two replicas of a consumer may have neighbours at the same time, and a replica that dies may
+ * leave a later one done before an earlier one. Effects are made once by an inbox. The bus is a pipe that can be refilled: the truth is the
  * publisher's log.
  */
 export interface EventBus extends Service {

@@ -131,6 +131,9 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
         } catch (error) {
           if (last) log.error({ consumer, event: event.id, err: error }, 'the event cannot be put aside');
           await wait(backoffAfter(attempt, backoffMs));
+          // A long row of failures must not outlive the lease.
+          if (!abort.signal.aborted && !(await hold()))
+            throw new Error('another replica has the consumer now');
         }
       }
       throw new Error('the subscription was stopped');

@@ -32,14 +32,11 @@ export const testEventBus = (name: string, make: () => Promise<BusUnderTest>): v
       bus: EventBus,
       handle: Parameters<EventBus['subscribe']>[0]['handle'],
       consumer: string = randomUUID(),
+      ackWaitMs = 5_000,
     ) => {
       const part = bus.subscribe({
-        consumer,
-        types: ['user.login'],
-        handle,
-        backoffMs: [10],
-        ackWaitMs: 5_000,
-        maxDeliver: 3,
+        ...{ consumer, types: ['user.login'], handle },
+        ...{ backoffMs: [10], ackWaitMs, maxDeliver: 3 },
       });
       await part.run();
       onTestFinished(() => part.stop());
@@ -133,6 +130,43 @@ export const testEventBus = (name: string, make: () => Promise<BusUnderTest>): v
       await expect
         .poll(() => new Set(got), { timeout: waitMs })
         .toEqual(new Set(events.map((event) => event.id)));
+    });
+
+    it('keeps the order of one subject when deliveries fail, and does not hold up the others for it', async () => {
+      const { bus } = await make();
+      const got: string[] = [];
+      const other = Promise.withResolvers<void>();
+      await listening(bus, async (event, { attempt }) => {
+        const { at } = event.data as { at: number };
+        got.push(`${event.subject} ${at}/${attempt}`);
+        if (event.subject === 'other') other.resolve();
+        if (at === 1 && attempt < 3) throw new Error('not yet');
+      });
+      await bus.publish([...[1, 2, 3].map((at) => loginEvent('same', at)), loginEvent('other', 9)]);
+      await expect.poll(() => got.length, { timeout: waitMs }).toBe(6);
+      await other.promise;
+      expect(got.filter((one) => one.startsWith('same'))).toEqual([
+        ...['same 1/1', 'same 1/2', 'same 1/3'],
+        ...['same 2/1', 'same 3/1'],
+      ]);
+    });
+
+    it('counts attempts only, however long an event waits behind the one before it', async () => {
+      const { bus } = await make();
+      const ackWaitMs = 1_000;
+      const got: string[] = [];
+      const handle = async (event: DomainEvent, attempt: number) => {
+        const { at } = event.data as { at: number };
+        // Far past the time in which a server takes what is not acknowledged for failed.
+        if (at === 1) await new Promise((resolve) => setTimeout(resolve, 4 * ackWaitMs));
+        got.push(`${at}/${attempt}`);
+      };
+      await listening(bus, (event, { attempt }) => handle(event, attempt), randomUUID(), ackWaitMs);
+      await bus.publish([1, 2, 3].map((at) => loginEvent('same', at)));
+      await expect.poll(() => got, { timeout: waitMs }).toEqual(['1/1', '2/1', '3/1']);
+      const after = loginEvent('same', 4);
+      await bus.publish([after]);
+      await expect.poll(() => got, { timeout: waitMs }).toEqual(['1/1', '2/1', '3/1', '4/1']);
     });
 
     it('goes on where it was after a restart of the consumer', async () => {
