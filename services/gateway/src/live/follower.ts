@@ -45,7 +45,8 @@ export interface FollowerHost {
   restarted(follower: Follower): void;
 }
 
-const pageSize = 500;
+/** The most that session-sync gives at once. */
+const pageSize = 1_000;
 const callTimeoutMs = 10_000;
 /** A snapshot of a large space is read part by part at the reader's pace. */
 const snapshotTimeoutMs = 300_000;
@@ -212,6 +213,15 @@ export class Follower implements Subscriber, StreamPosition {
     }
   }
 
+  /** The page behind one that is about to be sent, unless that is in memory or has not been written yet. */
+  private readAhead(last: number | undefined): Promise<syncV1.ReadEventsResponse | undefined> | undefined {
+    if (last === undefined || last >= this.feed.head || this.feed.after(last, 1)) return undefined;
+    const page = this.read(last);
+    // Whoever needs it hears of a failure.
+    page.catch(() => {});
+    return page;
+  }
+
   private async run(plan: Plan): Promise<void> {
     let { page } = plan;
     let snapshot = !plan.recovered;
@@ -229,6 +239,7 @@ export class Follower implements Subscriber, StreamPosition {
   /** Sends what is between the position and the head, then joins. False when the position is lost. */
   private async replay(first: syncV1.ReadEventsResponse | undefined): Promise<boolean> {
     let page = first;
+    let next: Promise<syncV1.ReadEventsResponse | undefined> | undefined;
     let idle = 0;
     while (!this.stopped) {
       if (this.epoch !== this.feed.epoch) return false;
@@ -240,10 +251,12 @@ export class Follower implements Subscriber, StreamPosition {
         if (this.moved && this.checks) this.feed.check(this);
         return true;
       } else {
-        page ??= await this.read(this.position);
+        page ??= await (next ?? this.read(this.position));
         // The epoch may have changed while the page was read.
         if (!page || page.epoch !== this.feed.epoch || page.floor > this.position + 1) return false;
-        const moved = await this.replayed(this.feed.adopt(page.events));
+        const frames = this.feed.adopt(page.events);
+        next = this.readAhead(frames.at(-1)?.offset);
+        const moved = await this.replayed(frames);
         idle = moved ? 0 : idle + 1;
         if (idle > 3) throw new AppError('unavailable', 'the log is behind the live feed');
         page = undefined;
