@@ -54,6 +54,11 @@ const commands = {
     about: 'run the engine under fake time, network and disk',
     run: [tool('test/simulation/simulate.ts')],
   },
+  faults: {
+    about: 'kill and cut everything at random under load, and check what clients saw',
+    run: [tool('test/faults/main.ts')],
+    needs: ['console', 'components'],
+  },
   bench: { about: 'run the benchmarks', run: [tool('tools/bench.ts')], needs: ['console', 'components'] },
 };
 

@@ -33,6 +33,20 @@ end; a call is done within its retries.
 `,
 };
 
+/** What faults on this machine do to clients. */
+export const faultPage: ReportPage = {
+  file: reference('faults.md'),
+  opening: `# Faults on one machine
+
+\`npm run faults -- --minutes 10 --write\` writes this page; the numbers are those of the last run. Processes, components
+and network lines of a whole mesh break at random under load. What is checked, over all that WebSocket, SSE, poll and
+REST clients saw: an acknowledged write is in the log once and where it was said to be, and every change of a document
+counts once; every device sees every event after its first position once and in order, and ends with the documents that
+the server has (state hash); every answer and saga comes to one good end; every event has its effect at each consumer
+once; a call is done within its retries.
+`,
+};
+
 /** Replaces what is between \`<!-- name -->\` and \`<!-- /name -->\`, or adds the section at the end. */
 export const replaced = (text: string, name: string, section: string): string => {
   const [from, to] = [`<!-- ${name} -->`, `<!-- /${name} -->`];

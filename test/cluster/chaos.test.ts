@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { effectsOf } from '../load/effects.ts';
 import type { Call, History, Outage } from '../load/history.ts';
-import { type Deletion, effectsOf, turnOf } from './chaos.ts';
+import { type Deletion, turnOf } from './chaos.ts';
 import { services } from './support/loaded-stack.ts';
 
 const call = (startedMs: number, endedMs: number, failures: readonly string[] = []): Call => ({

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Call, History, Outage } from '../load/history.ts';
+import { type Disturbance, effectsOf, type Felt } from '../load/effects.ts';
 import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
 import { type Summary, summaryOf } from '../load/summary.ts';
 import { gatewayUrl, type Pod, podsOf, servicePods, services } from './support/loaded-stack.ts';
@@ -16,26 +16,15 @@ export interface ChaosOptions {
 }
 
 /** A pod that was taken away, and what that was like. */
-export interface Deletion {
-  readonly component: string;
+export interface Deletion extends Disturbance {
   /** `asked`: it may drain; `killed`: it ends at once. */
   readonly how: 'asked' | 'killed';
-  readonly atMs: number;
   /** Until as many pods as before were ready; undefined: not within the time. */
   readonly replacedMs: number | undefined;
 }
 
-/** What clients felt from one deletion until the next. */
-export interface Effect extends Deletion {
-  /** Calls that needed more than one try. */
-  readonly repeatedCalls: number;
-  /** From the deletion until the last of them was done; zero when there were none. */
-  readonly callsWholeMs: number;
-  /** Sockets that were closed or broke. */
-  readonly cutSockets: number;
-  /** From the deletion until the last of them was back; zero when there were none. */
-  readonly socketsWholeMs: number;
-}
+/** A deletion, and what clients felt of it. */
+export type Effect = Deletion & Felt;
 
 /** What chaos left. */
 export interface ChaosReport {
@@ -114,37 +103,6 @@ const deleteComponents = async (
     await pause(calmMs);
   }
   return deletions;
-};
-
-const lastOf = (times: readonly number[], atMs: number): number =>
-  Math.max(0, ...times.map((one) => one - atMs));
-
-/** Puts what clients felt to the deletion that came last before it. */
-export const effectsOf = (deletions: readonly Deletion[], history: History): Effect[] => {
-  const sorted = [...deletions].sort((a, b) => a.atMs - b.atMs);
-  const calls: Call[] = history.flatMap(({ writes, calls: others }) => [...writes, ...others]);
-  const repeated = calls.filter(({ failures }) => failures.length > 0);
-  const outages: Outage[] = history.flatMap(({ devices }) => devices.flatMap((one) => one.outages));
-  return sorted.map((one, at) => {
-    const untilMs = sorted[at + 1]?.atMs ?? Number.POSITIVE_INFINITY;
-    const within = (ms: number) => ms >= one.atMs && ms < untilMs;
-    // A call may have been sent a moment before what it met.
-    const felt = repeated.filter(({ startedMs, endedMs }) => within(startedMs) || within(endedMs));
-    const cut = outages.filter(({ startedMs }) => within(startedMs));
-    return {
-      ...one,
-      repeatedCalls: felt.length,
-      callsWholeMs: lastOf(
-        felt.map(({ endedMs }) => endedMs),
-        one.atMs,
-      ),
-      cutSockets: cut.length,
-      socketsWholeMs: lastOf(
-        cut.map(({ backMs = Number.POSITIVE_INFINITY }) => backMs),
-        one.atMs,
-      ),
-    };
-  });
 };
 
 /**

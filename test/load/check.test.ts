@@ -1,7 +1,8 @@
+import { stateHashOf } from '@skein/sync-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { faultsOf } from './check.ts';
-import type { Call, DeviceHistory, Logged, PersonHistory, Write } from './history.ts';
+import type { Call, DeviceHistory, DocumentHistory, Logged, PersonHistory, Write } from './history.ts';
 
 const times = { startedMs: 0, endedMs: 5 };
 
@@ -148,5 +149,70 @@ describe('the history checker', () => {
         expect(faults.length).toBeGreaterThan(0);
       }),
     );
+  });
+});
+
+describe('the checker of documents', () => {
+  const tally = { collection: 'tally', id: 'shared' };
+  const changed = (offset: number) => ({
+    ...{ offset, id: `event-${offset}` },
+    document: { ...tally, version: offset, hash: `hash-${offset}` },
+  });
+  const addition = { ...times, kind: 'mutation over REST', failures: [], done: true, device: 'phone' };
+  const recording = {
+    ...{ ...times, kind: 'health record', failures: [], done: true, state: 'done' },
+    acknowledged: { recordId: 'r', sagaId: 's' },
+  };
+  const documents: DocumentHistory = {
+    additions: [addition, addition],
+    tally: { all: 2, phone: 2 },
+    recordings: [recording],
+    ledger: { intact: true, entries: 1 },
+    stateHash: stateHashOf([{ ...tally, version: 2, hash: 'hash-2' }]),
+  };
+  const person: PersonHistory = {
+    ...{ id: 'ann', writes: [], calls: [], documents },
+    log: [1, 2].map((offset) => ({ type: 'document.changed', ...changed(offset) })),
+    devices: [device('phone', 1, 2, { seen: [changed(2)] })],
+  };
+  const kinds = (more: Partial<PersonHistory>, of: Partial<DocumentHistory> = {}) =>
+    faultsOf([{ ...person, ...more, documents: { ...documents, ...of } }]).map(({ kind }) => kind);
+
+  it('finds nothing when everything counts once and all have the same', () => {
+    expect(kinds({})).toEqual([]);
+  });
+
+  it('takes a change whose outcome nobody knows for done or not', () => {
+    const open = { ...addition, done: false, failures: ['ECONNRESET'] };
+    for (const count of [2, 3])
+      expect(
+        kinds({}, { additions: [addition, addition, open], tally: { all: count, phone: count } }),
+      ).toEqual(['failed']);
+  });
+
+  it.each<[string, Partial<DocumentHistory>, string]>([
+    ['a change that is lost', { tally: { all: 1, phone: 2 } }, 'lost'],
+    ['a change that counts twice', { tally: { all: 3, phone: 2 } }, 'doubled'],
+    ['a record without a ledger entry', { ledger: { intact: true, entries: 0 } }, 'lost'],
+    ['a record with two', { ledger: { intact: true, entries: 2 } }, 'doubled'],
+    ['a ledger that was tampered with', { ledger: { intact: false, entries: 1 } }, 'different'],
+    ['a saga that is not done', { recordings: [{ ...recording, state: 'parked' }] }, 'unfinished'],
+  ])('finds %s', (_, of, kind) => {
+    expect(kinds({}, of)).toEqual([kind]);
+  });
+
+  it('finds a device, and a log, that make other documents than the server has', () => {
+    const other = { ...changed(2), document: { ...tally, version: 2, hash: 'another' } };
+    expect(kinds({ devices: [device('phone', 1, 2, { seen: [other] })] })).toEqual(['diverged']);
+    expect(kinds({}, { stateHash: '1:0000000000000000' })).toEqual(['diverged', 'diverged']);
+  });
+
+  it('forgets what was deleted', () => {
+    const gone = { offset: 3, id: 'event-3', document: { ...tally, version: 3 } };
+    const log = [...person.log, { type: 'document.deleted', ...gone }];
+    const seen = [changed(2), gone];
+    expect(
+      kinds({ log, devices: [device('phone', 1, 3, { seen })] }, { stateHash: stateHashOf([]) }),
+    ).toEqual([]);
   });
 });

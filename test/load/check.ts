@@ -1,4 +1,5 @@
-import type { DeviceHistory, History, Logged, PersonHistory } from './history.ts';
+import { type HashedDocument, stateHashOf } from '@skein/sync-core';
+import type { Call, Changed, DeviceHistory, History, Logged, PersonHistory, Seen } from './history.ts';
 
 /** What can be wrong with a history. */
 export const faultKinds = {
@@ -8,6 +9,8 @@ export const faultKinds = {
   different: 'a device saw another event than the log has',
   behind: 'a device had not seen the whole log at the end',
   unanswered: 'an answer that was asked for has not exactly one end, or failed',
+  diverged: 'a device has other documents than the server',
+  unfinished: 'a saga that was begun is not done',
   failed: 'the bounded retries of a call ended without success',
   ended: 'a device was told not to come back',
 } as const;
@@ -93,8 +96,54 @@ function* faultsOfDevice(device: DeviceHistory, log: readonly Logged[]): Generat
   if (ended !== undefined) yield { kind: 'ended', detail: `${id} was closed with ${ended}` };
 }
 
-function* faultsOfCalls({ id, writes, calls }: PersonHistory): Generator<Fault> {
-  for (const { kind, done, failures } of [...writes, ...calls]) {
+/** The hash of the documents after these events. */
+const hashAfter = (events: Iterable<Seen>): string => {
+  const documents = new Map<string, Changed>();
+  for (const { document } of events)
+    if (document) documents.set(`${document.collection}/${document.id}`, document);
+  const live = (one: Changed): one is HashedDocument => one.hash !== undefined;
+  return stateHashOf([...documents.values()].filter(live));
+};
+
+function* faultsOfDocuments({ id, log, devices, documents }: PersonHistory): Generator<Fault> {
+  if (!documents) return;
+  const { additions, tally, recordings, ledger, stateHash } = documents;
+  const counted = function* (what: string, found: number, least: number, most: number): Generator<Fault> {
+    if (found < least) yield { kind: 'lost', detail: `${what} of ${id}: ${found}, acknowledged ${least}` };
+    if (found > most) yield { kind: 'doubled', detail: `${what} of ${id}: ${found}, asked for ${most}` };
+  };
+  for (const [device, some] of Map.groupBy(additions, (one) => one.device)) {
+    const done = some.filter((one) => one.done).length;
+    yield* counted(`additions by ${device}`, tally[device] ?? 0, done, some.length);
+  }
+  const done = additions.filter((one) => one.done).length;
+  yield* counted('additions together', tally['all'] ?? 0, done, additions.length);
+  for (const { acknowledged, state } of recordings)
+    if (acknowledged && state !== 'done')
+      yield { kind: 'unfinished', detail: `saga ${acknowledged.sagaId} of ${id} is ${state ?? 'under way'}` };
+  const begun = recordings.filter(({ acknowledged }) => acknowledged).length;
+  yield* counted('ledger entries', ledger.entries, begun, recordings.length);
+  if (!ledger.intact) yield { kind: 'different', detail: `the ledger of ${id} is not intact` };
+  const logged = hashAfter(log);
+  if (logged !== stateHash)
+    yield { kind: 'diverged', detail: `the log of ${id} makes ${logged}, the server has ${stateHash}` };
+  for (const device of devices) {
+    const its = hashAfter([...log.slice(0, device.from), ...device.seen]);
+    if (its !== stateHash)
+      yield { kind: 'diverged', detail: `${device.id} of ${id} has ${its}, the server ${stateHash}` };
+  }
+}
+
+/** All calls of a person. */
+export const callsOf = ({ writes, calls, documents }: PersonHistory): Call[] => [
+  ...writes,
+  ...calls,
+  ...(documents ? [...documents.additions, ...documents.recordings] : []),
+];
+
+function* faultsOfCalls(person: PersonHistory): Generator<Fault> {
+  const { id } = person;
+  for (const { kind, done, failures } of callsOf(person)) {
     if (done) continue;
     const detail = `${kind} by ${id} failed after ${failures.length} tries, at last: ${failures.at(-1)}`;
     yield { kind: 'failed', detail };
@@ -104,7 +153,7 @@ function* faultsOfCalls({ id, writes, calls }: PersonHistory): Generator<Fault> 
 /**
  * Compares what clients saw with what the server kept. An empty list says: every acknowledged write is in the log
  * exactly once and where it was said to be; every device saw every event after its first position exactly once and
- * in order, so all of them saw the same; every answer asked for came to one good end; every call was done within its
+ * in order, so all of them saw the same and have the same documents; every change counts once; every answer and saga asked for came to one good end; every call was done within its
  * retries. A write without an acknowledgement may have happened or not: neither is a fault of its own.
  */
 export const faultsOf = (history: History): Fault[] =>
@@ -113,5 +162,6 @@ export const faultsOf = (history: History): Fault[] =>
     ...faultsOfWrites(person),
     ...faultsOfTurns(person),
     ...person.devices.flatMap((device) => [...faultsOfDevice(device, person.log)]),
+    ...faultsOfDocuments(person),
     ...faultsOfCalls(person),
   ]);

@@ -1,3 +1,5 @@
+import type { HashedDocument } from '@skein/sync-core';
+
 /** One call as its caller saw it, with everything it took. Times are epoch milliseconds. */
 export interface Call {
   /** What was called, such as `message over WebSocket`. */
@@ -34,10 +36,14 @@ export interface Outage {
   backMs?: number;
 }
 
+/** A document as an event says it is now; without a hash it is gone. */
+export type Changed = Omit<HashedDocument, 'hash'> & { readonly hash?: string };
+
 /** An event as a device saw it. */
 export interface Seen {
   readonly offset: number;
   readonly id: string;
+  readonly document?: Changed;
 }
 
 /** What one device saw from its first connection to its last. */
@@ -61,6 +67,30 @@ export interface Logged extends Seen {
   readonly turnId?: string;
 }
 
+/** One added to a tally that all devices of a person share. */
+export interface Addition extends Call {
+  readonly device: string;
+}
+
+/** A health record that was handed in: a saga. */
+export interface Recording extends Call {
+  readonly acknowledged?: { readonly recordId: string; readonly sagaId: string };
+  /** The saga's state at the end. */
+  readonly state?: string;
+}
+
+/** What was done to the documents of a space, and what has become of them. */
+export interface DocumentHistory {
+  readonly additions: readonly Addition[];
+  /** The tally as the server has it at the end, by device. */
+  readonly tally: Readonly<Record<string, number>>;
+  readonly recordings: readonly Recording[];
+  /** The ledger of health records, with what checking it found. */
+  readonly ledger: { readonly intact: boolean; readonly entries: number };
+  /** Hash of all documents, as the server says it at the head of the log. */
+  readonly stateHash: string;
+}
+
 /** One person: the space as the server has it at the end, who wrote into it, who followed it. */
 export interface PersonHistory {
   readonly id: string;
@@ -69,6 +99,8 @@ export interface PersonHistory {
   readonly devices: readonly DeviceHistory[];
   /** Calls that write no message. */
   readonly calls: readonly Call[];
+  /** Of a load that changes documents. */
+  readonly documents?: DocumentHistory;
 }
 
 /** Everything that clients saw of a server. */

@@ -10,17 +10,21 @@ export interface LoadOptions extends PersonOptions {
   readonly answersPerSecond: number;
   /** Reads and token refreshes, over all services. */
   readonly callsPerSecond: number;
+  /** Changes of a document that all devices of a person change; needs `tallyPolicies`. */
+  readonly mutationsPerSecond?: number;
+  /** Health records, each a saga. */
+  readonly recordsPerSecond?: number;
 }
 
 /** Load that is on until it is ended. */
 export interface Load {
   /** Calls that have no outcome yet. */
   readonly underWay: number;
-  /** Sockets that are connected. */
+  /** Devices that are connected. */
   readonly connected: number;
   /** Offers nothing more, waits for what is under way, and for every device to have seen everything. */
   end(): Promise<History>;
-  /** Offers nothing more and closes every socket, when nobody wants to know any more. */
+  /** Offers nothing more and lets every device go, when nobody wants to know any more. */
   abandon(): void;
 }
 
@@ -38,7 +42,8 @@ const openPeople = async (options: LoadOptions): Promise<LoadPerson[]> => {
   const lane = async () => {
     while (opened < options.people) {
       opened += 1;
-      people.push(await loadPerson(options));
+      const changesDocuments = (options.mutationsPerSecond ?? 0) + (options.recordsPerSecond ?? 0) > 0;
+      people.push(await loadPerson({ ...options, changesDocuments }));
     }
   };
   await Promise.all(Array.from({ length: abreast }, lane));
@@ -59,38 +64,37 @@ export const startLoad = async (options: LoadOptions): Promise<Load> => {
     underWay.add(noted);
   };
 
-  let messages = 0;
-  let calls = 0;
   const { messagesPerSecond, answersPerSecond, callsPerSecond } = options;
+  const { mutationsPerSecond = 0, recordsPerSecond = 0 } = options;
   const everyNth = answersPerSecond > 0 ? Math.round(messagesPerSecond / answersPerSecond) : Infinity;
   const personOf = (n: number) => people[n % people.length] as LoadPerson;
+  const message = (n: number) =>
+    personOf(n).write(n % 2 === 0 ? 'WebSocket' : 'REST', n % everyNth === everyNth - 1);
+  const streams = [
+    { perSecond: messagesPerSecond, offered: 0, next: message },
+    { perSecond: callsPerSecond, offered: 0, next: (n: number) => personOf(n).call() },
+    { perSecond: mutationsPerSecond, offered: 0, next: (n: number) => personOf(n).documents.add() },
+    { perSecond: recordsPerSecond, offered: 0, next: (n: number) => personOf(n).documents.record() },
+  ];
   const startedMs = performance.now();
   const tick = () => {
     const seconds = (performance.now() - startedMs) / 1_000;
-    for (; messages < seconds * messagesPerSecond; messages += 1) {
-      if (underWay.size >= maxUnderWay) tooMany = true;
-      else
-        offer(
-          personOf(messages).write(
-            messages % 2 === 0 ? 'WebSocket' : 'REST',
-            messages % everyNth === everyNth - 1,
-          ),
-        );
-    }
-    for (; calls < seconds * callsPerSecond; calls += 1) {
-      if (underWay.size >= maxUnderWay) tooMany = true;
-      else offer(personOf(calls).call());
+    for (const stream of streams) {
+      for (; stream.offered < seconds * stream.perSecond; stream.offered += 1) {
+        if (underWay.size >= maxUnderWay) tooMany = true;
+        else offer(stream.next(stream.offered));
+      }
     }
   };
   const timer = setInterval(tick, tickMs);
-  const sockets = people.flatMap((person) => person.sockets);
+  const receivers = people.flatMap((person) => person.receivers);
 
   return {
     get underWay() {
       return underWay.size;
     },
     get connected() {
-      return sockets.filter(({ live }) => live).length;
+      return receivers.filter(({ live }) => live).length;
     },
     end: async () => {
       clearInterval(timer);
@@ -101,7 +105,7 @@ export const startLoad = async (options: LoadOptions): Promise<Load> => {
     },
     abandon: () => {
       clearInterval(timer);
-      for (const socket of sockets) socket.close();
+      for (const one of receivers) one.close();
     },
   };
 };

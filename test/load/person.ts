@@ -1,21 +1,30 @@
 import { newPerson } from '../e2e/support/mesh.ts';
 import { called, rest } from './calls.ts';
 import { turnEnds } from './check.ts';
-import type { Call, DeviceHistory, Logged, PersonHistory, Seen, Write } from './history.ts';
-import { type Frame, type ResumingSocket, resumingSocket } from './resuming-socket.ts';
+import { type Documents, documentsOf } from './documents.ts';
+import type { Call, Changed, DeviceHistory, Logged, PersonHistory, Seen, Write } from './history.ts';
+import type { Frame, Receiver } from './receiver.ts';
+import { type ResumingSocket, resumingSocket } from './resuming-socket.ts';
+import { type ResumingStreamOptions, resumingStream } from './resuming-stream.ts';
 
 /** How a person is put under load. */
 export interface PersonOptions {
   /** Where the next connection or request goes to; `http://host:port`. */
   readonly address: () => string;
+  /** Devices with a WebSocket, which read and write. */
   readonly devices: number;
+  /** More devices, which only read. */
+  readonly readers?: readonly ResumingStreamOptions['carrier'][];
+  /** Whether documents are changed, and looked at in the end. */
+  readonly changesDocuments?: boolean;
   /** How long a call is tried. */
   readonly giveUpMs: number;
 }
 
 /** Somebody with devices, who writes, reads, and notes everything. */
 export interface LoadPerson {
-  readonly sockets: readonly ResumingSocket[];
+  readonly receivers: readonly Receiver[];
+  readonly documents: Documents;
   /** Sends a message; `asks` wants it answered. Never rejects: how it went is in the history. */
   write(over: 'WebSocket' | 'REST', asks: boolean): Promise<void>;
   /** Makes the next call of a round over all services. Never rejects. */
@@ -30,25 +39,39 @@ const pageSize = 1_000;
 const renewAheadMs = 5 * 60_000;
 const lookEveryMs = 500;
 
-interface Followed {
+interface Followed<R extends Receiver = Receiver> {
   readonly id: string;
-  readonly socket: ResumingSocket;
+  readonly receiver: R;
   readonly seen: Seen[];
   snapshots: number;
 }
 
-const openDevice = (id: string, options: PersonOptions, token: () => string): Followed => {
-  const keep = (frame: Frame) => {
-    if (frame['space'] !== device.socket.space) return;
-    if (frame.type === 'event') {
-      const { id: eventId } = frame['event'] as { readonly id: string };
-      device.seen.push({ offset: frame['offset'] as number, id: eventId });
-    }
-    if (frame.type === 'snapshot' && frame['part'] === 1) device.snapshots += 1;
-  };
-  const device: Followed = {
+interface PublicEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** What an event says about a document. */
+const changedBy = ({ type, data }: PublicEvent): { document?: Changed } => {
+  if (type !== 'document.changed' && type !== 'document.deleted') return {};
+  const { collection, id, version, hash } = data as unknown as Changed;
+  const deleted = type === 'document.deleted' || hash === undefined;
+  return { document: { collection, id, version, ...(deleted ? {} : { hash }) } };
+};
+
+/** Follows with a receiver, and keeps what it sees. */
+const follow = <R extends Receiver>(id: string, open: (frame: (frame: Frame) => void) => R): Followed<R> => {
+  const device: Followed<R> = {
     id,
-    socket: resumingSocket({ address: options.address, device: id, token, frame: keep }),
+    receiver: open((frame) => {
+      if (frame['space'] !== device.receiver.space) return;
+      if (frame.type === 'event') {
+        const event = frame['event'] as PublicEvent;
+        device.seen.push({ offset: frame['offset'] as number, id: event.id, ...changedBy(event) });
+      }
+      if (frame.type === 'snapshot' && frame['part'] === 1) device.snapshots += 1;
+    }),
     seen: [],
     snapshots: 0,
   };
@@ -63,16 +86,17 @@ const toLogged = (one: Record<string, unknown>): Logged => {
     type: one['type'] as string,
     ...(clientMessageId === undefined ? {} : { clientMessageId }),
     ...(turnId === undefined ? {} : { turnId }),
+    ...changedBy(one as unknown as PublicEvent),
   };
 };
 
-const toHistory = ({ id, socket, seen, snapshots }: Followed): DeviceHistory => ({
+const toHistory = ({ id, receiver, seen, snapshots }: Followed): DeviceHistory => ({
   id,
-  from: socket.from,
+  from: receiver.from,
   seen,
-  outages: socket.outages,
+  outages: receiver.outages,
   snapshots,
-  ...(socket.ended === undefined ? {} : { ended: socket.ended }),
+  ...(receiver.ended === undefined ? {} : { ended: receiver.ended }),
 });
 
 /** Registers somebody and connects all devices. */
@@ -81,8 +105,20 @@ export const loadPerson = async (options: PersonOptions): Promise<LoadPerson> =>
   const person = await newPerson(address());
   let { accessToken: token, refreshToken } = person;
   const names = Array.from({ length: options.devices }, (_, at) => `device-${at + 1}`);
-  const devices = names.map((name) => openDevice(name, options, () => token));
-  await Promise.all(devices.map(({ socket }) => socket.untilLive(giveUpMs)));
+  const common = { address, token: () => token };
+  const devices = names.map((device) =>
+    follow(device, (frame) => resumingSocket({ ...common, device, frame })),
+  );
+  const readers = (options.readers ?? []).map((carrier, at) => {
+    const device = `${carrier}-${at + 1}`;
+    return follow(device, (frame) => resumingStream({ ...common, carrier, device, frame }));
+  });
+  const all: readonly Followed[] = [...devices, ...readers];
+  await Promise.all(all.map(({ receiver }) => receiver.untilLive(giveUpMs)));
+  const documents = documentsOf({
+    ...{ ...common, giveUpMs },
+    devices: devices.map(({ id, receiver: socket }) => ({ id, socket })),
+  });
   const writes: Write[] = [];
   const calls: Call[] = [];
   let written = 0;
@@ -111,7 +147,7 @@ export const loadPerson = async (options: PersonOptions): Promise<LoadPerson> =>
     if (!value) return;
     token = String(value['accessToken']);
     refreshToken = String(value['refreshToken']);
-    for (const { socket } of devices) {
+    for (const { receiver: socket } of devices) {
       if (!socket.live || socket.authExpiresAt > Date.now() + renewAheadMs) continue;
       // Should the connection end before the answer, the next one begins with the new token.
       socket.request({ type: 'auth', token }).catch(() => {});
@@ -134,9 +170,11 @@ export const loadPerson = async (options: PersonOptions): Promise<LoadPerson> =>
   const settled = () => {
     const ended = new Set(log.map(({ type, turnId }) => (turnEnds.has(type) ? turnId : undefined)));
     return (
+      log.every(({ turnId }) => turnId === undefined || ended.has(turnId)) &&
       writes.every(
         ({ acknowledged }) => acknowledged?.turnId === undefined || ended.has(acknowledged.turnId),
-      ) && devices.every(({ socket }) => (socket.position?.offset ?? 0) >= log.length)
+      ) &&
+      all.every(({ receiver }) => (receiver.position?.offset ?? 0) >= log.length)
     );
   };
 
@@ -153,16 +191,17 @@ export const loadPerson = async (options: PersonOptions): Promise<LoadPerson> =>
   ];
 
   return {
-    sockets: devices.map(({ socket }) => socket),
+    receivers: all.map(({ receiver }) => receiver),
+    documents,
     write: async (over, asks) => {
       const clientMessageId = crypto.randomUUID();
       const body = { clientMessageId, text: clientMessageId.padEnd(textBytes, '.'), reply: asks };
-      const device = devices[written++ % devices.length] as Followed;
+      const device = devices[written++ % devices.length] as Followed<ResumingSocket>;
       const send = async () => {
         if (over === 'REST') return writeOverRest(body, clientMessageId);
         // What a device wants to say while it is not connected waits for the connection.
-        await device.socket.untilLive(giveUpMs);
-        return device.socket.request({ type: 'message', space: 'personal', ...body });
+        await device.receiver.untilLive(giveUpMs);
+        return device.receiver.request({ type: 'message', space: 'personal', ...body });
       };
       const { call, value } = await called(`message over ${over}`, giveUpMs, send);
       const turnId = value?.['turnId'] as string | undefined;
@@ -175,13 +214,16 @@ export const loadPerson = async (options: PersonOptions): Promise<LoadPerson> =>
     call: () => (round[asked++ % round.length] as () => Promise<void>)(),
     end: async (timeoutMs) => {
       const deadline = Date.now() + timeoutMs;
-      await readLog();
-      while (!settled() && Date.now() < deadline) {
-        await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+      const quiet = async () => {
+        const sagasEnded = await documents.settled();
         await readLog();
-      }
-      for (const { socket } of devices) socket.close();
-      return { id: person.id, log, writes, devices: devices.map(toHistory), calls };
+        return sagasEnded && settled();
+      };
+      while (!(await quiet()) && Date.now() < deadline)
+        await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+      for (const { receiver } of all) receiver.close();
+      const history = { id: person.id, log, writes, devices: all.map(toHistory), calls };
+      return options.changesDocuments ? { ...history, documents: await documents.end() } : history;
     },
   };
 };

@@ -1,8 +1,15 @@
 import WebSocket from 'ws';
 import type { Outage } from './history.ts';
-
-/** A frame of the public protocol. */
-export type Frame = Record<string, unknown> & { readonly type: string };
+import {
+  Arrivals,
+  connectTimeoutMs,
+  type Frame,
+  finalCodes,
+  NoAnswer,
+  pauseBefore,
+  type Receiver,
+  type ReceiverOptions,
+} from './receiver.ts';
 
 /** Where a device is in its space. */
 export interface Position {
@@ -21,59 +28,26 @@ export class ErrorFrame extends Error {
   }
 }
 
-/** A request has no answer, because the connection ended or the time did: whether it was done is not known. */
-export class NoAnswer extends Error {
-  override readonly name = 'NoAnswer';
-}
-
-/** What a socket is made of. */
-export interface ResumingSocketOptions {
-  /** Where the next connection goes to; `http://host:port`. */
-  readonly address: () => string;
-  readonly device: string;
-  readonly token: () => string | Promise<string>;
-  /** Every frame, once the position is past it. */
-  readonly frame: (frame: Frame) => void;
-}
-
-/** The connection of one device to its person's own space, made again whenever it breaks. */
-export interface ResumingSocket {
-  /** Whether a request can be sent now. */
-  readonly live: boolean;
-  /** The followed space; empty before the first `welcome`. */
-  readonly space: string;
-  /** The head at the first `welcome`: every event after it comes. */
-  readonly from: number;
+/** A receiver that can also ask for things. */
+export interface ResumingSocket extends Receiver {
   readonly position: Position | undefined;
   /** When the session has to be renewed by `auth`. */
   readonly authExpiresAt: number;
   /** How often it was connected. */
   readonly connections: number;
-  readonly outages: readonly Outage[];
-  /** Why it does not come back: a close code that forbids it. */
-  readonly ended: number | undefined;
-  /** Resolves with the next `welcome`, at once while connected; rejects when the time or the socket ended. */
-  untilLive(timeoutMs: number): Promise<void>;
   /** Sends a request: its `result`, an ErrorFrame, or NoAnswer within `timeoutMs`. */
   request(frame: Frame, timeoutMs?: number): Promise<Frame>;
-  close(): void;
 }
 
-/** Codes of the protocol after which the same credentials are no use. */
-const final = new Set([4000, 4001, 4003, 4010]);
-/** Where the server names no time to wait: full jitter from the first value to the last. */
-const backoffMs = { first: 200, most: 5_000 };
-const connectTimeoutMs = 10_000;
 /** The server answers within its own deadline of 10 s, or says that it cannot. */
 const answerTimeoutMs = 15_000;
 const maxUnanswered = 1_000;
 
-const windowOf = (reason: string, failures: number): readonly [number, number] => {
+const windowOf = (reason: string): [number, number] | undefined => {
   try {
-    const { retryAfterMs } = JSON.parse(reason) as { retryAfterMs: [number, number] };
-    return retryAfterMs;
+    return (JSON.parse(reason) as { retryAfterMs: [number, number] }).retryAfterMs;
   } catch {
-    return [0, Math.min(backoffMs.most, backoffMs.first * 2 ** failures)];
+    return undefined;
   }
 };
 
@@ -88,9 +62,9 @@ interface Waiting {
  * finished snapshots; after a close, back within the window that the server names, or by full jitter; never after a
  * final code; given up when the server has been silent for two pings and five seconds.
  */
-export const resumingSocket = (options: ResumingSocketOptions): ResumingSocket => {
+export const resumingSocket = (options: ReceiverOptions): ResumingSocket => {
   const waiting = new Map<string, Waiting>();
-  const arrivals = new Set<() => void>();
+  const arrivals = new Arrivals();
   const outages: Outage[] = [];
   let socket: WebSocket | undefined;
   let space = '';
@@ -125,7 +99,7 @@ export const resumingSocket = (options: ResumingSocketOptions): ResumingSocket =
     live = true;
     const over = outage();
     if (over) over.backMs = Date.now();
-    for (const arrival of arrivals) arrival();
+    arrivals.tell();
   };
 
   const settle = (id: string): Waiting | undefined => {
@@ -151,8 +125,7 @@ export const resumingSocket = (options: ResumingSocketOptions): ResumingSocket =
   };
 
   const retry = (reason: string) => {
-    const [least, most] = windowOf(reason, outage()?.failures.length ?? 0);
-    timer = setTimeout(() => void connect(), least + Math.random() * (most - least));
+    timer = setTimeout(() => void connect(), pauseBefore(windowOf(reason), outage()?.failures.length ?? 0));
   };
 
   /** A connection that was open is gone, or an attempt came to nothing. */
@@ -161,9 +134,9 @@ export const resumingSocket = (options: ResumingSocketOptions): ResumingSocket =
     socket = undefined;
     for (const id of [...waiting.keys()]) settle(id)?.reject(new NoAnswer(`closed with ${code}`));
     if (closed) return;
-    if (final.has(code)) {
+    if (finalCodes.has(code)) {
       ended = code;
-      for (const arrival of arrivals) arrival();
+      arrivals.tell();
     }
     const wasLive = live;
     live = false;
@@ -212,7 +185,7 @@ export const resumingSocket = (options: ResumingSocketOptions): ResumingSocket =
   };
 
   void connect();
-  return {
+  const self: ResumingSocket = {
     get live() {
       return live;
     },
@@ -235,20 +208,7 @@ export const resumingSocket = (options: ResumingSocketOptions): ResumingSocket =
     get ended() {
       return ended;
     },
-    untilLive: async (timeoutMs) => {
-      if (live) return;
-      await new Promise<void>((resolve, reject) => {
-        const settled = () => {
-          clearTimeout(late);
-          arrivals.delete(settled);
-          if (live) resolve();
-          else reject(new NoAnswer(ended === undefined ? 'no connection in time' : `ended with ${ended}`));
-        };
-        const late = setTimeout(settled, timeoutMs);
-        arrivals.add(settled);
-        if (ended !== undefined) settled();
-      });
-    },
+    untilLive: (timeoutMs) => arrivals.until(self, timeoutMs),
     request: (frame, timeoutMs = answerTimeoutMs) =>
       new Promise((resolve, reject) => {
         if (!live || !socket) return reject(new NoAnswer('not connected'));
@@ -267,4 +227,5 @@ export const resumingSocket = (options: ResumingSocketOptions): ResumingSocket =
       for (const id of [...waiting.keys()]) settle(id)?.reject(new NoAnswer('closed'));
     },
   };
+  return self;
 };

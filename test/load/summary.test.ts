@@ -33,7 +33,10 @@ it('counts calls that failed for good apart from first tries, and outages by the
   expect(summaryOf(history)).toEqual({
     acknowledgedWrites: 1,
     deliveries: 1,
-    faults: { lost: 0, doubled: 0, gap: 0, different: 0, behind: 0, unanswered: 0, failed: 1, ended: 0 },
+    faults: {
+      ...{ lost: 0, doubled: 0, gap: 0, different: 0, behind: 0, unanswered: 0, diverged: 0, unfinished: 0 },
+      ...{ failed: 1, ended: 0 },
+    },
     examples: ['failed: message over REST by ann failed after 2 tries, at last: 503 unavailable'],
     calls: {
       'message over REST': {

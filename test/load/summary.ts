@@ -1,5 +1,5 @@
 import { percentile, table } from '../bench/measure-stats.ts';
-import { type FaultKind, faultKinds, faultsOf } from './check.ts';
+import { callsOf, type FaultKind, faultKinds, faultsOf } from './check.ts';
 import type { Call, History } from './history.ts';
 
 /** How long calls of one kind took, and how they went. */
@@ -67,14 +67,18 @@ const callSummary = (calls: readonly Call[]): CallSummary => {
 
 /** Puts a history into figures. */
 export const summaryOf = (history: History): Summary => {
-  const calls: readonly Call[] = history.flatMap((person) => [...person.writes, ...person.calls]);
+  const calls: readonly Call[] = history.flatMap(callsOf);
   const devices = history.flatMap((person) => person.devices);
   const outages = devices.flatMap((device) => device.outages);
   const backMs = outages.map(({ startedMs, backMs: back = Date.now() }) => back - startedMs);
   const faults = faultsOf(history);
   const byKind = Map.groupBy(calls, ({ kind }) => kind);
   return {
-    acknowledgedWrites: history.flatMap(({ writes }) => writes.filter((one) => one.acknowledged)).length,
+    acknowledgedWrites: history.flatMap(({ writes, documents }) => [
+      ...writes.filter((one) => one.acknowledged),
+      ...(documents?.additions ?? []).filter((one) => one.done),
+      ...(documents?.recordings ?? []).filter((one) => one.acknowledged),
+    ]).length,
     deliveries: devices.reduce((sum, { seen }) => sum + seen.length, 0),
     faults: {
       ...(Object.fromEntries(Object.keys(faultKinds).map((kind) => [kind, 0])) as Record<FaultKind, number>),

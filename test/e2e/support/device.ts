@@ -1,6 +1,7 @@
-import { ErrorFrame, type Frame, resumingSocket } from '../../load/resuming-socket.ts';
+import type { Frame } from '../../load/receiver.ts';
+import { ErrorFrame, resumingSocket } from '../../load/resuming-socket.ts';
 
-export type { Frame } from '../../load/resuming-socket.ts';
+export type { Frame } from '../../load/receiver.ts';
 
 /** An event with its place in the log. */
 export interface Placed {

@@ -1,0 +1,51 @@
+// npm run faults: breaks everything at random under load, and checks what clients saw.
+import { faultPage, writeSection } from '../bench/report-section.ts';
+import { printed } from '../load/summary.ts';
+import { campaign, drawn } from './campaign.ts';
+import { faultKinds } from './kinds.ts';
+import { usualLoad } from './load.ts';
+import { help, readFaultsOptions, UsageError } from './options.ts';
+import { section } from './report.ts';
+import { faultyStack } from './stack.ts';
+
+const shownLogLines = 40;
+
+const main = async (): Promise<void> => {
+  const options = readFaultsOptions(process.argv.slice(2));
+  if (!options) return void process.stdout.write(help);
+  const { minutes, seed, json, write } = options;
+  const startedMs = Date.now();
+  const told = (line: string) =>
+    process.stderr.write(`${((Date.now() - startedMs) / 1_000).toFixed(1).padStart(7)} s  ${line}\n`);
+  await using stack = await faultyStack();
+  told(`the mesh runs; seed ${seed}`);
+  let endMs = Number.POSITIVE_INFINITY;
+  const report = await campaign(stack, {
+    ...{ seed, load: usualLoad, told },
+    next: (random, busy) => {
+      if (endMs === Number.POSITIVE_INFINITY) endMs = Date.now() + minutes * 60_000;
+      return Date.now() < endMs ? drawn(random, faultKinds, busy) : undefined;
+    },
+  });
+  const { summary, violations, excerpt } = report;
+  if (json) process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
+  else process.stdout.write(`${section(report, usualLoad)}\n\n${printed(summary)}\n`);
+  if (write) await writeSection('campaign', section(report, usualLoad), faultPage);
+  if (violations.length === 0) return;
+  process.exitCode = 1;
+  const lines = [
+    `${violations.length} promises were broken; again: npm run faults -- --minutes ${minutes} --seed ${seed}`,
+    ...violations,
+    ...excerpt,
+    'The last lines of the processes:',
+    ...stack.logs.slice(-shownLogLines),
+  ];
+  process.stderr.write(`${lines.join('\n')}\n`);
+};
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof UsageError ? `${error.message}\n\n${help}` : String(error)}\n`);
+  process.exitCode = error instanceof UsageError ? 64 : 1;
+}
