@@ -26,7 +26,7 @@ export const adminTransaction = async <T>(url: string, fn: (tx: Tx) => Promise<T
   });
   try {
     await client.query('begin');
-    const result = await fn({ query: (sql, params) => runStatement(client, config, sql, params, undefined) });
+    const result = await fn({ query: (sql, params) => runStatement(client, config, sql, params) });
     await client.query('commit');
     return result;
   } catch (error) {

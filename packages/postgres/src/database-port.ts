@@ -10,6 +10,11 @@ export type Sql = string | { readonly name: string; readonly text: string };
 export interface QueryOptions {
   /** When it aborts the query is cancelled on the server; the promise rejects with `cancelled` or `deadline_exceeded`. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * How long the answer may take: after it the connection is cut and the query is `unavailable`, whatever became of it
+   * on the server. Default and at most: the statement's own bound and 3 s.
+   */
+  readonly answerMs?: number | undefined;
 }
 
 /** What both a database and a transaction can do. */

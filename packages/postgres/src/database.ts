@@ -134,9 +134,9 @@ export const openDatabase = (options: DatabaseOptions, { log }: { log: Logger })
       const found = await prepare(forMs, (client) => checkSchema(client, schema, migrations));
       return `PostgreSQL at ${describeTarget(directUrl)} is reached: ${found}`;
     },
-    async query<R>(sql: Sql, params?: readonly unknown[], { signal }: QueryOptions = {}) {
+    async query<R>(sql: Sql, params?: readonly unknown[], query: QueryOptions = {}) {
       const run = () =>
-        ready().lease(({ client }) => runStatement<R>(client, direct, sql, params, signal), signal);
+        ready().lease(({ client }) => runStatement<R>(client, direct, sql, params, query), query.signal);
       return traced(operationOf(sql), run);
     },
     async transaction(fn, transactionOptions = {}) {

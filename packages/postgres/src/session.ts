@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Sql } from './database-port.ts';
+import type { QueryOptions, Sql } from './database-port.ts';
 import { abortFault, isSilence, toFault } from './errors.ts';
 
 /** Long enough for a cancel request to arrive; then the connection is cut instead. */
@@ -47,11 +47,15 @@ export const runStatement = async <R>(
   direct: pg.ClientConfig | undefined,
   sql: Sql,
   params: readonly unknown[] | undefined,
-  signal: AbortSignal | undefined,
+  { signal, answerMs }: QueryOptions = {},
 ): Promise<R[]> => {
   if (signal?.aborted) throw abortFault(signal);
   const text = typeof sql === 'string' ? sql : sql.text;
-  const statement = typeof sql === 'string' || !direct ? { text } : { name: sql.name, text };
+  const statement = {
+    ...(typeof sql === 'string' || !direct ? { text } : { name: sql.name, text }),
+    // The driver's own option, which its types leave out.
+    ...(answerMs === undefined ? {} : { query_timeout: answerMs }),
+  };
   let cancelling: Promise<void> | undefined;
   let cut: NodeJS.Timeout | undefined;
   const onAbort = () => {

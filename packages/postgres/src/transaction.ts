@@ -45,14 +45,15 @@ const attempt = async <T>(
   options: TransactionOptions,
 ): Promise<T> => {
   const { client } = lease;
-  await runStatement(client, direct, begin(options), undefined, options.signal);
+  await runStatement(client, direct, begin(options), undefined, { signal: options.signal });
   let open = true;
   let last: Promise<unknown> = Promise.resolve();
   const tx: Tx = {
-    query<R>(sql: Sql, params?: readonly unknown[], { signal }: QueryOptions = {}): Promise<R[]> {
+    query<R>(sql: Sql, params?: readonly unknown[], query: QueryOptions = {}): Promise<R[]> {
       if (!open) return Promise.reject(new Error('the transaction has ended'));
       // One after the other, also when the caller does not wait: a connection does one thing at a time.
-      const run = () => runStatement<R>(client, direct, sql, params, eitherSignal(signal, options.signal));
+      const signal = eitherSignal(query.signal, options.signal);
+      const run = () => runStatement<R>(client, direct, sql, params, { ...query, signal });
       const result = last.then(run, run);
       last = result;
       return result;

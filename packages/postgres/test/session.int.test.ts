@@ -25,7 +25,7 @@ it('waits for a late cancel request, so that it cannot hit the next statement', 
     { host: directory.path, user: 'skein' },
     'select 1 as one',
     undefined,
-    caller.signal,
+    { signal: caller.signal },
   ).then((rows) => {
     order.push('statement settled');
     return rows;

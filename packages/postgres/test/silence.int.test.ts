@@ -46,6 +46,15 @@ describe('a network that swallows everything', () => {
     patienceMs,
   );
 
+  it('costs a statement no more than its caller can wait', async () => {
+    proxy.halfOpen();
+    const startedAt = performance.now();
+    await expect(db.query('select 1', [], { answerMs: 100 })).rejects.toMatchObject({ code: 'unavailable' });
+    // The statement's own bound is 200 ms and 3 s.
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(await db.query('select 2 as two')).toEqual([{ two: 2 }]);
+  });
+
   it(
     'ends a transaction in the middle, with everything that waits in it',
     async () => {

@@ -16,63 +16,6 @@ describe('resume', () => {
   });
   afterEach(() => live.stop());
 
-  it('continues after the position without a gap, from memory and from the log', async () => {
-    live.sync.personal('ann');
-    for (let at = 0; at < 20; at += 1) live.sync.append('space-ann', 'message.created');
-    const ann = live.hello('ann', {
-      streams: [{ space: 'space-ann', epoch: 'e1', offset: 4, lastId: 'event-4' }],
-    });
-    expect(await ann.first('welcome')).toMatchObject({ streams: [{ offset: 20, recovered: true }] });
-    live.sync.append('space-ann', 'message.created');
-    await caughtUp(ann, 21);
-    expect(ann.offsets).toEqual(upTo(5, 21));
-  });
-
-  it('reads nothing from the log when the ring has it all', async () => {
-    const first = live.hello('ann', { device: { id: 'first', platform: 'web' } });
-    await first.first('welcome');
-    for (let at = 0; at < 6; at += 1) live.sync.append('space-ann', 'message.created');
-    await caughtUp(first, 6);
-    const second = live.hello('ann', {
-      streams: [{ space: 'space-ann', epoch: 'e1', offset: 2, lastId: 'event-2' }],
-    });
-    await caughtUp(second, 6);
-    expect(second.offsets).toEqual([3, 4, 5, 6]);
-    expect(live.sync.reads).toHaveLength(0);
-  });
-
-  it.each([
-    ['another epoch', { epoch: 'e0', offset: 1 }],
-    ['a position above the head', { epoch: 'e1', offset: 9 }],
-    ['another event at the position', { epoch: 'e1', offset: 2, lastId: 'event-9' }],
-    ['no position at all', {}],
-  ])('sends a snapshot for %s, then what follows it', async (_, position) => {
-    live.sync.personal('ann');
-    for (let at = 0; at < 3; at += 1) live.sync.append('space-ann', 'message.created');
-    const ann = live.hello('ann', { streams: [{ space: 'space-ann', ...position }] });
-    expect(await ann.first('welcome')).toMatchObject({ streams: [{ recovered: false, offset: 3 }] });
-    const last = await ann.first('snapshot', { part: 2 });
-    expect(last).toMatchObject({ parts: 2, offset: 3, epoch: 'e1', stateHash: '1:0000000000000000' });
-    live.sync.append('space-ann', 'message.created');
-    await caughtUp(ann, 4);
-    expect(ann.frames.map(({ type }) => type)).toEqual(['welcome', 'snapshot', 'snapshot', 'event']);
-  });
-
-  it('sends a snapshot for a position below the floor', async () => {
-    const space = live.sync.personal('ann');
-    for (let at = 0; at < 12; at += 1) live.sync.append('space-ann', 'message.created');
-    space.floor = 6;
-    const below = live.hello('ann', { streams: [{ space: 'space-ann', epoch: 'e1', offset: 4 }] });
-    expect(await below.first('welcome')).toMatchObject({ streams: [{ recovered: false }] });
-    const at = live.hello('ann', {
-      device: { id: 'at', platform: 'web' },
-      streams: [{ space: 'space-ann', epoch: 'e1', offset: 5 }],
-    });
-    expect(await at.first('welcome')).toMatchObject({ streams: [{ recovered: true }] });
-    await caughtUp(at, 12);
-    expect(at.offsets).toEqual(upTo(6, 12));
-  });
-
   it('begins an interrupted snapshot again at its first part', async () => {
     live.sync.append(live.sync.personal('ann').id, 'message.created');
     live.sync.brokenSnapshots = 2;
@@ -95,17 +38,6 @@ describe('resume', () => {
     live.sync.append('space-ann', 'message.created');
     await caughtUp(ann, 1);
     expect(ann.closed).toBeUndefined();
-  });
-
-  it('starts everybody over with a snapshot when the epoch changes', async () => {
-    live.sync.append(live.sync.personal('ann').id, 'message.created');
-    const ann = live.hello('ann');
-    await ann.first('welcome');
-    live.sync.reanchor('space-ann', 'e2');
-    expect(await ann.first('subscribed')).toMatchObject({ epoch: 'e2', recovered: false });
-    await ann.first('snapshot', { part: 2, epoch: 'e2' });
-    live.sync.append('space-ann', 'message.created');
-    expect(await caughtUp(ann, 2)).toMatchObject({ epoch: 'e2' });
   });
 });
 

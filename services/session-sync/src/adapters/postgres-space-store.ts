@@ -49,6 +49,16 @@ const resultsBytes = 1_000_000;
  */
 const holdingLocks = `set local idle_in_transaction_session_timeout = '5s'; set local transaction_timeout = '10s'`;
 
+/**
+ * The spaces of a flush wait for it: over a dead connection it is asked for again on another one. Not sooner than its
+ * callers give up, or a database that is only slow would never get done with it.
+ */
+const answerMs = 12_000;
+
+const answeredSoon = (db: Queryable): Queryable => ({
+  query: (sql, params, options) => db.query(sql, params, { answerMs, ...options }),
+});
+
 interface Loaded {
   spaces: { id: string; kind: 'personal' | 'team'; title: string; epoch: string; head: number }[] | null;
   members: { space: string; userId: string; role: Role }[] | null;
@@ -310,14 +320,15 @@ const writeError = (error: unknown): unknown => {
 
 /** The store over this service's schema. */
 export const postgresSpaceStore = (database: Database): SpaceStore => {
-  const load = async (db: Queryable, needs: ReadonlyMap<string, readonly Needs[]>) => {
+  const load = async (on: Queryable, needs: ReadonlyMap<string, readonly Needs[]>) => {
+    const db = answeredSoon(on);
     const extras = await loadExtras(db, needs);
     const [row] = await db.query<Loaded & Row>(loadSql, parametersOf(needs));
     return row ? statesOf(row, extras) : new Map<string, SpaceState>();
   };
   const write = (db: Queryable, plans: readonly SpacePlan[]) => {
     const { sql, parameters } = commitOf(plans);
-    return db.query(sql, parameters);
+    return answeredSoon(db).query(sql, parameters);
   };
 
   return {
