@@ -14,7 +14,8 @@ const kind = (component: string, how: string): FaultKind => {
 const faults: readonly FaultKind[] = [
   kind('session-sync.1', 'killed'),
   kind('line to postgres', 'half-open'),
-  kind('gateway.1', 'stopped for a while'),
+  kind('gateway.1', 'killed'),
+  kind('session-sync.2', 'stopped for a while'),
   kind('nats', 'killed, store lost'),
   kind('line to gateway.2', 'cut'),
   kind('postgres', 'killed'),

@@ -214,12 +214,12 @@ export class Follower implements Subscriber, StreamPosition {
   }
 
   /** The page behind one that is about to be sent, unless that is in memory or has not been written yet. */
-  private readAhead(last: number | undefined): Promise<syncV1.ReadEventsResponse | undefined> | undefined {
-    if (last === undefined || last >= this.feed.head || this.feed.after(last, 1)) return undefined;
-    const page = this.read(last);
+  private readAhead(after: number | undefined) {
+    if (after === undefined || after >= this.feed.head || this.feed.after(after, 1)) return undefined;
+    const page = this.read(after);
     // Whoever needs it hears of a failure.
     page.catch(() => {});
-    return page;
+    return { after, page };
   }
 
   private async run(plan: Plan): Promise<void> {
@@ -239,7 +239,7 @@ export class Follower implements Subscriber, StreamPosition {
   /** Sends what is between the position and the head, then joins. False when the position is lost. */
   private async replay(first: syncV1.ReadEventsResponse | undefined): Promise<boolean> {
     let page = first;
-    let next: Promise<syncV1.ReadEventsResponse | undefined> | undefined;
+    let ahead: ReturnType<Follower['readAhead']>;
     let idle = 0;
     while (!this.stopped) {
       if (this.epoch !== this.feed.epoch) return false;
@@ -251,11 +251,11 @@ export class Follower implements Subscriber, StreamPosition {
         if (this.moved && this.checks) this.feed.check(this);
         return true;
       } else {
-        page ??= await (next ?? this.read(this.position));
+        page ??= await (ahead?.after === this.position ? ahead.page : this.read(this.position));
         // The epoch may have changed while the page was read.
         if (!page || page.epoch !== this.feed.epoch || page.floor > this.position + 1) return false;
         const frames = this.feed.adopt(page.events);
-        next = this.readAhead(frames.at(-1)?.offset);
+        ahead = this.readAhead(frames.at(-1)?.offset);
         const moved = await this.replayed(frames);
         idle = moved ? 0 : idle + 1;
         if (idle > 3) throw new AppError('unavailable', 'the log is behind the live feed');
