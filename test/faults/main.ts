@@ -1,4 +1,7 @@
 // npm run faults: breaks everything at random under load, and checks what clients saw.
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { faultPage, writeSection } from '../bench/report-section.ts';
 import { printed } from '../load/summary.ts';
 import { campaign, drawn } from './campaign.ts';
@@ -8,7 +11,7 @@ import { help, readFaultsOptions, UsageError } from './options.ts';
 import { section } from './report.ts';
 import { faultyStack } from './stack.ts';
 
-const shownLogLines = 40;
+const shownViolations = 50;
 
 const main = async (): Promise<void> => {
   const options = readFaultsOptions(process.argv.slice(2));
@@ -33,12 +36,13 @@ const main = async (): Promise<void> => {
   if (write) await writeSection('campaign', section(report, usualLoad), faultPage);
   if (violations.length === 0) return;
   process.exitCode = 1;
+  const file = join(tmpdir(), `skein-faults-${seed}.json`);
+  await writeFile(file, JSON.stringify({ ...report, logs: stack.logs }, undefined, 1));
   const lines = [
     `${violations.length} promises were broken; again: npm run faults -- --minutes ${minutes} --seed ${seed}`,
-    ...violations,
+    ...violations.slice(0, shownViolations),
     ...excerpt,
-    'The last lines of the processes:',
-    ...stack.logs.slice(-shownLogLines),
+    `The whole report, with what the processes logged: ${file}`,
   ];
   process.stderr.write(`${lines.join('\n')}\n`);
 };

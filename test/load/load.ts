@@ -68,8 +68,9 @@ export const startLoad = async (options: LoadOptions): Promise<Load> => {
   const { mutationsPerSecond = 0, recordsPerSecond = 0 } = options;
   const everyNth = answersPerSecond > 0 ? Math.round(messagesPerSecond / answersPerSecond) : Infinity;
   const personOf = (n: number) => people[n % people.length] as LoadPerson;
-  const message = (n: number) =>
-    personOf(n).write(n % 2 === 0 ? 'WebSocket' : 'REST', n % everyNth === everyNth - 1);
+  /** Everybody by turns over both, whether there is an even number of people or not. */
+  const carrierOf = (n: number) => ((n + Math.floor(n / people.length)) % 2 === 0 ? 'WebSocket' : 'REST');
+  const message = (n: number) => personOf(n).write(carrierOf(n), n % everyNth === everyNth - 1);
   const streams = [
     { perSecond: messagesPerSecond, offered: 0, next: message },
     { perSecond: callsPerSecond, offered: 0, next: (n: number) => personOf(n).call() },

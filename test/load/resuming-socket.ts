@@ -41,7 +41,10 @@ export interface ResumingSocket extends Receiver {
 
 /** The server answers within its own deadline of 10 s, or says that it cannot. */
 const answerTimeoutMs = 15_000;
-const maxUnanswered = 1_000;
+/** A server does what one socket asks for one after the other: more at once would only wait there. */
+const maxUnanswered = 8;
+/** What may wait here for one of those to be answered. */
+const maxWaiting = 1_000;
 
 const windowOf = (reason: string): [number, number] | undefined => {
   try {
@@ -64,6 +67,7 @@ interface Waiting {
  */
 export const resumingSocket = (options: ReceiverOptions): ResumingSocket => {
   const waiting = new Map<string, Waiting>();
+  const queue: (() => void)[] = [];
   const arrivals = new Arrivals();
   const outages: Outage[] = [];
   let socket: WebSocket | undefined;
@@ -106,7 +110,15 @@ export const resumingSocket = (options: ReceiverOptions): ResumingSocket => {
     const one = waiting.get(id);
     waiting.delete(id);
     clearTimeout(one?.timer);
+    if (one) queue.shift()?.();
     return one;
+  };
+
+  /** Resolves when it is one's turn to ask; everybody's when the connection ends. */
+  const turn = async (): Promise<void> => {
+    if (waiting.size < maxUnanswered) return;
+    if (queue.length >= maxWaiting) throw new NoAnswer('too many requests wait to be sent');
+    await new Promise<void>((resolve) => queue.push(resolve));
   };
 
   const apply = (frame: Frame) => {
@@ -133,6 +145,7 @@ export const resumingSocket = (options: ReceiverOptions): ResumingSocket => {
     clearTimeout(silence);
     socket = undefined;
     for (const id of [...waiting.keys()]) settle(id)?.reject(new NoAnswer(`closed with ${code}`));
+    for (const next of queue.splice(0)) next();
     if (closed) return;
     if (finalCodes.has(code)) {
       ended = code;
@@ -209,16 +222,17 @@ export const resumingSocket = (options: ReceiverOptions): ResumingSocket => {
       return ended;
     },
     untilLive: (timeoutMs) => arrivals.until(self, timeoutMs),
-    request: (frame, timeoutMs = answerTimeoutMs) =>
-      new Promise((resolve, reject) => {
+    request: async (frame, timeoutMs = answerTimeoutMs) => {
+      await turn();
+      return new Promise((resolve, reject) => {
         if (!live || !socket) return reject(new NoAnswer('not connected'));
-        if (waiting.size >= maxUnanswered) return reject(new NoAnswer('too many requests without an answer'));
         const id = String(nextId);
         nextId += 1;
         const late = () => settle(id)?.reject(new NoAnswer(`no answer in ${timeoutMs} ms`));
         waiting.set(id, { resolve, reject, timer: setTimeout(late, timeoutMs) });
         socket.send(JSON.stringify({ ...frame, id }));
-      }),
+      });
+    },
     close: () => {
       closed = true;
       clearTimeout(timer);
