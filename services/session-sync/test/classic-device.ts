@@ -44,7 +44,7 @@ export const classicDevices = (running: () => Running) => {
           ctx,
         ),
       ack: (offset: number) =>
-        running().gateway.ackDevice({ space: 'personal', deviceId: id, offset, seq: 0 }, ctx),
+        running().gateway.ackDevice({ space: 'personal', deviceId: id, offset, seq: 0, epoch: '' }, ctx),
     };
   };
 

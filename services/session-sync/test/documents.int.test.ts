@@ -54,13 +54,23 @@ describe('mutations', () => {
     const again = await mutate('resender', 'phone', [set(1, 'one')]);
     expect(again.results).toEqual([{ seq: 1, outcome: 'duplicate', original: first.results[0] }]);
     await sync.gateway.ackDevice(
-      { space: 'personal', deviceId: 'phone', offset: 1, seq: 1 },
+      { space: 'personal', deviceId: 'phone', offset: 1, seq: 1, epoch: '' },
       actingFor('resender'),
     );
     expect((await mutate('resender', 'phone', [set(1, 'one')])).results).toEqual([
       { seq: 1, outcome: 'duplicate' },
     ]);
     expect((await logOf('resender')).head).toBe(1);
+  });
+
+  it('keep their answer when what is acknowledged is another log’s, or more than the device has done', async () => {
+    const { results, lastSeq } = await mutate('restored', 'phone', [set(1, 'one')]);
+    const to = { space: 'personal', deviceId: 'phone', offset: 1 };
+    await sync.gateway.ackDevice({ ...to, seq: 1, epoch: 'before-the-restore' }, actingFor('restored'));
+    await sync.gateway.ackDevice({ ...to, seq: lastSeq + 1, epoch: '' }, actingFor('restored'));
+    expect((await mutate('restored', 'phone', [set(1, 'one')])).results).toEqual([
+      { seq: 1, outcome: 'duplicate', original: results[0] },
+    ]);
   });
 
   it('that come many times at once take effect once', async () => {

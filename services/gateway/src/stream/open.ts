@@ -131,10 +131,10 @@ export const openStreams = async (connection: Connection, ask: StreamAsk): Promi
 /** Tells session-sync what the cursor proves to have arrived. The next cursor says it again. */
 export const acknowledge = (deps: LiveDeps, connection: Connection, ask: StreamAsk): void => {
   if (!ask.resumed) return;
-  for (const { space, offset = 0 } of ask.streams ?? []) {
+  for (const { space, epoch = '', offset = 0 } of ask.streams ?? []) {
     if (offset === 0 || !connection.stream(space)) continue;
     deps.clients.sync
-      .ackDevice({ space, deviceId: ask.device.id, offset, seq: 0 }, connection.call())
+      .ackDevice({ space, deviceId: ask.device.id, offset, seq: 0, epoch }, connection.call())
       .catch(() => {});
   }
 };

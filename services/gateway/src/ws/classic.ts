@@ -321,9 +321,13 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
     if (!Number.isSafeInteger(offset) || offset <= this.provenAt || offset > this.askedAt) return;
     this.provenAt = offset;
     const { connection } = this;
-    if (!this.named || !connection || this.state !== 'open') return;
+    const epoch = this.stream?.epoch;
+    if (!this.named || !connection || epoch === undefined || this.state !== 'open') return;
     this.deps.clients.sync
-      .ackDevice({ space: connection.personal, deviceId: this.device.id, offset, seq: 0 }, connection.call())
+      .ackDevice(
+        { space: connection.personal, deviceId: this.device.id, offset, seq: 0, epoch },
+        connection.call(),
+      )
       // The next pong says it again.
       .catch(() => {});
   }

@@ -50,7 +50,7 @@ export class ConnectSocket implements SocketHandler, Guest {
   private state: 'hello' | 'opening' | 'open' | 'closed' = 'hello';
   private early: Buffer[] = [];
   private lanes: Map<string, Promise<void>> | undefined;
-  private acks: Map<string, { offset: number; seq: number }> | undefined;
+  private acks: Map<string, { epoch: string; offset: number; seq: number }> | undefined;
   private typedAt = 0;
   private port: RequestPort | undefined;
   /** Only while the socket is being opened; then the connection has its own. */
@@ -272,10 +272,14 @@ export class ConnectSocket implements SocketHandler, Guest {
 
   private ack({ space, offset, seq }: ClientFrame<'ack'>): void {
     const id = this.connection?.resolve(space) ?? '';
-    if (!this.connection?.stream(id)) return;
+    const epoch = this.connection?.stream(id)?.epoch;
+    if (epoch === undefined) return;
     this.acks ??= new Map();
-    const known = this.acks.get(id);
+    // What was acknowledged of another log says nothing about this one.
+    const before = this.acks.get(id);
+    const known = before?.epoch === epoch ? before : undefined;
     this.acks.set(id, {
+      epoch,
       offset: Math.max(offset, known?.offset ?? 0),
       seq: Math.max(seq ?? 0, known?.seq ?? 0),
     });
@@ -285,9 +289,9 @@ export class ConnectSocket implements SocketHandler, Guest {
   private sendAcks(): void {
     const { acks, connection } = this;
     if (!acks || !connection) return;
-    for (const [space, { offset, seq }] of acks) {
+    for (const [space, { epoch, offset, seq }] of acks) {
       this.deps.clients.sync
-        .ackDevice({ space, deviceId: this.deviceId, offset, seq }, connection.call())
+        .ackDevice({ space, deviceId: this.deviceId, offset, seq, epoch }, connection.call())
         // The next ack says it again.
         .catch(() => {});
     }

@@ -20,6 +20,8 @@ const collect = (turnId: string, signal: AbortSignal) => {
 it('gives the steps of one turn from following to its end, and nothing of others', async () => {
   const { steps, done } = collect('t', AbortSignal.timeout(10_000));
   await expect.poll(() => steps).toEqual([{ kind: 'following' }]);
+  for (const turnId of ['other', 't'])
+    live.sync.append('space-ann', 'turn.started', { turnId, messageId: `m-${turnId}`, conversationId: 'c' });
   live.sync.tokens('space-ann', 'other', 0, 'no');
   live.sync.tokens('space-ann', 't', 0, 'Hi');
   live.sync.append('space-ann', 'message.completed', { turnId: 'other', text: 'no' });

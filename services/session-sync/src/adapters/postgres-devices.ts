@@ -80,26 +80,28 @@ export const postgresDevices = (database: Database): DeviceStore => ({
         );
       return rows.length > 0;
     }),
-  ack: async (userId, device, space, { offset, seq }) => {
+  ack: async (userId, device, space, { epoch, offset, seq }) => {
     const [row] = await database.query<{ member: boolean }>(
       {
         name: 'session_sync_ack',
         text: `with m as (select space from member where space = $1 and user_id = $2),
+               same as (select m.space from m join space s on s.id = m.space where $6 in ('', s.epoch)),
                head as (select coalesce((select e."offset" from event e where e.stream = $1
                  order by e."offset" desc limit 1), 0) as at),
                kept as (
                  insert into device_space as d (space, user_id, device, acked_offset)
-                 select m.space, $2, $3, least($4::bigint, head.at) from m, head
+                 select same.space, $2, $3, least($4::bigint, head.at) from same, head
                  on conflict (space, user_id, device) do update set
                    acked_offset = greatest(d.acked_offset, excluded.acked_offset),
-                   acked_seq = greatest(d.acked_seq, least($5::bigint, d.last_seq))
+                   acked_seq = greatest(d.acked_seq, case when $5 <= d.last_seq then $5::bigint else 0 end)
                  returning 1),
                forgotten as (
-                 delete from mutation_result r using m
-                 where r.space = m.space and r.user_id = $2 and r.device = $3 and r.seq <= $5 returning 1)
+                 delete from mutation_result r using same join device_space d on d.space = same.space
+                 where d.user_id = $2 and d.device = $3 and $5 <= d.last_seq
+                   and r.space = same.space and r.user_id = $2 and r.device = $3 and r.seq <= $5 returning 1)
                select exists (select 1 from m) as member`,
       },
-      [space, userId, device, offset, seq],
+      [space, userId, device, offset, seq, epoch],
     );
     return row?.member ?? false;
   },

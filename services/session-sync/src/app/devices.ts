@@ -3,7 +3,7 @@ import { registerPlatform } from '../domain/register-platform.ts';
 import { once } from './once.ts';
 import type { AppParts } from './parts.ts';
 import { personalAlias, personalSpaceId } from './personal-space.ts';
-import type { Call, DeviceInfo, ListedDevice } from './ports.ts';
+import type { Acknowledged, Call, DeviceInfo, ListedDevice } from './ports.ts';
 import { checkedInteger, checkedText, nameBytes } from './validate.ts';
 import type { Unit } from './writer.ts';
 
@@ -34,12 +34,13 @@ export const deviceUseCases = (parts: AppParts) => {
       await sightings.note({ userId: call.userId, device, login: call.login });
       return { offset, deliveredTo: hub.presence.others(space, call.userId, device.id) };
     },
-    ack: async (call: Call, name: string, deviceId: string, offset: number, seq: number): Promise<void> => {
+    ack: async (call: Call, name: string, deviceId: string, reached: Acknowledged): Promise<void> => {
       const space = await names.resolve(call.userId, name);
       const device = checkedText('deviceId', deviceId, { max: nameBytes });
       const position = {
-        offset: checkedInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER),
-        seq: checkedInteger('seq', seq, 0, Number.MAX_SAFE_INTEGER),
+        epoch: checkedText('epoch', reached.epoch, { min: 0, max: nameBytes }),
+        offset: checkedInteger('offset', reached.offset, 0, Number.MAX_SAFE_INTEGER),
+        seq: checkedInteger('seq', reached.seq, 0, Number.MAX_SAFE_INTEGER),
       };
       if (!(await devices.ack(call.userId, device, space, position)))
         throw new AppError('not_found', 'There is no such space');

@@ -199,6 +199,13 @@ export interface ListedDevice extends DeviceRow {
   readonly tokenIds: readonly string[];
 }
 
+/** What a device says it has: events up to an offset, results up to a seq; `epoch` empty: of the log there is. */
+export interface Acknowledged {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly seq: number;
+}
+
 /** Devices, as far as they are not part of a space's log. */
 export interface DeviceStore {
   /**
@@ -213,15 +220,11 @@ export interface DeviceStore {
   /** The device, its logins, its positions and its kept results. */
   remove(userId: string, id: string): Promise<boolean>;
   /**
-   * Cumulative; what was acknowledged before stays. Forgets the results up to `seq`. Returns false unless the person
-   * is a member.
+   * Cumulative; what was acknowledged before stays. Forgets the results up to `seq`. What belongs to another log, or to
+   * a seq the device has not got to in this one, is passed over: it was on its way during a restore. Returns false
+   * unless the person is a member.
    */
-  ack(
-    userId: string,
-    device: string,
-    space: string,
-    position: { readonly offset: number; readonly seq: number },
-  ): Promise<boolean>;
+  ack(userId: string, device: string, space: string, reached: Acknowledged): Promise<boolean>;
   /** How far a device has acknowledged a space; 0 for one that never did. */
   ackedOffset(userId: string, device: string, space: string): Promise<number>;
 }

@@ -204,7 +204,7 @@ const deviceHandlers = ({ devices }: SessionApp) =>
     registerPlatform: (req, ctx) =>
       devices.register(callOf(ctx, req.origin), requiredDevice(req.origin?.device)),
     ackDevice: async (req, ctx) => {
-      await devices.ack(callOf(ctx), req.space, req.deviceId, req.offset, req.seq);
+      await devices.ack(callOf(ctx), req.space, req.deviceId, req);
       return {};
     },
     listDevices: async (req, ctx) => ({

@@ -622,6 +622,8 @@ export interface AckDeviceRequest {
   offset: number;
   /** 0: no change. */
   seq: number;
+  /** Of the log that offset and seq belong to; of another one than there is they mean nothing. Empty: the present one. */
+  epoch: string;
 }
 
 export interface AckDeviceResponse {
@@ -7607,7 +7609,7 @@ export const RegisterPlatformResponse: MessageFns<RegisterPlatformResponse> = {
 };
 
 function createBaseAckDeviceRequest(): AckDeviceRequest {
-  return { space: "", deviceId: "", offset: 0, seq: 0 };
+  return { space: "", deviceId: "", offset: 0, seq: 0, epoch: "" };
 }
 
 export const AckDeviceRequest: MessageFns<AckDeviceRequest> = {
@@ -7623,6 +7625,9 @@ export const AckDeviceRequest: MessageFns<AckDeviceRequest> = {
     }
     if (message.seq !== 0) {
       writer.uint32(32).int64(message.seq);
+    }
+    if (message.epoch !== "") {
+      writer.uint32(42).string(message.epoch);
     }
     return writer;
   },
@@ -7672,6 +7677,14 @@ export const AckDeviceRequest: MessageFns<AckDeviceRequest> = {
             message.seq = longToNumber(reader.int64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.epoch = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7693,6 +7706,7 @@ export const AckDeviceRequest: MessageFns<AckDeviceRequest> = {
     message.deviceId = object.deviceId ?? "";
     message.offset = object.offset ?? 0;
     message.seq = object.seq ?? 0;
+    message.epoch = object.epoch ?? "";
     return message;
   },
 };
