@@ -253,6 +253,22 @@ describe('a session', () => {
     expect(conversation(r.session.state).messages[0]?.text).toBe('abcdef');
   });
 
+  it('keeps what happened while a turn was read', async () => {
+    const reading = Promise.withResolvers<{ id: string; state: string; text: string }>();
+    const r = rig({ turn: () => reading.promise });
+    r.session.start();
+    await r.connect(false);
+    const token = { type: 'token', space, conversationId: 'c1', turnId: 't1', messageId: 'a1' };
+    r.sockets.last().push({ ...token, from: 4, text: 'ef' });
+    r.event('conversation.created', { conversationId: 'c2', title: 'meanwhile' });
+    reading.resolve({ id: 't1', state: 'streaming', text: 'abcdef' });
+    await settle();
+    expect(r.session.state.spaces[space]).toMatchObject({
+      position: { offset: 1 },
+      conversations: { c1: { messages: [{ text: 'abcdef' }] }, c2: { title: 'meanwhile' } },
+    });
+  });
+
   it('loads older messages in front of what it has', async () => {
     const message = (id: string, timeMs: number): ChatMessage => ({
       id,

@@ -149,7 +149,9 @@ export function createSession(deps: SessionDeps): Session {
     if (fetchingTurns.has(effect.turnId)) return;
     fetchingTurns.add(effect.turnId);
     try {
-      set(applyTurnReading(state, await deps.rest.turn(effect.turnId)));
+      const reading = await deps.rest.turn(effect.turnId);
+      // What was there before the answer came is not the state any more.
+      set(applyTurnReading(state, reading));
     } catch {
       // The end of the turn brings the whole text; until then the next token asks again.
     } finally {
