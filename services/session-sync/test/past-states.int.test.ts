@@ -5,12 +5,14 @@ import { type PastStateLimits, postgresPastStates } from '../src/adapters/postgr
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
 import type { LoggedEvent } from '../src/domain/event.ts';
-import { actingFor, asService, messageOf, startOnNewDatabase } from './harness.ts';
+import { actingFor, startOnNewDatabase } from './harness.ts';
+import { joined, recorderOf, type State } from './recorder.ts';
 
 const signal = new AbortController().signal;
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
 let sync: Awaited<ReturnType<typeof startOnNewDatabase>>;
 let database: ReturnType<typeof openDatabase>;
+const { stateOf, writerFor, live } = recorderOf(() => sync);
 beforeAll(async () => {
   sync = await startOnNewDatabase();
   database = openDatabase(
@@ -23,105 +25,6 @@ afterAll(async () => {
   await database.stop();
   await sync.stop();
 });
-
-interface State {
-  readonly epoch: string;
-  readonly offset: number;
-  readonly documents: readonly object[];
-  readonly conversations: readonly object[];
-  readonly stateHash: string;
-}
-
-const joined = (at: { epoch: string; offset: number }, texts: readonly string[]): State => {
-  const parts = texts.map((text) => JSON.parse(text) as Omit<State, 'epoch' | 'offset'>);
-  return {
-    ...{ epoch: at.epoch, offset: at.offset },
-    documents: parts.flatMap(({ documents }) => documents),
-    conversations: parts.flatMap(({ conversations }) => conversations),
-    stateHash: parts.at(-1)?.stateHash ?? '',
-  };
-};
-
-/** As the gateway reads it. */
-const stateOf = async (user: string, at = ''): Promise<State> => {
-  const texts: string[] = [];
-  let position = { epoch: '', offset: -1 };
-  for await (const { epoch, offset, json } of sync.gateway.readSnapshot(
-    { space: 'personal', at },
-    actingFor(user),
-  )) {
-    position = { epoch, offset };
-    texts.push(json);
-  }
-  return joined(position, texts);
-};
-
-const writerFor = (user: string) => {
-  const ctx = actingFor(user);
-  let seq = 0;
-  return {
-    mutate: async (id: string, baseVersion: number, ops: readonly object[]) => {
-      seq += 1;
-      const hlc = `${String(seq).padStart(12, '0')}-0000-laptop`;
-      const mutation = { seq, collection: 'task', id, baseVersion, ops, hlc };
-      const { resultsJson } = await sync.gateway.mutate(
-        {
-          space: 'personal',
-          mutationsJson: JSON.stringify([mutation]),
-          origin: { device: { id: 'laptop', platform: 'web', name: '' } },
-        },
-        ctx,
-      );
-      const [result] = JSON.parse(resultsJson) as { outcome: string }[];
-      expect(result?.outcome).toBe('applied');
-    },
-    say: (text: string, conversationId = '') =>
-      sync.gateway.appendMessage(messageOf(text, { conversationId }), ctx),
-    answer: (turnId: string, outcome: string) =>
-      sync.agent.endTurn(
-        { space: personalSpaceId(user), turnId, outcome, text: 'so', errorCode: '', metaJson: '' },
-        asService(),
-      ),
-  };
-};
-
-/** Does a little of everything; returns what a recorder saw after each step. */
-const live = async (user: string): Promise<State[]> => {
-  const { mutate, say, answer } = writerFor(user);
-  const ctx = actingFor(user);
-  const seen: State[] = [];
-  const origin = { device: { id: 'laptop', platform: 'web', name: '' } };
-  const recorded = async <R>(step: Promise<R>): Promise<R> => {
-    const result = await step;
-    seen.push(await stateOf(user));
-    return result;
-  };
-  await recorded(mutate('a', 0, [{ op: 'set', path: [], value: { title: 'A \u{1F9F6}', n: 1 } }]));
-  await recorded(mutate('b', 0, [{ op: 'set', path: [], value: { title: 'B' } }]));
-  await recorded(mutate('a', 1, [{ op: 'increment', path: ['n'], value: 2 }]));
-  const first = await recorded(say('hello'));
-  await recorded(answer(first.turnId, 'completed'));
-  const { conversationId } = first;
-  const second = await recorded(say('again', conversationId));
-  await recorded(answer(second.turnId, 'cancelled'));
-  await recorded(mutate('b', 1, [{ op: 'delete', path: [] }]));
-  const { conversation } = await recorded(
-    sync.gateway.forkConversation(
-      { space: 'personal', conversationId, messageId: first.messageId, title: '', reason: '', origin },
-      ctx,
-    ),
-  );
-  await recorded(say('elsewhere', conversation?.id));
-  await recorded(
-    sync.gateway.renameConversation(
-      { space: 'personal', conversationId, title: 'Renamed', reason: '', origin },
-      ctx,
-    ),
-  );
-  const session = { space: 'personal', persona: 'cruz', memoryEnabled: undefined, origin };
-  await recorded(sync.gateway.changeSession(session, ctx));
-  return seen;
-};
 
 describe('a past state', () => {
   it('is what a recorder saw then, at every offset, with checkpoints on the way and without', async () => {

@@ -71,6 +71,10 @@ const endedConflicts = `  if p_conflicts is not null then
 
 `;
 
+/** An offset whose event is in the archive is taken as well. In this form it is looked up in the index, always. */
+const notArchived = `
+    where coalesce((select false from event_archive a where a.stream = w.stream and a.last >= w.at limit 1), true)`;
+
 /**
  * Writes the units of several streams in one statement, so in one transaction and one round trip. Locks are taken
  * in one order everywhere (advisory, log, seqs, documents; each sorted), so two replicas cannot deadlock. When a
@@ -80,9 +84,11 @@ const endedConflicts = `  if p_conflicts is not null then
 export const commitFunction = ({
   logged,
   ended = false,
+  archived = false,
 }: {
   readonly logged: boolean;
   readonly ended?: boolean;
+  readonly archived?: boolean;
 }) => `
 create ${logged ? 'or replace ' : ''}function commit_units(
   p_streams uuid[], p_stream uuid[], p_offset bigint[], p_id uuid[], p_type text[], p_time bigint[], p_json text[],
@@ -102,7 +108,7 @@ begin
       as e(stream, at, id, type, time_ms, json, correlation_id, traceparent)
   ), stored as (
     insert into event (stream, "offset", id, type, time_ms, json, correlation_id, traceparent)
-    select stream, at, id, type, time_ms, json, correlation_id, traceparent from wanted
+    select stream, at, id, type, time_ms, json, correlation_id, traceparent from wanted${archived ? ` w${notArchived}` : ''}
     on conflict (stream, "offset") do nothing
     returning stream, "offset" as at
   )

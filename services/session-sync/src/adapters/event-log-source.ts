@@ -1,6 +1,7 @@
 import { type DomainEvent, domainEvents } from '@skein/contracts';
 import { gapSafe, type OutboxRow, type OutboxSource } from '@skein/events';
 import { must } from '@skein/service-kit';
+import { logAt } from './log-reads.ts';
 
 interface LogRow extends Record<string, unknown> {
   readonly era: number;
@@ -124,7 +125,7 @@ export const eventLogSource: OutboxSource = {
   has: async (database, { id, data }) => {
     const { space, offset } = data as { readonly space: string; readonly offset: number };
     const [row] = await database.query<{ has: boolean }>(
-      `select exists (select 1 from event where stream = $1 and "offset" = $2 and id = $3)
+      `select exists (select 1 from ${logAt('$1', 'array[$2::bigint]')} e where e.id = $3)
          -- A stream that is gone whole was erased; of one that came after a copy was made, auth knows the login.
          or not exists (select 1 from event where stream = $1) as has`,
       [space, offset, id],

@@ -11,6 +11,7 @@ import {
 } from '../domain/contents.ts';
 import type { LoggedEvent } from '../domain/event.ts';
 import { jsonText } from '../domain/json-text.ts';
+import { logAt, logRange } from './log-reads.ts';
 import { snapshotParts } from './snapshot-parts.ts';
 
 /** Bounds of one state: its texts, its documents and conversations; and of the states that are held at once. */
@@ -45,7 +46,7 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
   const save = (space: string, offset: number, contents: Contents) =>
     database.query(
       `insert into state_checkpoint (space, "offset", time_ms, contents)
-       select $1, $2, time_ms, $3 from event where stream = $1 and "offset" = $2 on conflict do nothing`,
+       select $1, $2, time_ms, $3 from ${logAt('$1', 'array[$2::bigint]')} e on conflict do nothing`,
       [space, offset, encodeContents(contents)],
     );
 
@@ -61,21 +62,22 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
       const end = Math.min(to, (Math.floor(from / every) + 1) * every);
       for (let after = from; after < end; ) {
         signal?.throwIfAborted();
-        const rows = await database.query<Row>(
+        const upto = Math.min(end, after + pageEvents);
+        const rows = await database.query<Row & { readonly whole: boolean }>(
           {
             name: 'session_sync_replay',
-            text: `select "offset", type, json from (
-                     select "offset", type, json, sum(octet_length(json)) over (order by "offset")
-                       - octet_length(json) as before
-                     from (select "offset", type, json from event
-                           where stream = $1 and "offset" > $2 and "offset" <= $3 and type = any($4::text[])
-                           order by "offset" limit ${pageEvents}) page) sized
+            text: `select "offset", type, json, whole from (
+                     select *, max(before) over () < ${pageBytes} as whole from (
+                       select "offset", type, json, sum(octet_length(json)) over (order by "offset")
+                         - octet_length(json) as before
+                       from ${logRange('$1', '$2::bigint', '$3::bigint')} e where type = any($4::text[])) sized) page
                    where before < ${pageBytes} order by "offset"`,
           },
-          [space, after, end, contentTypes],
+          [space, after, upto, contentTypes],
         );
         for (const row of rows) applyLogged(contents, row);
-        after = rows.at(-1)?.offset ?? end;
+        const last = rows.at(-1);
+        after = last && !last.whole ? last.offset : upto;
         if (contents.documents.size + contents.conversations.size > entries) throw tooLarge();
       }
       if (end % every === 0) await save(space, end, contents);
@@ -89,8 +91,7 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
     for (let at = 0; at < offsets.length; at += pageEvents) {
       const page = offsets.slice(at, at + pageEvents);
       const rows = await database.query<Row>(
-        `select e.json from unnest($2::bigint[]) with ordinality as n("offset", place)
-         join event e on e.stream = $1 and e."offset" = n."offset" order by n.place`,
+        `select e.json from ${logAt('$1', '$2::bigint[]')} e order by e.place`,
         [space, page],
       );
       for (const { json } of rows) yield (JSON.parse(json) as { readonly data: T }).data;
@@ -111,8 +112,7 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
       const places = [...documents].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, offset]) => offset);
       const titles = [...conversations.values()].map(({ titleAt }) => titleAt);
       const [size] = await database.query<{ bytes: string }>(
-        `select coalesce(sum(octet_length(json)), 0)::text as bytes from event
-         where stream = $1 and "offset" = any($2::bigint[])`,
+        `select coalesce(sum(octet_length(json)), 0)::text as bytes from ${logAt('$1', '$2::bigint[]')} e`,
         [space, [...places, ...titles]],
       );
       if (Number(size?.bytes) > stateBytes) throw tooLarge();
@@ -143,7 +143,15 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
          order by "offset" desc limit 1`,
         [space, timeMs],
       );
-      return row?.offset ?? 0;
+      if (row) return row.offset;
+      const [older] = await database.query<{ offset: number }>(
+        `select a.first + n.place - 1 as "offset"
+         from (select * from event_archive where stream = $1 and oldest_ms <= $2 order by last desc limit 1) a
+         cross join lateral unnest(a.times) with ordinality as n(time_ms, place)
+         where n.time_ms <= $2 order by 1 desc limit 1`,
+        [space, timeMs],
+      );
+      return older?.offset ?? 0;
     },
     grown: (space, events) => {
       const last = events.at(-1)?.offset ?? 0;

@@ -3,6 +3,7 @@ import type { RunningTurn, SpaceMaker, SpacePosition, SpaceReads, SpaceView } fr
 import type { LoggedEvent } from '../domain/event.ts';
 import type { Role } from '../domain/state.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
+import { logRange } from './log-reads.ts';
 
 const headOf = (space: string) =>
   `coalesce((select e."offset" from event e where e.stream = ${space} order by e."offset" desc limit 1), 0)`;
@@ -64,8 +65,8 @@ export const postgresSpaceReads = (database: Database): SpaceReads => ({
     database.query<LoggedEvent & Record<string, unknown>>(
       {
         name: 'session_sync_events',
-        text: `select "offset", id, type, json from event where stream = $1 and "offset" > $2
-               order by "offset" limit $3`,
+        text: `select "offset", id, type, json from ${logRange('$1', '$2::bigint', '($2::bigint + $3::bigint)')} e
+               order by "offset"`,
       },
       [space, after, limit],
     ),

@@ -35,6 +35,7 @@ import {
   type Writes,
 } from '../domain/state.ts';
 import { columns } from './columns.ts';
+import { logAt } from './log-reads.ts';
 import { type Extras, loadExtras } from './postgres-space-extras.ts';
 
 /** SQLSTATE of a guard that failed in `commit_units`. */
@@ -369,7 +370,7 @@ export const postgresSpaceStore = (database: Database): SpaceStore => {
     },
     holds: async (space, offset, id) => {
       const rows = await database.query(
-        'select 1 from event where stream = $1 and "offset" = $2 and id = $3',
+        `select 1 from ${logAt('$1', 'array[$2::bigint]')} e where e.id = $3`,
         [space, offset, id],
       );
       return rows.length > 0;

@@ -1,6 +1,7 @@
 import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
+import { archiveSql } from './archive-schema.ts';
 import { healthRecordSql, ledgerSql } from './commit-extras.ts';
 import { commitFunction, commitOnceFunction } from './commit-units.ts';
 
@@ -293,4 +294,9 @@ export const migrations: readonly Migration[] = [
     sql: `${sagaTablesSql}${participantTableSql}${healthRecordSql}`,
   },
   { version: 10, name: 'checkpoints of past states', sql: checkpoints },
+  {
+    version: 11,
+    name: 'the archive of the log',
+    sql: `${archiveSql}${commitFunction({ logged: true, ended: true, archived: true })}`,
+  },
 ];

@@ -369,6 +369,15 @@ export interface Retention {
   readonly days: number;
 }
 
+/** The cold part of the log, which is read like the rest. */
+export interface Archive {
+  /**
+   * Moves events written before a time there, of some spaces after those of the last call. `done`: there are no more
+   * spaces in this round, or another replica is at it.
+   */
+  run(beforeMs: number, signal: AbortSignal): Promise<{ readonly moved: number; readonly done: boolean }>;
+}
+
 /** Finding what is left over. */
 export interface Sweeps {
   /** Turns without an end that began before a time. */

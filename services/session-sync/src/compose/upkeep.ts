@@ -1,6 +1,8 @@
 import type { Service } from '@skein/service-kit';
 import type { CollectionPolicies } from '../adapters/collection-policies.ts';
+import { postgresArchive } from '../adapters/postgres-archive.ts';
 import { postgresSweeps } from '../adapters/postgres-sweeps.ts';
+import { archiveUseCase } from '../app/archive.ts';
 import type { AppParts } from '../app/parts.ts';
 import { periodic } from '../app/periodic.ts';
 import { type SweepOptions, sweepUseCase } from '../app/sweep.ts';
@@ -12,6 +14,7 @@ const presenceSweepMs = 1_000;
 /** Peers believe what they were told for 10 s. */
 const presenceAnnounceMs = 3_000;
 const checkpointMs = 1_000;
+const archiveMs = 600_000;
 /** Departures noted together in one statement. */
 const maxDepartures = 10_000;
 
@@ -31,7 +34,7 @@ export const departureLog = ({ devices, clock }: Pick<AppParts, 'devices' | 'clo
 
 /** What this service does by itself again and again. */
 export const upkeep = (
-  { platform: { log }, database, clock, timers }: Base,
+  { platform: { log, metrics }, database, clock, timers }: Base,
   { hub, peers }: Pick<AppParts, 'hub' | 'peers'>,
   own: {
     readonly checkpoint: (signal: AbortSignal) => Promise<void>;
@@ -57,6 +60,13 @@ export const upkeep = (
     retained: own.policies.retained,
     failed: (error, turnId) => log.warn({ err: error, turnId }, 'an overdue turn could not be ended'),
   });
+  const archived = metrics.counter('session_sync_archived_events_total', 'Events moved to the archive');
+  const archive = archiveUseCase({
+    archive: postgresArchive(database, 'session-sync'),
+    clock,
+    afterDays: config.ARCHIVE_AFTER_DAYS,
+    moved: (count) => archived.add(count),
+  });
   return [
     every('head check', headCheckMs, 'the head check', () => hub.feeds.checkHeads()),
     every('presence sweep', presenceSweepMs, 'the presence sweep', () => hub.presence.sweep()),
@@ -65,6 +75,7 @@ export const upkeep = (
     }),
     every('departures', presenceSweepMs, 'noting departures', own.noteDepartures),
     every('checkpoints', checkpointMs, 'a checkpoint of past states', own.checkpoint),
+    every('archive', archiveMs, 'moving events to the archive', archive),
     every('sweep', config.SWEEP_MS, 'the sweep', sweep),
   ];
 };
