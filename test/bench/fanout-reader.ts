@@ -61,6 +61,7 @@ const numberAt = (payload: Buffer, at: number): number => {
 
 const text = (one: Receiver, payload: Buffer) => {
   if (payload.length === 1 && payload[0] === 50) sendText(one, '3');
+  else if (payload.length === 2 && payload[0] === 123) sendText(one, '{}');
   else if (one.state === 'opening') {
     if (payload[0] === 48 && opened === '40') sendText(one, '40');
     else if (payload.includes(opened)) becomeOpen(one);

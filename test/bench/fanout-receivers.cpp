@@ -81,6 +81,7 @@ static uint64_t numberAt(const char* p, const char* e) {
 static void text(Receiver& r, const char* p, size_t n) {
   const char* e = p + n;
   if (n == 1 && *p == '2') return sendAll(r, masked(1, "3"));  // engine.io asks whether we are there
+  if (n == 2 && *p == '{') return sendAll(r, masked(1, "{}"));  // so does Centrifugo
   if (r.state == Receiver::opening) {
     if (n && *p == '0' && opened == "40") return sendAll(r, masked(1, "40"));  // engine.io: open the namespace
     if (memmem(p, n, opened.data(), opened.size())) becomeOpen(r);
