@@ -83,10 +83,11 @@ export const openSenders = async (people: number, speech: Speech): Promise<Sende
       if (String(data).includes(speech.opened)) break;
     }
     socket.on('message', (data) => {
-      const frame = String(data);
-      // Centrifugo asks whether we are there.
-      if (frame === '{}') socket.send(frame);
-      else heard(person, one, frame);
+      // Centrifugo joins what waits, a line each, and asks now and then whether we are there.
+      for (const frame of String(data).split('\n')) {
+        if (frame === '{}') socket.send(frame);
+        else heard(person, one, frame);
+      }
     });
     socket.on('close', (code) => refused.push(`closed ${code}`));
     senders[person] = one;

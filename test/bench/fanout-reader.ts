@@ -22,6 +22,7 @@ interface Receiver {
 
 const receivers: Receiver[] = [];
 let latencies: number[] = [];
+let decided: number[] = [];
 let counts = { received: 0, bytes: 0, lost: 0, duplicated: 0, reordered: 0 };
 let busy = 0;
 let open = 0;
@@ -60,6 +61,13 @@ const numberAt = (payload: Buffer, at: number): number => {
 };
 
 const text = (one: Receiver, payload: Buffer) => {
+  // Centrifugo joins what waits, a line each.
+  const line = payload.indexOf(10);
+  if (line >= 0) {
+    text(one, payload.subarray(0, line));
+    if (line + 1 < payload.length) text(one, payload.subarray(line + 1));
+    return;
+  }
   if (payload.length === 1 && payload[0] === 50) sendText(one, '3');
   else if (payload.length === 2 && payload[0] === 123) sendText(one, '{}');
   else if (one.state === 'opening') {
@@ -80,6 +88,8 @@ const text = (one: Receiver, payload: Buffer) => {
     counts.received += 1;
     // Nanoseconds of the monotonic clock fit a double for a hundred days.
     latencies.push((Number(process.hrtime.bigint()) - numberAt(payload, stamp + 3)) / 1e6);
+    const time = payload.indexOf('"time":');
+    if (time >= 0) decided.push(performance.timeOrigin + performance.now() - numberAt(payload, time + 7));
   }
 };
 
@@ -158,13 +168,15 @@ const commands: Record<string, (n: number) => void> = {
   report: (upTo) => {
     const tails = reading().reduce((sum, one) => sum + Math.max(0, upTo - one.last), 0);
     const at = (share: number) => percentile(latencies, share);
-    const times = { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
+    const since = { decidedP50: percentile(decided, 0.5), decidedP99: percentile(decided, 0.99) };
+    const times = { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1), ...since };
     say({ ...counts, lost: counts.lost + tails, lowest: lowest(), open: open - gone, gone, ...times });
   },
   progress: () => say({ received: counts.received, lowest: lowest() }),
   reset: () => {
     counts = { received: 0, bytes: 0, lost: 0, duplicated: 0, reordered: 0 };
     latencies = [];
+    decided = [];
     say({});
   },
   stall: (n) => {

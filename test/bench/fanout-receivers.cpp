@@ -3,7 +3,7 @@
 //   hellos: file with one text frame a line, sent after the upgrade (line n for socket n; empty: none)
 //   order:  text before the number that must grow by one from frame to frame, such as "offset":
 //   opened: text of the frame from which on a socket is open; empty: the upgrade is enough
-// Frames with TS=<ns>; (CLOCK_MONOTONIC) are measured. Masking is required of clients; a zero key masks nothing.
+// Frames with TS=<ns>; (CLOCK_MONOTONIC) are measured, and those with "time":<ms> (of the day) from that moment too. Masking is required of clients; a zero key masks nothing.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,15 +35,20 @@ static int port, ep;
 static std::string path, order_, opened;
 static std::vector<std::string> hellos;
 static std::vector<Receiver> all;
-static std::vector<uint32_t> micros;
+static std::vector<uint32_t> micros, decided;
 static uint64_t received, bytes, lost, duplicated, reordered;
 static size_t next_, openCount, goneCount, busy;
 static char buffer[1 << 18];
 
-static uint64_t nowNs() {
+static uint64_t nowNs(clockid_t clock = CLOCK_MONOTONIC) {
   timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(clock, &t);
   return uint64_t(t.tv_sec) * 1000000000ull + t.tv_nsec;
+}
+
+static void note(std::vector<uint32_t>& series, uint64_t from, uint64_t now) {
+  if (series.size() < 8000000)
+    series.push_back(now > from ? uint32_t(std::min<uint64_t>((now - from) / 1000, UINT32_MAX)) : 0);
 }
 
 static void sendAll(Receiver& r, const std::string& data) {
@@ -80,6 +85,12 @@ static uint64_t numberAt(const char* p, const char* e) {
 
 static void text(Receiver& r, const char* p, size_t n) {
   const char* e = p + n;
+  // Centrifugo joins what waits, a line each.
+  if (auto* end = (const char*)memchr(p, '\n', n)) {
+    text(r, p, end - p);
+    if (end + 1 < e) text(r, end + 1, e - end - 1);
+    return;
+  }
   if (n == 1 && *p == '2') return sendAll(r, masked(1, "3"));  // engine.io asks whether we are there
   if (n == 2 && *p == '{') return sendAll(r, masked(1, "{}"));  // so does Centrifugo
   if (r.state == Receiver::opening) {
@@ -99,8 +110,10 @@ static void text(Receiver& r, const char* p, size_t n) {
   auto* t = (const char*)memmem(p, n, "TS=", 3);
   if (!t) return;
   received++;
-  uint64_t sent = numberAt(t + 3, e), now = nowNs();
-  if (micros.size() < 8000000) micros.push_back(now > sent ? uint32_t(std::min<uint64_t>((now - sent) / 1000, UINT32_MAX)) : 0);
+  note(micros, numberAt(t + 3, e), nowNs());
+  // Our events say when they were decided, just before their commit.
+  auto* d = (const char*)memmem(p, n, "\"time\":", 7);
+  if (d) note(decided, numberAt(d + 7, e) * 1000000, nowNs(CLOCK_REALTIME));
 }
 
 /** Takes whole frames out of the bytes; returns how many bytes that were. */
@@ -181,15 +194,16 @@ static void connected(Receiver& r) {
   interest(r, EPOLLIN, EPOLL_CTL_MOD);
 }
 
-static double at(double share) {
-  if (micros.empty()) return 0;
-  size_t rank = size_t(share * double(micros.size()) + 0.999999);
-  return micros[std::min(micros.size() - 1, rank ? rank - 1 : 0)] / 1000.0;
+static double at(const std::vector<uint32_t>& sorted, double share) {
+  if (sorted.empty()) return 0;
+  size_t rank = size_t(share * double(sorted.size()) + 0.999999);
+  return sorted[std::min(sorted.size() - 1, rank ? rank - 1 : 0)] / 1000.0;
 }
 
 /** `report <last>`: what did not reach a socket that is still open, up to number <last>, is lost. */
 static void report(uint64_t upTo) {
   std::sort(micros.begin(), micros.end());
+  std::sort(decided.begin(), decided.end());
   uint64_t missing = lost, low = UINT64_MAX;
   for (auto& r : all) {
     if (r.state != Receiver::open || r.wasStalled) continue;
@@ -197,11 +211,12 @@ static void report(uint64_t upTo) {
     if (upTo > r.last) missing += upTo - r.last;
   }
   printf("{\"received\":%llu,\"bytes\":%llu,\"lost\":%llu,\"duplicated\":%llu,\"reordered\":%llu,\"lowest\":%llu,"
-         "\"open\":%zu,\"gone\":%zu,\"p50\":%.3f,\"p95\":%.3f,\"p99\":%.3f,\"max\":%.3f}\n",
+         "\"open\":%zu,\"gone\":%zu,\"p50\":%.3f,\"p95\":%.3f,\"p99\":%.3f,\"max\":%.3f,"
+         "\"decidedP50\":%.3f,\"decidedP99\":%.3f}\n",
          (unsigned long long)received, (unsigned long long)bytes, (unsigned long long)missing,
          (unsigned long long)duplicated, (unsigned long long)reordered,
          (unsigned long long)(low == UINT64_MAX ? 0 : low), openCount - std::min(openCount, goneCount), goneCount,
-         at(.5), at(.95), at(.99), at(1));
+         at(micros, .5), at(micros, .95), at(micros, .99), at(micros, 1), at(decided, .5), at(decided, .99));
   fflush(stdout);
 }
 
@@ -218,6 +233,7 @@ static void command(const std::string& line) {
   } else if (name == "reset") {
     received = bytes = lost = duplicated = reordered = 0;
     micros.clear();
+    decided.clear();
     printf("{}\n");
     fflush(stdout);
   } else if (name == "stall") {  // the first n sockets stop reading

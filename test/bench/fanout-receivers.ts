@@ -19,6 +19,9 @@ export interface Received {
   readonly p95: number;
   readonly p99: number;
   readonly max: number;
+  /** The same from the moment an event was decided, just before its commit; 0 where a server does not say. */
+  readonly decidedP50: number;
+  readonly decidedP99: number;
 }
 
 /** Sockets in a process of their own. */
