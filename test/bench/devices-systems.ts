@@ -52,7 +52,6 @@ export const skein = async (people: number): Promise<DevicesSystem> => {
   const all = await signedUp(mesh.url, people);
   for (const pid of pids.values()) pin(pid, cores.server);
   const token = (person: number) => all[person]?.accessToken ?? '';
-  const hlc = () => encodeHlc({ ms: Date.now(), counter: 0, device: 'phone' });
   return {
     name: 'skein',
     kept: 'committed to Postgres',
@@ -74,13 +73,13 @@ export const skein = async (people: number): Promise<DevicesSystem> => {
             // The only writer of it: what it has not seen of its own is no conflict.
             baseVersion: sent,
             ops: [{ op: 'set', path: ['text'], value: text }],
-            hlc: hlc(),
+            hlc: encodeHlc({ ms: Date.now(), counter: at, device: 'phone' }),
           })),
         }),
       answer: (frame) => {
         if (frame.startsWith('{"type":"result"')) {
-          const rejected = /"outcome":"(?!applied)(\w+)"/.exec(frame);
-          return rejected ? { refused: rejected[1] ?? '' } : 'taken';
+          const refused = /"outcome":"(rejected|conflict|stale)"/.exec(frame);
+          return refused ? { refused: refused[1] ?? '' } : 'taken';
         }
         const error = /^\{"type":"error".*?"code":"(\w+)"/.exec(frame);
         return error ? { refused: error[1] ?? '' } : undefined;
