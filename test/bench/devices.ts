@@ -216,7 +216,8 @@ const all: Ready[] = [];
 const systems: DevicesSystem[] = [];
 try {
   console.log(`${people} people × ${others + 1} devices, receivers in ${program.language}`);
-  for (const start of [() => skein(people), relay, centrifugoDevices]) {
+  const peers = process.env['BENCH_PEERS'] === 'none' ? [] : [relay, centrifugoDevices];
+  for (const start of [() => skein(people), ...peers]) {
     const system = await start();
     if (!system) continue;
     systems.push(system);

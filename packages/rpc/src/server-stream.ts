@@ -51,10 +51,29 @@ export const streamRegistry = (): StreamRegistry => {
 
 type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>;
 
-const ends = (reason: Promise<AppError>): Promise<never> =>
-  reason.then((error) => {
-    throw error;
-  });
+/** Something that ends a stream in the middle of what it waits for. */
+class Cut {
+  #reason: AppError | undefined;
+  #reject: ((reason: AppError) => void) | undefined;
+
+  /** Rejects what is being waited for, and everything after it; only the first time counts. */
+  now(reason: AppError): void {
+    this.#reason ??= reason;
+    this.#reject?.(this.#reason);
+  }
+
+  /**
+   * What `work` gives unless the cut comes first; one wait at a time. Not a race against one promise for all: every
+   * race would leave something behind on it until the stream ends, for each of its millions of values.
+   */
+  or<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      work.then(resolve, reject);
+      if (this.#reason) reject(this.#reason);
+    });
+  }
+}
 
 /**
  * A streaming handler as grpc-js calls it: pulls the handler's values only as fast as the peer takes them. At its
@@ -73,31 +92,28 @@ export const serveStream =
 
     const pump = async (ctx: ServerContext, ageMs: number) => {
       let grace: NodeJS.Timeout | undefined;
-      const { promise: cut, resolve: cutNow } = Promise.withResolvers<AppError>();
+      const cut = new Cut();
       const end = (reason: AppError) => {
         if (ctx.ended) return;
         ctx.end(reason);
-        grace = setTimeout(() => cutNow(reason), limits.graceMs);
+        grace = setTimeout(() => cut.now(reason), limits.graceMs);
       };
       const age = setTimeout(
         () => end(new AppError('unavailable', 'The stream has reached its age; open it again')),
         ageMs,
       );
-      const gone = () => cutNow(ctx.ended ?? new AppError('cancelled'));
+      const gone = () => cut.now(ctx.ended ?? new AppError('cancelled'));
       call.once('cancelled', gone);
       call.once('error', gone);
       const leave = limits.registry.add(end);
       const request = requestStream ? requestsOf(call as ServerDuplexStream<unknown, unknown>) : undefined;
       const values = handler(request ?? (call as ServerWritableStream<unknown, unknown>).request, ctx);
       const iterator = (values as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-      const interrupted = ends(cut);
-      // Raced below; on its own it must not count as unhandled.
-      interrupted.catch(() => {});
       try {
         for (;;) {
-          const next = await Promise.race([iterator.next(), interrupted]);
+          const next = await cut.or(iterator.next());
           if (next.done) return;
-          if (!call.write(next.value)) await Promise.race([drained(call), interrupted]);
+          if (!call.write(next.value)) await cut.or(drained(call));
         }
       } catch (thrown) {
         // The handler may be waiting for something that never comes: its clean-up is started, not awaited.

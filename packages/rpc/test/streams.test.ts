@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { AppError } from '@skein/contracts';
 import { expect, test } from 'vitest';
 import { collect, ctx, startClient, startServer } from './fixture.ts';
@@ -60,6 +62,33 @@ test('a slow server slows the requests of a bidirectional call down', async () =
     })
     .toBe(true);
   expect(sent).toBeLessThan(500);
+  await values.return?.(undefined);
+});
+
+test('a stream that goes on keeps nothing of the values it has sent', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const sent: WeakRef<Probe>[] = [];
+  const last = Promise.withResolvers<void>();
+  const server = await startServer({
+    count: async function* () {
+      for (let n = 0; n < 1_000; n += 1) {
+        const value = { text: String(n) };
+        sent.push(new WeakRef(value));
+        yield value;
+      }
+      await last.promise;
+    },
+  });
+  const values = startClient(server).count({ text: '' }, ctx())[Symbol.asyncIterator]();
+  for (let n = 0; n < 1_000; n += 1) await values.next();
+  await expect
+    .poll(() => {
+      collectGarbage();
+      return sent.filter((one) => one.deref() !== undefined).length;
+    })
+    .toBeLessThan(10);
+  last.resolve();
   await values.return?.(undefined);
 });
 
