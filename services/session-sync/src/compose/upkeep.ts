@@ -9,7 +9,9 @@ import { type SweepOptions, sweepUseCase } from '../app/sweep.ts';
 import type { Config } from '../config.ts';
 import type { Base } from './base.ts';
 
+/** All heads are compared in this time, a part of them at a time. */
 const headCheckMs = 2_000;
+const headCheckParts = 20;
 const presenceSweepMs = 1_000;
 /** Peers believe what they were told for 10 s. */
 const presenceAnnounceMs = 3_000;
@@ -68,7 +70,9 @@ export const upkeep = (
     moved: (count) => archived.add(count),
   });
   return [
-    every('head check', headCheckMs, 'the head check', () => hub.feeds.checkHeads()),
+    every('head check', headCheckMs / headCheckParts, 'the head check', () =>
+      hub.feeds.checkHeads(headCheckParts),
+    ),
     every('presence sweep', presenceSweepMs, 'the presence sweep', () => hub.presence.sweep()),
     every('presence announcement', presenceAnnounceMs, 'the presence announcement', () => {
       for (const space of hub.presence.ownSpaces()) peers.presence(space, hub.presence.own(space));

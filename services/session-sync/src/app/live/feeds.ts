@@ -27,8 +27,11 @@ export interface Feeds {
   unwatch(space: string, watcher: Watcher): void;
   /** Takes in what was committed, here or at a peer: in any order, more than once, or not at all. */
   offer(batch: CommittedEvents): void;
-  /** Compares with the log, which finds what no message told of. */
-  checkHeads(): Promise<void>;
+  /**
+   * Compares with the log, which finds what no message told of: all spaces in so many calls, one part after the other,
+   * for thousands of heads at once would hold every write up. Default: all of them.
+   */
+  checkHeads(parts?: number): Promise<void>;
   readonly size: number;
 }
 
@@ -58,8 +61,9 @@ const defaultLimits = {
   feeds: 100_000,
 };
 
-/** Spaces whose heads one query reads. */
+/** Spaces whose heads one query reads, and how many are worth one. */
 const headsPerQuery = 1_000;
+const fewHeads = 100;
 const readPage = 500;
 
 interface OpenFeed {
@@ -85,6 +89,9 @@ export const createFeeds = (options: FeedsOptions): Feeds => {
   const { reads, timers, failed, opened = () => {}, closed = () => {} } = options;
   const feeds = new Map<string, OpenFeed>();
   let totalBytes = 0;
+  // Of the round of head checks under way.
+  let part = -1;
+  let unchecked: string[] = [];
 
   const position = coalesce(headsPerQuery, async (spaces) => {
     const found = await reads.positions(spaces);
@@ -253,8 +260,10 @@ export const createFeeds = (options: FeedsOptions): Feeds => {
       settleEarly(feed);
       tell(feed);
     },
-    checkHeads: async () => {
-      const spaces = [...feeds.values()].filter(({ known }) => known).map(({ space }) => space);
+    checkHeads: async (parts = 1) => {
+      part = (part + 1) % parts;
+      if (part === 0) unchecked = [...feeds.values()].filter(({ known }) => known).map(({ space }) => space);
+      const spaces = unchecked.splice(0, Math.max(fewHeads, Math.ceil(unchecked.length / (parts - part))));
       for (let at = 0; at < spaces.length; at += headsPerQuery) {
         for (const found of await reads.positions(spaces.slice(at, at + headsPerQuery))) {
           const feed = feeds.get(found.space);
