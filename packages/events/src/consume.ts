@@ -12,6 +12,8 @@ export interface ConsumeOptions extends Omit<Subscription, 'handle'> {
   readonly database: Database;
   readonly log: Logger;
   readonly metrics: MetricRegistry;
+  /** Whether an event can have an effect at all; one that cannot is neither handled nor noted. Default: all can. */
+  readonly wants?: (event: DomainEvent) => boolean;
   /** The effect, in the inbox's transaction; `signal` aborts when the delivery's time is up. */
   readonly handle: (event: DomainEvent, tx: Tx, signal: AbortSignal) => Promise<void>;
   /** After the commit of a first delivery; may be missed by a crash, so only for hints. */
@@ -61,6 +63,7 @@ export const consume = (options: ConsumeOptions): Consumer => {
     handle: async (event, { attempt, last, signal }) => {
       if (!narrow(event, options.types)) return;
       try {
+        if (options.wants && !options.wants(upcastDomainEvent(event))) return;
         const { known, outcome } = await withSpan(
           `consume ${event.type}`,
           {

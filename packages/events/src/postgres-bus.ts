@@ -3,6 +3,7 @@ import type { Database, Queryable } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
 import { backoffAfter, type EventBus, rememberedAs, type Subscription, subscriptionDefaults } from './bus.ts';
+import { unsynced } from './unsynced.ts';
 
 /** The bus of a mesh that has one database and no broker. */
 export interface PostgresBusOptions {
@@ -165,7 +166,7 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
               name: 'bus-note',
               text: `update skein_bus.consumer set xid = $3::xid8, seq = $4,
                        lease_until = now() + make_interval(secs => $5 / 1000.0)
-                     where name = $1 and holder = $2 returning xid::text as xid, seq`,
+                     where name = $1 and holder = $2 returning xid::text as xid, seq, ${unsynced}`,
             },
             [consumer, instance, row.xid, row.seq, leaseMs + ackWaitMs],
           );
@@ -227,7 +228,7 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
           name: 'bus-publish',
           text: `insert into skein_bus.event (event_id, type, event)
                  select * from unnest($1::text[], $2::text[], $3::text[]) on conflict (event_id) do nothing
-                 returning seq`,
+                 returning seq, ${unsynced}`,
         },
         [
           events.map((event) => rememberedAs(event, options)),

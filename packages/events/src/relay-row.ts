@@ -1,6 +1,7 @@
 import { AppError } from '@skein/contracts';
 import { type Database, sqlState } from '@skein/postgres';
 import type { Position } from './outbox.ts';
+import { unsynced } from './unsynced.ts';
 
 /** What a relay remembers in its database, and the lease on it. */
 export interface RelayRow {
@@ -93,7 +94,7 @@ export const relayRow = (database: Database, name: string, instance: string) => 
         text: `update relay set era = $3, xid = $4::xid8, seq = $5, store_id = $6, boot = $7, bus_mark = $8,
                  system_id = $9, handled = $10, newest_at = to_timestamp($11 / 1000.0),
                  replay_from = to_timestamp($12 / 1000.0)
-               where name = $1 and fence = $2 returning 1`,
+               where name = $1 and fence = $2 returning ${unsynced}`,
       },
       [
         ...[name, fence, to.position.era, to.position.xid, to.position.seq],

@@ -4,7 +4,18 @@ import { createMetrics } from '@skein/telemetry';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { consume, type EventBus, inbox, originPosition, outbox, relay } from '../src/index.ts';
 import { loginEvent, testEventBus } from '../src/testing.ts';
-import { busOn, effects, fresh, log, metrics, spyBus, startRelay as start, waitMs } from './fixture.ts';
+import { unsynced } from '../src/unsynced.ts';
+import {
+  busOn,
+  effects,
+  fresh,
+  log,
+  metrics,
+  spyBus,
+  startRelay as start,
+  startConsumer,
+  waitMs,
+} from './fixture.ts';
 
 testEventBus('Postgres', async () => {
   const { database } = await fresh();
@@ -153,6 +164,22 @@ describe('relay', () => {
   });
 });
 
+describe('commits that do not wait for the disk', () => {
+  it('are those of the bus alone: the next one on the same connection waits again', async () => {
+    const { database } = await fresh();
+    const bus = await busOn(database, 'one');
+    const inside = await database.query<{ off: string }>(`select ${unsynced} as off`);
+    expect(inside).toEqual([{ off: 'off' }]);
+    await bus.publish([loginEvent('u1')]);
+    const after = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        database.query<{ now: string }>(`select current_setting('synchronous_commit') as now`),
+      ),
+    );
+    expect(after.flat()).toEqual(Array.from({ length: 4 }, () => ({ now: 'on' })));
+  });
+});
+
 describe('consume', () => {
   const table = 'create table effect (event_id text)';
   it('makes the effect once although the event is delivered twice', async () => {
@@ -190,6 +217,16 @@ describe('consume', () => {
     onTestFinished(() => part.stop());
     await bus.publish([event]);
     await expect.poll(() => effects(database), { timeout: waitMs }).toEqual([event.id]);
+  });
+
+  it('neither handles nor notes an event that can have no effect, and goes on', async () => {
+    const { database } = await fresh();
+    const bus = await busOn(database, 'one');
+    const [idle, fine] = [loginEvent('u1'), loginEvent('u1', 2)];
+    await startConsumer(database, bus, { wants: ({ id }) => id !== idle.id });
+    await bus.publish([idle, fine]);
+    await expect.poll(() => effects(database), { timeout: waitMs }).toEqual([fine.id]);
+    expect(await database.query('select event_id from inbox')).toEqual([{ event_id: fine.id }]);
   });
 
   it('does not bury what a later delivery can mend', async () => {

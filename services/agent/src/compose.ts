@@ -94,6 +94,7 @@ export const compose = async (
     metrics,
     consumer: 'agent-turns',
     types: ['message.created'],
+    wants: (event) => turnOf(event) !== undefined,
     handle: async (event, tx) => {
       const turn = turnOf(event);
       if (turn) await addTurn(tx, turn);
