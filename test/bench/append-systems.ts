@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { groupCommit, openDatabase } from '@skein/postgres';
+import { must } from '@skein/service-kit';
 import { createLogger } from '@skein/telemetry';
 import pg from 'pg';
 import { systemIds } from '../../services/session-sync/src/adapters/ids.ts';
@@ -18,8 +19,8 @@ import { createWriter } from '../../services/session-sync/src/app/writer.ts';
 /** Something that appends events to streams, durably. */
 export interface Appender {
   readonly name: string;
-  /** Resolves when so many events are durable at the end of a stream. */
-  append(stream: number, events: number): Promise<void>;
+  /** Resolves when so many events of a writer are durable at the end of a stream. */
+  append(stream: number, events: number, writer: number): Promise<void>;
   /** Events that are there, as the database counts them. */
   count(): Promise<number>;
   close(): Promise<void>;
@@ -28,18 +29,15 @@ export interface Appender {
 const text = 'x'.repeat(256);
 const poolSize = 20;
 
-/** Our log as session-sync has it: read the head, decide, commit, with what waits at the same time in one statement. */
-export const skein = async (url: string, streams: number): Promise<Appender> => {
-  const log = createLogger({ service: 'bench', instance: 'bench', level: 'warn' });
+const log = createLogger({ service: 'bench', instance: 'bench', level: 'warn' });
+
+/** One replica of session-sync, as far as it writes. */
+const replica = async (url: string) => {
   const database = openDatabase(
     { url, schema: 'session_sync', migrations, applicationName: 'bench', poolSize },
     { log },
   );
   await database.run();
-  const spaces = Array.from({ length: streams }, () => randomUUID());
-  const maker = postgresSpaceMaker(database);
-  for (const id of spaces)
-    await maker.make({ id, kind: 'team', title: '', epoch: 'e', owner: 'bench', nowMs: Date.now() });
   const writer = createWriter({
     store: postgresSpaceStore(database),
     batcher: groupCommit,
@@ -48,15 +46,27 @@ export const skein = async (url: string, streams: number): Promise<Appender> => 
     committed: () => {},
     wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   });
+  return { database, writer };
+};
+
+/** Our log as session-sync has it: read the head, decide, commit, with what waits at the same time in one statement. */
+export const skein = async (url: string, streams: number, replicas = 1): Promise<Appender> => {
+  const all = [];
+  for (let n = 0; n < replicas; n += 1) all.push(await replica(url));
+  const { database } = must(all[0], 'there is a replica');
+  const spaces = Array.from({ length: streams }, () => randomUUID());
+  const maker = postgresSpaceMaker(database);
+  for (const id of spaces)
+    await maker.make({ id, kind: 'team', title: '', epoch: 'e', owner: 'bench', nowMs: Date.now() });
   const event = {
     type: 'message.created',
     actor: { kind: 'user', user: 'bench', platform: 'bench' },
     data: { text },
   } as const;
   return {
-    name: 'skein',
-    append: (stream, events) =>
-      writer.write({
+    name: replicas === 1 ? 'skein' : `skein, ${replicas} replicas`,
+    append: (stream, events, writer) =>
+      must(all[writer % replicas], 'there is a replica').writer.write({
         space: spaces[stream] ?? '',
         needs: {},
         decide: () => ({
@@ -72,8 +82,10 @@ export const skein = async (url: string, streams: number): Promise<Appender> => 
       return row?.count ?? 0;
     },
     close: async () => {
-      await writer.stop();
-      await database.stop();
+      for (const one of all) {
+        await one.writer.stop();
+        await one.database.stop();
+      }
     },
   };
 };

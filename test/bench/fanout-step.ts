@@ -9,6 +9,8 @@ export interface StepResult extends Received {
   /** Deliveries a second from the first scheduled moment to the last arrival. */
   readonly achieved: number;
   readonly core: CoreUse;
+  /** How busy the other core was, with the load and all that stands behind a server. */
+  readonly restBusy: number;
   /** CPU seconds of the server per million deliveries. */
   readonly cpuPerMillion: number;
   readonly rssBeforeKib: number;
@@ -44,6 +46,7 @@ export const runStep = async (
   const rssBeforeKib = rssKib(system.pid);
   const memory = watchMemory(system.pid);
   const core = watchCore(system.pid, 0);
+  const rest = watchCore(process.pid, 1);
   const startNs = process.hrtime.bigint();
   let published = 0;
   while (published < total) {
@@ -81,6 +84,7 @@ export const runStep = async (
     await pause(20);
   }
   const use = core();
+  const { own, others } = rest();
   const result = await receivers.report(last);
   const wall = Number(arrivedNs - startNs) / 1e9;
   return {
@@ -88,6 +92,7 @@ export const runStep = async (
     offered: perSecond * sockets,
     achieved: result.received / wall,
     core: use,
+    restBusy: own + others,
     cpuPerMillion: (use.own * wall) / (result.received / 1e6),
     rssBeforeKib,
     rssPeakKib: memory(),

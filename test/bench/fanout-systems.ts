@@ -3,12 +3,15 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 import { newPerson, type Person, type TestMesh, testMesh } from '../e2e/support/mesh.ts';
+import { centrifugo, centrifugoLabel } from './centrifugo.ts';
 import type { Dialect } from './fanout-receivers.ts';
 import { pin } from './measure-process.ts';
 
 /** A server under test and its publisher. */
 export interface System {
   readonly name: string;
+  /** What it keeps of a text before it is sent. */
+  readonly kept: string;
   /** The process that fans out. */
   readonly pid: number;
   readonly dialect: Dialect;
@@ -55,6 +58,7 @@ export const peer = async (kind: 'ws' | 'socket.io'): Promise<System> => {
   let done = 0;
   return {
     name: kind,
+    kept: 'nothing',
     pid,
     dialect: { port, path, order: 'N=', opened: plain ? '' : '40' },
     publish: (text) => {
@@ -73,6 +77,53 @@ export const peer = async (kind: 'ws' | 'socket.io'): Promise<System> => {
       publisher.terminate();
       child.disconnect();
       await once(child, 'exit');
+    },
+  };
+};
+
+/** Centrifugo with one channel that everybody is in; undefined where it cannot be built. */
+export const centrifugoFanOut = async (): Promise<System | undefined> => {
+  const server = await centrifugo(cores.server);
+  if (!server) return undefined;
+  const channel = 'space';
+  const path = '/connection/websocket';
+  const hello = () => server.hello('bench', [channel]);
+  const publisher = await opened(`ws://127.0.0.1:${server.port}${path}`);
+  const letIn = once(publisher, 'message');
+  publisher.send(hello());
+  await letIn;
+  let failed: string[] = [];
+  let sent = 0;
+  let done = 0;
+  publisher.on('close', (code) => failed.push(`closed ${code}`));
+  publisher.on('message', (data) => {
+    for (const line of String(data).split('\n')) {
+      if (line === '{}') publisher.send(line);
+      else if (line.startsWith('{"id"')) {
+        if (line.includes('"error"')) failed.push(line);
+        else done += 1;
+      }
+    }
+  });
+  return {
+    name: centrifugoLabel,
+    kept: '100 texts in memory',
+    pid: server.pid,
+    dialect: { port: server.port, path, hello, order: 'N=', opened: '"connect"' },
+    publish: (text) => {
+      sent += 1;
+      publisher.send(JSON.stringify({ id: sent + 1, publish: { channel, data: text } }));
+    },
+    published: () => {
+      const now = { done, failed, last: sent };
+      done = 0;
+      failed = [];
+      return now;
+    },
+    close: async () => {
+      publisher.removeAllListeners('close');
+      publisher.terminate();
+      await server.stop();
     },
   };
 };
@@ -138,6 +189,7 @@ export const ours = async (env: Readonly<Record<string, string>> = {}): Promise<
   );
   return {
     name: 'skein',
+    kept: 'committed to Postgres',
     pid,
     mesh,
     person,
