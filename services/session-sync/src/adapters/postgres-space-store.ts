@@ -223,12 +223,11 @@ const rowsOf = <K extends keyof Writes>(
   key: (row: NonNullable<Writes[K]>[number]) => string,
   more?: (row: NonNullable<Writes[K]>[number], plan: SpacePlan) => object,
 ): string | null => {
-  const rows = plans.flatMap((plan) =>
-    ((plan.writes[name] ?? []) as NonNullable<Writes[K]>[number][]).map((row) => ({
-      key: key(row),
-      row: more ? { ...row, ...more(row, plan) } : row,
-    })),
-  );
+  const rows: { readonly key: string; readonly row: object }[] = [];
+  // Asked for every kind of row in every flush, and most plans have few kinds.
+  for (const plan of plans)
+    for (const row of (plan.writes[name] ?? []) as NonNullable<Writes[K]>[number][])
+      rows.push({ key: key(row), row: more ? { ...row, ...more(row, plan) } : row });
   if (rows.length === 0) return null;
   rows.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   return JSON.stringify(rows.map(({ row }) => row));

@@ -148,6 +148,14 @@ export const createPresence = (options: PresenceOptions): Presence => {
     return [...all.values()].sort((a, b) => a.sinceMs - b.sinceMs);
   };
 
+  /** How many devices in a space are so; asked for every write, and with one replica there are no others' to add. */
+  const count = (space: string, isSo: (one: PresentDevice) => boolean): number => {
+    if (peers.has(space)) return of(space).filter(isSo).length;
+    let found = 0;
+    for (const one of bySpace.get(space)?.values() ?? []) if (isSo(one)) found += 1;
+    return found;
+  };
+
   return {
     attach: (stream, userId, device, spaces, { connection, opened } = noSocket) => {
       const key = keyOf(userId, device.id);
@@ -203,9 +211,9 @@ export const createPresence = (options: PresenceOptions): Presence => {
     },
     of,
     others: (space, userId, deviceId) =>
-      of(space).filter((one) => one.userId !== userId || one.device.id !== deviceId).length,
+      count(space, (one) => one.userId !== userId || one.device.id !== deviceId),
     isConnected: (space, userId, deviceId) =>
-      of(space).some((one) => one.userId === userId && one.device.id === deviceId),
+      count(space, (one) => one.userId === userId && one.device.id === deviceId) > 0,
     peer: (space, instance, devices) => {
       let parts = peers.get(space);
       if (!parts) {
