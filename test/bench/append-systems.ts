@@ -51,7 +51,7 @@ const replica = async (url: string) => {
 
 /** Our log as session-sync has it: read the head, decide, commit, with what waits at the same time in one statement. */
 export const skein = async (url: string, streams: number, replicas = 1): Promise<Appender> => {
-  const all = [];
+  const all: Awaited<ReturnType<typeof replica>>[] = [];
   for (let n = 0; n < replicas; n += 1) all.push(await replica(url));
   const { database } = must(all[0], 'there is a replica');
   const spaces = Array.from({ length: streams }, () => randomUUID());
