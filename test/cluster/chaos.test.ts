@@ -26,7 +26,7 @@ const history = historyOf(
     call(0, 900, ['too early']),
     call(990, 1_400, ['ECONNRESET']),
     call(2_000, 2_010),
-    call(5_100, 5_300, ['503']),
+    call(4_990, 5_300, ['503']),
   ],
   [
     { startedMs: 5_200, code: 4012, failures: [], backMs: 7_000 },

@@ -91,7 +91,7 @@ export const chaosSection = (
           `**Not all held:** ${failed.toLocaleString('en')} calls failed for good, after all their retries; the drill counts that as a fault and exits with 1.`,
         ]
       : []),
-    'Times are from the deletion, median / longest of its kind; calls and sockets count towards the deletion before them. Replaced: as many pods as before are ready. Whole again: the last call that needed another try was done, the last socket was back, with the wait of up to 5 s that it is told.',
+    'Times are from the deletion, median / longest of its kind; a call counts towards the deletion before its end, a socket towards the one before it was cut. Replaced: as many pods as before are ready. Whole again: the last call that needed another try was done, the last socket was back, with the wait of up to 5 s that it is told.',
     table([
       [
         'deleted',

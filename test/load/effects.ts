@@ -35,8 +35,8 @@ export const effectsOf = <D extends Disturbance>(
   return sorted.map((one, at) => {
     const untilMs = sorted[at + 1]?.atMs ?? Number.POSITIVE_INFINITY;
     const within = (ms: number) => ms >= one.atMs && ms < untilMs;
-    // A call may have been sent a moment before what it met.
-    const felt = repeated.filter(({ startedMs, endedMs }) => within(startedMs) || within(endedMs));
+    // By its end: a call may have been sent a moment before what it met.
+    const felt = repeated.filter(({ endedMs }) => within(endedMs));
     const cut = outages.filter(({ startedMs }) => within(startedMs));
     return {
       ...one,
