@@ -15,7 +15,7 @@ const load = {
 };
 
 useStack(loadedStack);
-afterAll(() => remove(loadedStack), 240_000);
+afterAll(() => remove(loadedStack), 360_000);
 
 it('loses no message, call or socket while every service is upgraded and rolled back under load', async () => {
   const { summary, stages } = await rollout(loadedStack, load, (line) => process.stdout.write(`${line}\n`));
