@@ -16,10 +16,10 @@ const upgrade = (...more: readonly string[]): Promise<Answer> =>
 const wanted = async (): Promise<number> =>
   (await getJson<{ spec: { replicas: number } }>('deployment', deployment, '-n', namespace)).spec.replicas;
 
-describe('pods that "kubectl scale" has added', () => {
+describe('"kubectl scale"', () => {
   afterAll(() => installChart(plain, '--force-conflicts'), 330_000);
 
-  it('stay when Helm wants another number, which says whose they are; it takes the same, or takes them back', {
+  it('keeps its number when Helm wants another, which says whose it is; Helm takes the same, or takes it back', {
     timeout: 720_000,
   }, async () => {
     await kubectl('-n', namespace, 'scale', 'deployment', deployment, '--replicas=2');
@@ -34,6 +34,14 @@ describe('pods that "kubectl scale" has added', () => {
 
     const back = await upgrade('--force-conflicts');
     expect(back.ok, back.stdout + back.stderr).toBe(true);
+    expect(await wanted()).toBe(1);
+  });
+
+  it('to none is nobody’s number: the next upgrade starts the pods again', { timeout: 360_000 }, async () => {
+    await kubectl('-n', namespace, 'scale', 'deployment', deployment, '--replicas=0');
+    expect(await wanted()).toBe(0);
+    const started = await upgrade();
+    expect(started.ok, started.stdout + started.stderr).toBe(true);
     expect(await wanted()).toBe(1);
   });
 });

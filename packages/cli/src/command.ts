@@ -1,5 +1,6 @@
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
+import { accountName } from './account.ts';
 import { dropDeadLetters, listDeadLetters, retryDeadLetters } from './dead-letters.ts';
 import { openGateway } from './gateway.ts';
 import { verifyLedger } from './ledger.ts';
@@ -102,7 +103,7 @@ export const runCommand = async (args: readonly string[], { env, write }: Surrou
       return true;
     }
     case 'db reanchor': {
-      const actor = `${userInfo().username}@${hostname()}`;
+      const actor = `${accountName()}@${hostname()}`;
       await reanchor(needed(env['DATABASE_URL'], 'DATABASE_URL'), screen, { actor, reason: reason() });
       return true;
     }
