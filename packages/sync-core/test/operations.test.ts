@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import {
   applyOps,
   canonicalJson,
+  compareHlc,
+  encodeHlc,
   fieldKey,
   fieldPath,
   type Json,
@@ -72,6 +74,41 @@ describe('operations', () => {
   });
 });
 
+describe('removing from sets', () => {
+  const few = fc.nat(4);
+  const sets = fc.record({ set: fc.uniqueArray(few) });
+  const change = fc.record({
+    op: fc.constantFrom('add' as const, 'remove' as const),
+    path: fc.constant(['set']),
+    value: few,
+  });
+  const members = (value: Json, list: readonly Op[]) => {
+    const applied = applyOps(value, list) as { value: { set?: number[] } };
+    return (applied.value.set ?? []).toSorted();
+  };
+
+  it('comes to the same in any order, and however often, among removals', () => {
+    fc.assert(
+      fc.property(sets, fc.array(few, { maxLength: 5 }), (value, removed) => {
+        const list = removed.map((one): Op => ({ op: 'remove', path: ['set'], value: one }));
+        const left = value.set.filter((one) => !removed.includes(one)).toSorted();
+        expect(members(value, list)).toEqual(left);
+        expect(members(value, [...list, ...list].reverse())).toEqual(left);
+      }),
+    );
+  });
+
+  it('comes to the same before and after adding something else; of one value the last word counts', () => {
+    fc.assert(
+      fc.property(sets, change, change, (value, first, second) => {
+        if (first.value !== second.value)
+          expect(members(value, [first, second])).toEqual(members(value, [second, first]));
+        else expect(members(value, [first, second])).toEqual(members(value, [second]));
+      }),
+    );
+  });
+});
+
 describe('resolvers', () => {
   const number = fc.integer();
   /** What stands after a client's value met the server's. */
@@ -103,6 +140,28 @@ describe('resolvers', () => {
       }),
     );
   });
+
+  it.each(['newest', 'manual'] as const)(
+    '%s: commutative, associative, idempotent over stamped values',
+    (name) => {
+      const stamped = fc.tuple(fc.integer({ min: 1, max: 10 ** 6 }), fc.nat(3)).map(([ms, device]) => ({
+        value: `${ms} ${device}`,
+        hlc: encodeHlc({ ms, counter: 0, device: `d${device}` }),
+      }));
+      type Stamped = { readonly value: string; readonly hlc: string };
+      const meet = (server: Stamped, client: Stamped): Stamped =>
+        resolve(name, server.value, client.value, compareHlc(client.hlc, server.hlc) > 0) === 'client'
+          ? client
+          : server;
+      fc.assert(
+        fc.property(stamped, stamped, stamped, (a, b, c) => {
+          expect(meet(a, b)).toEqual(meet(b, a));
+          expect(meet(meet(a, b), c)).toEqual(meet(a, meet(b, c)));
+          expect(meet(a, a)).toEqual(a);
+        }),
+      );
+    },
+  );
 
   it('leave to the newest what they cannot compare', () => {
     for (const name of ['larger', 'smaller', 'union'] as const) {
