@@ -73,7 +73,7 @@ export const createAnswerer = ({ schedule, random, faults }: Ground, calls: Call
       busy.set(turnId, false);
       over = await answer(turnId, space).then(
         () => busy.get(turnId) === false,
-        (error: unknown) => !toAppError(error).row.retryable && busy.get(turnId) === false,
+        (error: unknown) => toAppError(error).code === 'not_found' && busy.get(turnId) === false,
       );
       if (!over) await pause(random.between(retryMs.min, retryMs.max));
     }

@@ -178,6 +178,14 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
       }),
     );
 
+  const startAll = () => {
+    for (const at of replicas.keys()) keepReplica(at);
+    for (const at of doors.keys())
+      keep(doors, at, 'gateway', (machine) =>
+        startGateway(ground, machine, { calls, agent: answerer.client }, log),
+      );
+  };
+
   const devices: SimulatedDevice[] = [];
   const device = () => random.pick(devices);
   const startDevices = () => {
@@ -262,14 +270,14 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   /** As docs/how-to/restore-the-database.md says: all services stopped, the copy put back and re-anchored. */
   const restore = async (kept: Dump) => {
     closed = true;
-    for (const machine of [...machines].filter(({ name }) => name.startsWith('session-sync'))) machine.kill();
+    for (const machine of [...machines]) machine.kill();
     disk.forget();
     for (const { id } of await store.spaces()) logs.push(await store.log(id));
     counts.restores += 1;
     await store.restore(kept, (space) => `restored-${space.slice(0, 4)}-${space.at(-1)}`);
     history.note('restored', schedule.now());
     closed = false;
-    for (const at of replicas.keys()) keepReplica(at);
+    startAll();
     answerer.again();
   };
 
@@ -334,11 +342,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
 
   const giveBack = replaceGlobals(schedule, random);
   try {
-    for (const at of replicas.keys()) keepReplica(at);
-    for (const at of doors.keys())
-      keep(doors, at, 'gateway', (machine) =>
-        startGateway(ground, machine, { calls, agent: answerer.client }, log),
-      );
+    startAll();
     schedule.after(500, startDevices);
     schedule.after(600, startReceivers);
     schedule.after(700, startClassics);

@@ -138,6 +138,9 @@ export const createWriter = (options: WriterOptions): Writer => {
       const streams =
         type === 'welcome' ? (frame.streams ?? []) : type === 'subscribed' ? [{ space, lastSeq }] : [];
       if (type === 'welcome') welcomed = true;
+      if (type === 'welcome')
+        for (const one of streams)
+          queues.set(one.space, expectedFrom(queueOf(one.space), (one.lastSeq ?? 0) + 1));
       leaving ||= streams.some((one) => isForeign(queueOf(one.space), one.lastSeq ?? 0));
       // Of a space that was left the server says that it is closed, and the queue is given up.
       if (['welcome', 'subscribed', 'unsubscribed'].includes(type) && !reborn())

@@ -118,15 +118,13 @@ describe('a snapshot', () => {
     expect(texts(behind.state)).toEqual(['m2']);
   });
 
-  it('of another epoch drops the answers that were running before it', () => {
-    const answering = apply([tokenFrame(0, 'half')], fresh()).state;
+  it('of another epoch drops what was said before it, and the answers that were running', () => {
+    const before = apply([said(1, 'm9')], fresh()).state;
     const restored = { epoch: 'e2', conversations: [listed] };
-    const { state } = apply(
-      [welcomeFrame(false), tokenFrame(0, 'half'), snapshotFrame(9, restored)],
-      answering,
-    );
+    const frames = [welcomeFrame(false), tokenFrame(0, 'half'), snapshotFrame(9, restored)];
+    const { state } = apply(frames, before);
     expect(state.turns).toEqual({});
-    expect(texts(state)).toEqual([]);
+    expect(conversation(state)).toMatchObject({ messages: [], history: 'none' });
   });
 
   it('keeps an answer that is running on this connection and drops one left by an older', () => {

@@ -94,8 +94,9 @@ export const underNewId = (
     : new Map([...queues].map(([space, queue]) => [space, renumberedFrom(queue, 1)]));
 
 /**
- * After the error `expected_seq`: the server has less of this device than the device believes, as after a restore, so
- * what waits is numbered anew from there. An answer that is older than the queue changes nothing.
+ * After the error `expected_seq`, and with `lastSeq + 1` of every welcome: when the server has less of this device than
+ * the device believes, as after a restore, what waits is numbered anew from there. What is older than the queue changes
+ * nothing. At the welcome is best: what never was sent under its old number in the restored log cannot arrive late.
  */
 export const expectedFrom = (queue: MutationQueue, expectedSeq: number): MutationQueue => {
   const [oldest] = queue.waiting;

@@ -23,7 +23,7 @@ export function applySnapshot(state: SessionState, frame: SnapshotFrame): Sessio
       ...(collected === undefined ? {} : { partial: collected }),
     }));
   }
-  // Another epoch is another log: what ran in the old one may never have begun in it. What runs in it is told after.
+  // Another epoch is another log: of what was said in the old one some may never have been, or have been erased.
   const { epoch = collected.epoch } = state.spaces[frame.space]?.position ?? {};
   const sameLog = epoch === collected.epoch;
   const alive = new Set(
@@ -31,7 +31,9 @@ export function applySnapshot(state: SessionState, frame: SnapshotFrame): Sessio
       .filter((turn) => turn.connection === state.connection && (sameLog || turn.space !== frame.space))
       .map((turn) => turn.messageId),
   );
-  const next = withSpace(state, frame.space, (space) => replaced(space, collected, alive));
+  const next = withSpace(state, frame.space, (space) =>
+    replaced(sameLog ? space : { ...space, conversations: {} }, collected, alive),
+  );
   return {
     ...next,
     turns: Object.fromEntries(Object.entries(state.turns).filter(([, turn]) => alive.has(turn.messageId))),
