@@ -11,8 +11,6 @@ export interface Answerer {
   take(event: DomainEvent): void;
   /** Everything anew: session-sync may have forgotten ends of turns. */
   again(): void;
-  /** Turns without an end. */
-  readonly running: number;
   /** The text so far, as `GET /v1/turns/{id}` tells it. */
   reading(turnId: string): TurnReading;
   /** As much of the agent as a gateway asks for. */
@@ -93,9 +91,6 @@ export const createAnswerer = ({ schedule, random, faults }: Ground, calls: Call
     again: () => {
       for (const turnId of busy.keys()) busy.set(turnId, true);
       for (const [turnId, { space }] of turns) void work(turnId, space);
-    },
-    get running() {
-      return busy.size;
     },
     reading,
     client: new Proxy(

@@ -6,6 +6,16 @@ const ends = ['message.completed', 'turn.cancelled', 'turn.failed'];
 /** What leaves the service. */
 const published = ['message.created', 'message.completed'];
 
+/** Turns that were asked for and have no end yet. */
+export const runningTurns = (entries: readonly LogEntry[]): ReadonlySet<string> => {
+  const running = new Set<string>();
+  for (const { type, data } of entries)
+    if (data.turnId === undefined) continue;
+    else if (ends.includes(type)) running.delete(data.turnId);
+    else running.add(data.turnId);
+  return running;
+};
+
 /** Every turn has one beginning at most and one end, in this order; in the logs there are now an end there must be. */
 const endedOnce = ({ space, entries }: Log, current: boolean): string[] => {
   const turns = Map.groupBy(

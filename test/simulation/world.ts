@@ -18,6 +18,7 @@ import { type Receiver, startReceiver } from './receiver.ts';
 import { startReplica } from './replica.ts';
 import { createSchedule, type Random, replaceGlobals, seededRandom } from './schedule.ts';
 import type { Dump, Store } from './store.ts';
+import { runningTurns } from './turn-oracle.ts';
 import { createWorkload, keys, plain } from './workload.ts';
 
 /** Where bugs made by hand are put in. */
@@ -300,12 +301,13 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   const unrest = async (): Promise<string | undefined> => {
     const busy = devices.find(({ waiting }) => waiting > 0);
     if (busy) return `${busy.id} has ${busy.waiting} unanswered`;
-    if (answerer.running > 0) return `${answerer.running} turns have no end`;
     const members = await store.members();
     const heads = new Map<string, string>();
     for (const { id } of await store.spaces()) {
       const { epoch, entries } = await store.log(id);
       heads.set(id, `${epoch} ${entries.length}`);
+      const [running] = runningTurns(entries);
+      if (running !== undefined) return `the turn ${running} of ${id} has no end`;
     }
     for (const { id, user, state } of followers()) {
       for (const team of teams)
