@@ -2,7 +2,7 @@ import type { Database } from '@skein/postgres';
 import { createLogger } from '@skein/telemetry';
 import { createAnswerer } from './answerer.ts';
 import { type Calls, simulatedCalls, type Target } from './calls.ts';
-import { type ClassicClient, classicDiffers, startClassic } from './classic.ts';
+import { type ClassicClient, startClassic } from './classic.ts';
 import { type DeviceOptions, type SimulatedDevice, startDevice } from './device.ts';
 import { type Disk, type Ground, simulatedDisk } from './disk.ts';
 import { simulatedBus } from './domain-bus.ts';
@@ -18,7 +18,7 @@ import { type Receiver, startReceiver } from './receiver.ts';
 import { startReplica } from './replica.ts';
 import { createSchedule, type Random, replaceGlobals, seededRandom } from './schedule.ts';
 import type { Dump, Store } from './store.ts';
-import { runningTurns } from './turn-oracle.ts';
+import { unrest } from './unrest.ts';
 import { createWorkload, keys, plain } from './workload.ts';
 
 /** Where bugs made by hand are put in. */
@@ -103,9 +103,9 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   const firstMembers = await store.members();
 
   let clockSetMs = 0;
-  /** Statements see the time of the schedule, to the half second. */
+  /** Statements see the time of the schedule, to the second. */
   const timed = <T>(work: () => Promise<T>): Promise<T> => {
-    if (schedule.now() - clockSetMs < 500) return work();
+    if (schedule.now() - clockSetMs < 1_000) return work();
     clockSetMs = schedule.now();
     return store.setTime(clockSetMs).then(work);
   };
@@ -233,16 +233,6 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
         }),
       );
   };
-  /** What a classic client has otherwise than the own space of its person. */
-  const classicRest = async (): Promise<string | undefined> => {
-    const spaces = await store.spaces();
-    for (const one of classics) {
-      const own = spaces.find(({ id, owner }) => owner === one.user && !teams.includes(id));
-      const differs = own && classicDiffers(one, await store.documents(own.id));
-      if (differs) return differs;
-    }
-    return undefined;
-  };
   /** Everybody who follows spaces. */
   const followers = () => [...devices, ...receivers];
 
@@ -297,31 +287,6 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     schedule.after(random.between(100, 3_000), trouble);
   };
 
-  /** What somebody still waits for; undefined once everything has come to rest. */
-  const unrest = async (): Promise<string | undefined> => {
-    const busy = devices.find(({ waiting }) => waiting > 0);
-    if (busy) return `${busy.id} has ${busy.waiting} unanswered`;
-    const members = await store.members();
-    const heads = new Map<string, string>();
-    for (const { id } of await store.spaces()) {
-      const { epoch, entries } = await store.log(id);
-      heads.set(id, `${epoch} ${entries.length}`);
-      const [running] = runningTurns(entries);
-      if (running !== undefined) return `the turn ${running} of ${id} has no end`;
-    }
-    for (const { id, user, state } of followers()) {
-      for (const team of teams)
-        if ((members.get(team)?.has(user) ?? false) !== Object.hasOwn(state.spaces, team))
-          return `${id} of ${user} does not follow what it should: ${team}`;
-      for (const [space, { position, awaiting }] of Object.entries(state.spaces)) {
-        const at = `${position?.epoch} ${position?.offset}`;
-        if (awaiting || heads.get(space) !== at)
-          return `${id} is at ${at} of ${space}, not ${heads.get(space)}`;
-      }
-    }
-    return classicRest();
-  };
-
   const gather = async (): Promise<Remains> => {
     const current: Log[] = [];
     const documents = new Map<string, Awaited<ReturnType<Store['documents']>>>();
@@ -362,7 +327,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     let waitsFor: string | undefined = 'everything';
     for (let waitedMs = 0; waitedMs < restMs && waitsFor; waitedMs += 1_000) {
       await schedule.run(schedule.now() + 1_000);
-      waitsFor = await unrest();
+      waitsFor = await unrest(store, { devices, followers: followers(), classics, teams });
     }
     if (waitsFor) history.violation(`liveness: ${restMs / 1_000} s after the last fault ${waitsFor}`);
     const sent = classics.map((one) => one.sent);
