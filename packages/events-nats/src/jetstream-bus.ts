@@ -5,6 +5,7 @@ import {
   jetstream,
   jetstreamManager,
   RetentionPolicy,
+  type SeqMsgRequest,
   StorageType,
 } from '@nats-io/jetstream';
 import { headers, nanos } from '@nats-io/nats-core';
@@ -158,6 +159,26 @@ export const jetStreamBus = ({ link, log, replicas = 1 }: JetStreamBusOptions): 
           if (event && message.seq > (newest?.mark ?? 0)) newest = { mark: message.seq, event };
         }
         return newest;
+      }),
+    erase: ({ subject, userId }) =>
+      asked(async (jsm) => {
+        await ensureStream(jsm);
+        // The two tokens of a type, then the subject.
+        const filter = `skein.events.*.*.${subject}`;
+        if (userId === undefined) {
+          await jsm.streams.purge(stream, { filter });
+          return;
+        }
+        for (let seq = 1; ; ) {
+          // The server knows it here as well; the client's types know it only for direct reads.
+          const next = { seq, next_by_subj: filter } as SeqMsgRequest;
+          const message = await jsm.streams.getMessage(stream, next);
+          if (!message) return;
+          const data: unknown = readable(message)?.data;
+          if ((data as { readonly userId?: unknown } | undefined)?.userId === userId)
+            await jsm.streams.deleteMessage(stream, message.seq, true);
+          seq = message.seq + 1;
+        }
       }),
     handled: (types) =>
       asked(async (jsm) => {

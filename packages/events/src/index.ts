@@ -21,6 +21,7 @@ export {
   type Order,
   type Retried,
 } from './dead-letters.ts';
+export { type EventsOf, eraseEvents } from './erase.ts';
 export { bury, type Inbox, inbox } from './inbox.ts';
 export {
   eventAdminSql,

@@ -252,6 +252,13 @@ export const postgresBus = (options: PostgresBusOptions): EventBus => {
       );
       return row && { mark: row.seq, event: JSON.parse(row.event) as DomainEvent };
     },
+    erase: async ({ subject, userId }) => {
+      await database.query(
+        `delete from skein_bus.event where event::json ->> 'subject' = $1
+           and ($2::text is null or event::json #>> '{data,userId}' = $2)`,
+        [subject, userId ?? null],
+      );
+    },
     // The store and the publishers' logs are one database: they are lost together or not at all.
     handled: async () => undefined,
   };

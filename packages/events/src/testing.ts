@@ -69,6 +69,23 @@ export const testEventBus = (name: string, make: () => Promise<BusUnderTest>): v
       await expect.poll(() => got, { timeout: waitMs }).toEqual([event]);
     });
 
+    it('erases what it has about somebody for good, and nothing else', async () => {
+      const { bus } = await make();
+      const kept = loginEvent('u2');
+      const shared = { ...loginEvent('u3'), data: { ...kept.data, userId: 'u1' } };
+      const others = { ...loginEvent('u3'), data: { ...kept.data, userId: 'u4' } };
+      await bus.publish([loginEvent('u1'), kept, loginEvent('u1'), shared, others]);
+      await bus.erase({ subject: 'u1' });
+      await bus.erase({ subject: 'u3', userId: 'u1' });
+      const got: string[] = [];
+      await listening(bus, async ({ id }) => void got.push(id));
+      await expect.poll(() => got.toSorted(), { timeout: waitMs }).toEqual([kept.id, others.id].toSorted());
+      const next = loginEvent('u1');
+      await bus.publish([next]);
+      await expect.poll(() => got.at(-1), { timeout: waitMs }).toBe(next.id);
+      expect(got).toHaveLength(3);
+    });
+
     it('gives a new consumer what was published before it came', async () => {
       const { bus } = await make();
       const event = loginEvent('u1');

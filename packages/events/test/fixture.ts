@@ -113,6 +113,9 @@ export const spyBus = () => {
     },
     store: async () => ({ ...store }),
     newest: async () => newest,
+    erase: async () => {
+      throw new Error('nobody erases here');
+    },
     handled: async () => reached,
   };
   return {

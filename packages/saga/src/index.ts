@@ -5,6 +5,7 @@ export {
   type SagaDefinition,
   type StepContext,
 } from './definition.ts';
+export { type Forgetting, forgetSagas } from './forget.ts';
 export type { StartOptions } from './new-saga.ts';
 export { type Sagas, type SagasOptions, type Started, sagas } from './orchestrator.ts';
 export { type Participant, participant } from './participant.ts';
