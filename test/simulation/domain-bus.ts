@@ -35,6 +35,7 @@ export const simulatedBus = (
     subscribe: () => ({ id: 'nobody', run: async () => {}, stop: async () => {} }),
     store: async () => ({ id: 'store', boot: '' }),
     newest: async () => undefined,
+    erase: async () => {},
     handled: async () => undefined,
   };
 };

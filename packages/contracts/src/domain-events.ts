@@ -28,6 +28,20 @@ export const domainEvents = {
       unusual: z.boolean(),
     }),
   },
+  'identity.linked': {
+    source: 'user',
+    subject: 'user',
+    version: 1,
+    upcast: {},
+    data: z.strictObject({ userId: z.string(), platform: z.string(), at: z.number() }),
+  },
+  'identity.unlinked': {
+    source: 'user',
+    subject: 'user',
+    version: 1,
+    upcast: {},
+    data: z.strictObject({ userId: z.string(), platform: z.string(), at: z.number() }),
+  },
   'message.created': {
     source: 'session-sync',
     subject: 'space',

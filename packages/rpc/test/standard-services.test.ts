@@ -58,7 +58,13 @@ test.each(['v1', 'v1alpha'])('reflection %s lists what is served here, and descr
   };
   const user = implement(
     userV1.UserServiceService,
-    { getProfile: nothing, updateProfile: nothing, listNotices: nothing },
+    {
+      getProfile: nothing,
+      updateProfile: nothing,
+      listNotices: nothing,
+      eraseMe: nothing,
+      eraseUser: nothing,
+    },
     { allow: 'any' },
   );
   const { port } = await startServer({}, { implementations: [user] });

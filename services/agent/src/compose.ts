@@ -4,7 +4,7 @@ import { consume } from '@skein/events';
 import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { pruneIdempotencyKeys } from '@skein/postgres';
 import { rootContext } from '@skein/rpc';
-import { participant, sagaService } from '@skein/saga';
+import { forgetSagas, participant, sagaService } from '@skein/saga';
 import { type Composed, ConfigError, periodic, systemClock } from '@skein/service-kit';
 import { withSpan } from '@skein/telemetry';
 import { grpcSession } from './adapters/grpc-session.ts';
@@ -12,6 +12,7 @@ import { liveCancelSignals } from './adapters/live-cancel-signals.ts';
 import { migrations } from './adapters/migrations.ts';
 import { offlineModel } from './adapters/offline-model.ts';
 import { openAiModel } from './adapters/openai-model.ts';
+import { postgresErasures } from './adapters/postgres-erasures.ts';
 import { addTurn, postgresTurnStore } from './adapters/postgres-turn-store.ts';
 import { turnMetrics } from './adapters/turn-metrics.ts';
 import type { Model } from './app/ports.ts';
@@ -21,6 +22,7 @@ import { turnWorker } from './app/turn-worker.ts';
 import { turns } from './app/turns.ts';
 import { projectParts } from './compose/projects.ts';
 import type { AgentConfig } from './config.ts';
+import { erasureService } from './grpc/erasure.ts';
 import { agentHandlers } from './grpc/handlers.ts';
 
 /** A thousand steps of sagas that ended long ago go each time. */
@@ -106,6 +108,9 @@ export const compose = async (
     ...{ platform, database, sync, store },
     turnTimeoutMs: config.AGENT_TURN_TIMEOUT_MS,
   });
+  const erasures = postgresErasures(database, (subject) =>
+    forgetSagas(database, orchestrator, { subject, by: 'erase-user' }),
+  );
   const pruning = periodic('pruning', {
     everyMs: pruneEveryMs,
     work: async () => {
@@ -116,7 +121,8 @@ export const compose = async (
     failed: (error) => log.warn({ err: error }, 'pruning failed; it will be tried again'),
   });
   const server = platform.server([
-    agentHandlers(app, useCases),
+    agentHandlers(app, useCases, erasures),
+    erasureService(erasures),
     sagaService(orchestrator),
     eventAdminService({ database, consumers: [pickUp] }),
   ]);

@@ -1,6 +1,14 @@
-import { AppError, agentV1, syncV1 } from '@skein/contracts';
+import { AppError, agentV1, erasureV1, eventsV1, syncV1 } from '@skein/contracts';
 import { testDatabase } from '@skein/postgres/testing';
-import { type Handlers, identity, implement, rootContext, rpcClient, rpcServer } from '@skein/rpc';
+import {
+  type Definition,
+  type Handlers,
+  identity,
+  implement,
+  rootContext,
+  rpcClient,
+  rpcServer,
+} from '@skein/rpc';
 import { readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { v7 } from 'uuid';
@@ -90,8 +98,8 @@ const agent = async (instance: string, over: Overrides = {}, env: Record<string,
   );
   await service.run();
   onTestFinished(() => service.stop());
-  const clientOf = (caller: string) => {
-    const client = rpcClient(agentV1.AgentServiceService, {
+  const open = <D extends Definition>(definition: D, caller: string) => {
+    const client = rpcClient(definition, {
       service: 'agent',
       target: `dns:127.0.0.1:${server.port}`,
       identity: identity({ service: caller, secret }),
@@ -101,7 +109,8 @@ const agent = async (instance: string, over: Overrides = {}, env: Record<string,
     onTestFinished(() => client.stop());
     return client;
   };
-  return { service, clientOf };
+  const clientOf = (caller: string) => open(agentV1.AgentServiceService, caller);
+  return { service, clientOf, open };
 };
 
 const ask = (turnId: string): agentV1.StartTurnRequest => ({
@@ -168,6 +177,43 @@ describe('the agent', () => {
     expect((await asked).turn?.id).toBe(young);
     const old = v7({ msecs: Date.now() - 60_000 });
     await expect(gateway.getTurn({ turnId: old }, root('u1'))).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('forgets the turns of a person who is erased, and takes up none of theirs any more', async () => {
+    const { clientOf, open } = await agent('one');
+    const sync = clientOf('session-sync');
+    const gateway = clientOf('gateway');
+    const turn = (turnId: string, userId: string) => ({ ...ask(turnId), userId });
+    for (const [id, userId] of [
+      ['t-erased', 'u-erased'],
+      ['t-quoting', 'u1'],
+    ] as const) {
+      await sync.startTurn(turn(id, userId), root());
+      await expect
+        .poll(async () => (await gateway.getTurn({ turnId: id }, root('u1'))).turn?.state, {
+          timeout: waitMs,
+        })
+        .toBe('done');
+    }
+    await sync.forgetTurns({ turnIds: ['t-quoting'] }, root());
+    expect((await gateway.getTurn({ turnId: 't-quoting' }, root('u1'))).turn).toMatchObject({ text: '' });
+    await open(erasureV1.ErasureServiceService, 'user').eraseUser({ userId: 'u-erased', email: '' }, root());
+    await sync.startTurn(turn('t-late', 'u-erased'), root());
+    for (const turnId of ['t-erased', 't-late'])
+      await expect(gateway.getTurn({ turnId }, root('u1'))).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('publishes no events, so there are none to replay', async () => {
+    const { open } = await agent('one');
+    const operator = rootContext({ timeoutMs: 10_000, actor: { userId: 'o', scopes: ['operator'] } });
+    const replay = open(eventsV1.EventAdminServiceService, 'gateway').replayEvents(
+      { fromMs: Date.now(), reason: 'a test' },
+      operator,
+    );
+    await expect(replay).rejects.toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringContaining('publishes no events'),
+    });
   });
 
   it('hands an unfinished answer to a successor when it stops', async () => {

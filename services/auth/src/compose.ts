@@ -9,6 +9,7 @@ import { boundedHasher } from './adapters/bounded-hasher.ts';
 import { ed25519Keys } from './adapters/ed25519-keys.ts';
 import { type RandomBytes, sealerFrom, secretsFrom } from './adapters/master-key.ts';
 import { migrations } from './adapters/migrations.ts';
+import { postgresErasures } from './adapters/postgres-erasures.ts';
 import { postgresKeys } from './adapters/postgres-keys.ts';
 import { postgresLimiter } from './adapters/postgres-limiter.ts';
 import { pruneExpired } from './adapters/postgres-prune.ts';
@@ -20,6 +21,7 @@ import { type Keyring, keyring } from './app/keyring.ts';
 import type { PasswordHasher } from './app/ports.ts';
 import type { AuthConfig } from './config.ts';
 import { normaliseEmail } from './domain/credentials.ts';
+import { erasureService } from './grpc/erasure.ts';
 import { authService } from './grpc/handlers.ts';
 
 /** What a test may put in the place of the real thing. */
@@ -42,7 +44,8 @@ export const compose = async (
   const platform = await openPlatform('auth', config);
   const { log, metrics, instance } = platform;
   const database = platform.database(migrations);
-  const outboxRelay = relay({ database, bus: platform.events().bus, name: 'auth', instance, log, metrics });
+  const { bus } = platform.events();
+  const outboxRelay = relay({ database, bus, name: 'auth', instance, log, metrics });
   const revocations = bell(config.AUTH_REVOCATION_POLL_MS);
 
   const store = postgresStore(database, { newId, changed: outboxRelay.wake });
@@ -84,6 +87,7 @@ export const compose = async (
     log.warn({ err: error }, `${what} failed; it will be tried again`);
   const server = platform.server([
     authService(app),
+    erasureService(postgresErasures(database, bus)),
     eventAdminService({ database, consumers: [], relay: 'auth' }),
   ]);
   const service = platform.lifecycle([

@@ -29,7 +29,7 @@ export const fakeClock = (): FakeClock => {
   };
 };
 
-const secret = 'a secret for tests, long enough to be one';
+export const secret = 'a secret for tests, long enough to be one';
 
 /** A client that calls as one of the services. */
 export const clientFor = (port: number, service = 'gateway'): AuthClient =>

@@ -1,7 +1,13 @@
 import { openPlatform } from '@skein/platform';
 import { type Clock, type Composed, type Service, systemClock } from '@skein/service-kit';
 import { v7 } from 'uuid';
-import { openClients, openEventAdmins, openHealthRecords, openSagas } from './adapters/clients.ts';
+import {
+  openClients,
+  openEventAdmins,
+  openHealthRecords,
+  openIdentities,
+  openSagas,
+} from './adapters/clients.ts';
 import { authSide } from './auth/auth-side.ts';
 import type { GatewayConfig } from './config.ts';
 import { httpSide } from './http/http-side.ts';
@@ -35,6 +41,7 @@ export const compose = async (config: GatewayConfig, over: Overrides = {}): Prom
   const eventAdmins = openEventAdmins(platform);
   const sagas = openSagas(platform);
   const healthRecords = openHealthRecords(platform);
+  const identities = openIdentities(platform);
   const limits = localLimits(config, clock);
   const auth = authSide({ auth: clients.auth, issuer: config.AUTH_ISSUER, clock, random, log });
   const live = liveSide({
@@ -57,6 +64,7 @@ export const compose = async (config: GatewayConfig, over: Overrides = {}): Prom
       eventAdmins,
       sagas,
       healthRecords,
+      identities,
       auth,
       limits,
       live,

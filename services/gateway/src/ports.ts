@@ -1,5 +1,14 @@
 import type { IncomingMessage, Server } from 'node:http';
-import type { agentV1, authV1, eventsV1, healthRecordV1, sagaV1, syncV1, userV1 } from '@skein/contracts';
+import type {
+  agentV1,
+  authV1,
+  eventsV1,
+  healthRecordV1,
+  identityV1,
+  sagaV1,
+  syncV1,
+  userV1,
+} from '@skein/contracts';
 import type { RpcClient } from '@skein/rpc';
 import type { Service } from '@skein/service-kit';
 import type { RequestHandler } from 'express';
@@ -50,6 +59,9 @@ export type EventAdmins = Readonly<Record<string, RpcClient<eventsV1.EventAdminS
 
 /** Recording health data, a service of session-sync. */
 export type HealthRecords = RpcClient<healthRecordV1.HealthRecordServiceService>;
+
+/** Accounts of people on other platforms, a service of user. */
+export type Identities = RpcClient<identityV1.IdentityServiceService>;
 
 /** The sagas of the services that run some, by the name of the service. */
 export type SagaClients = Readonly<Record<string, RpcClient<sagaV1.SagaServiceService>>>;

@@ -4,6 +4,7 @@ import {
   authV1,
   eventsV1,
   healthRecordV1,
+  identityV1,
   sagaV1,
   syncV1,
   userV1,
@@ -47,6 +48,7 @@ const fakeService = async <D extends Definition>(service: string, definition: D,
   const events: Script<eventsV1.EventAdminServiceService> = {};
   const sagas: Script<sagaV1.SagaServiceService> = {};
   const healthRecords: Script<healthRecordV1.HealthRecordServiceService> = {};
+  const identities: Script<identityV1.IdentityServiceService> = {};
   const server = rpcServer({
     service,
     host: '127.0.0.1',
@@ -56,13 +58,14 @@ const fakeService = async <D extends Definition>(service: string, definition: D,
       scripted(eventsV1.EventAdminServiceService, events, calls),
       scripted(sagaV1.SagaServiceService, sagas, calls),
       scripted(healthRecordV1.HealthRecordServiceService, healthRecords, calls),
+      scripted(identityV1.IdentityServiceService, identities, calls),
     ],
     identity: identity({ service, secret: internalSecret }),
     log: createLogger({ service, instance: service, level: 'silent' }),
     metrics: createMetrics(),
   });
   await server.run();
-  return { script, events, sagas, healthRecords, calls, server };
+  return { script, events, sagas, healthRecords, identities, calls, server };
 };
 
 /** A feed a test pushes into; ends when its reader leaves. */
@@ -140,6 +143,7 @@ export interface FakeMesh {
   /** Sagas of each of them, by its name. */
   readonly sagas: Readonly<Record<string, Script<sagaV1.SagaServiceService>>>;
   readonly healthRecords: Script<healthRecordV1.HealthRecordServiceService>;
+  readonly identities: Script<identityV1.IdentityServiceService>;
   /** Every unary call of all four, in order of arrival. */
   calls(method: string): readonly SeenCall[];
   /** What auth signs with. */
@@ -172,6 +176,7 @@ export const fakeMesh = async (): Promise<FakeMesh> => {
     events: Object.fromEntries(Object.entries(all).map(([name, { events }]) => [name, events])),
     sagas: Object.fromEntries(Object.entries(all).map(([name, { sagas }]) => [name, sagas])),
     healthRecords: sync.healthRecords,
+    identities: user.identities,
     calls: (method) =>
       Object.values(all).flatMap(({ calls }) => calls.filter((one) => one.method === method)),
     key,

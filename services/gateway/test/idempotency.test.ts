@@ -34,7 +34,11 @@ const routes = [
   ['PUT', '/v1/me/preferences', 'harmless', 'getDocument', {}],
   ['PUT', '/v1/me/persona', 'key', 'changeSession', { persona: 'cruz' }],
   ['PUT', '/v1/me/memory', 'key', 'changeSession', { enabled: true }],
+  ['DELETE', '/v1/me', 'harmless', 'eraseMe', undefined],
   ['DELETE', '/v1/me/devices/{id}', 'harmless', 'listDevices', undefined],
+  ['POST', '/v1/me/identities', 'key', 'linkByCode', { code: 'c' }],
+  ['POST', '/v1/me/identities/link-code', 'counts', 'createLinkCode', undefined],
+  ['DELETE', '/v1/me/identities/{platform}', 'harmless', 'unlinkIdentity', undefined],
   ['POST', '/v1/spaces', 'key', 'createSpace', { title: 'Team' }],
   ['PUT', '/v1/spaces/{space}/members/{user}', 'key', 'putMember', { role: 'editor' }],
   ['DELETE', '/v1/spaces/{space}/members/{user}', 'key', 'removeMember', undefined],
@@ -87,12 +91,15 @@ const routes = [
   ],
 ] as const;
 
-/** Those of operators, who call peers that are not here. */
+/** Those of operators and channels, whom the person of these tests is none of. */
 const operatorRoutes = [
   ['POST', '/v1/admin/dead-letters/{id}/retry', 'harmless'],
   ['POST', '/v1/admin/dead-letters/{id}/drop', 'harmless'],
   ['POST', '/v1/admin/replays', 'harmless'],
   ['POST', '/v1/admin/sagas/{id}/{verb}', 'harmless'],
+  ['DELETE', '/v1/admin/users/{user}', 'harmless'],
+  ['POST', '/v1/channels/link-codes', 'counts'],
+  ['POST', '/v1/channels/identities', 'key'],
 ] as const;
 
 describe('Idempotency-Key', () => {

@@ -24,11 +24,13 @@ import { projectWork } from './app/project-work.ts';
 import { sessionApp } from './app/session-app.ts';
 import { createSightings } from './app/sightings.ts';
 import type { Base } from './compose/base.ts';
+import { erasureParts } from './compose/erasure.ts';
 import { healthParts } from './compose/health.ts';
 import { liveParts } from './compose/live.ts';
 import { departureLog, upkeep } from './compose/upkeep.ts';
 import { writingParts } from './compose/writing.ts';
 import type { Config } from './config.ts';
+import { erasureService } from './grpc/erasure.ts';
 import { syncImplementation } from './grpc/handlers.ts';
 import { healthRecordService } from './grpc/health-records.ts';
 import { projectWorkService } from './grpc/project-work.ts';
@@ -95,7 +97,9 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     rulesOf: policies.rulesOf,
     departed: departures.departed,
   };
-  const agent = platform.client(agentV1.AgentServiceService, 'agent', { retryable: ['startTurn'] });
+  const agent = platform.client(agentV1.AgentServiceService, 'agent', {
+    retryable: ['startTurn', 'forgetTurns'],
+  });
   const app = sessionApp(parts, { poke: agentPoke(agent, log) });
   const { records, orchestrator } = healthParts(base, { ...parts, appendMessage: app.appendMessage });
   const server = platform.server([
@@ -103,6 +107,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     healthRecordService(records),
     projectWorkService(projectWork({ ...parts, appendMessage: app.appendMessage })),
     sagaService(orchestrator),
+    erasureService(erasureParts(base, { writer, bus, agent, orchestrator })),
     eventAdminService({ database, consumers: [], relay: 'session-sync' }),
   ]);
   const service = platform.lifecycle([

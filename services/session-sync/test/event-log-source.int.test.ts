@@ -66,6 +66,7 @@ describe('the log as the source of domain events', () => {
       },
       store: async () => ({ id: 'store', boot: '' }),
       newest: async () => undefined,
+      erase: async () => {},
       handled: async () => undefined,
     };
     const part = relay({

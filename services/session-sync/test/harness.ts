@@ -23,8 +23,8 @@ const log = createLogger({ service: 'test', instance: 'test', level: 'silent' })
 export interface Running extends AsyncDisposable {
   readonly gateway: SyncClient;
   readonly agent: SyncClient;
-  /** As the gateway, another service of it. */
-  clientOf<D extends Definition>(definition: D): RpcClient<D>;
+  /** Another service of it, as the gateway unless said. */
+  clientOf<D extends Definition>(definition: D, caller?: string): RpcClient<D>;
   /** As any service by name. */
   as(service: string): SyncClient;
   stop(): Promise<void>;
@@ -60,7 +60,8 @@ export const startSync = async (
     return client;
   };
   const as = (name: string): SyncClient => open(syncV1.SyncServiceService, name);
-  const clientOf = <D extends Definition>(definition: D): RpcClient<D> => open(definition, 'gateway');
+  const clientOf = <D extends Definition>(definition: D, caller = 'gateway'): RpcClient<D> =>
+    open(definition, caller);
   const stop = async () => {
     for (const client of clients) await client.stop();
     await service.drain?.();

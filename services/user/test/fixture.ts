@@ -5,6 +5,7 @@ import { openDatabase } from '@skein/postgres';
 import { testDatabase } from '@skein/postgres/testing';
 import {
   type CallContext,
+  type Definition,
   type Handlers,
   identity,
   implement,
@@ -66,7 +67,7 @@ export const startUser = async (
   await auth.run();
   const config = readConfig(userConfig, {
     DATABASE_URL: url,
-    DISCOVERY_URL: `static:auth=127.0.0.1:${auth.port}`,
+    DISCOVERY_URL: `static:auth=127.0.0.1:${auth.port},session-sync=127.0.0.1:1,agent=127.0.0.1:1`,
     INTERNAL_SECRET: secret,
     LOG_LEVEL: 'silent',
     ...env,
@@ -79,22 +80,24 @@ export const startUser = async (
     { log },
   );
   const bus: EventBus = postgresBus({ database, instance: 'test', log });
-  const client: RpcClient<typeof userV1.UserServiceService> = rpcClient(userV1.UserServiceService, {
-    service: 'user',
-    target: `ipv4:127.0.0.1:${server.port}`,
-    identity: identity({ service: 'gateway', secret }),
-    log,
-    metrics: createMetrics(),
-  });
-  const events: RpcClient<eventsV1.EventAdminServiceService> = rpcClient(eventsV1.EventAdminServiceService, {
-    service: 'user',
-    target: `ipv4:127.0.0.1:${server.port}`,
-    identity: identity({ service: 'gateway', secret }),
-    log,
-    metrics: createMetrics(),
-  });
-  const all = lifecycle('test', [database, bus, client, events]);
+  const clients: RpcClient<Definition>[] = [];
+  /** Any service of it, called as the gateway. */
+  const clientOf = <D extends Definition>(definition: D): RpcClient<D> => {
+    const one = rpcClient(definition, {
+      service: 'user',
+      target: `ipv4:127.0.0.1:${server.port}`,
+      identity: identity({ service: 'gateway', secret }),
+      log,
+      metrics: createMetrics(),
+    });
+    clients.push(one);
+    return one;
+  };
+  const client = clientOf(userV1.UserServiceService);
+  const events = clientOf(eventsV1.EventAdminServiceService);
+  const all = lifecycle('test', [database, bus]);
   onTestFinished(async () => {
+    for (const one of clients) await one.stop();
     await all.stop();
     await service.drain?.();
     await service.stop();
@@ -109,7 +112,7 @@ export const startUser = async (
     const actor = { userId: id, sessionId: randomUUID(), scopes: ['session'] };
     return { id, account, call: (options) => rootContext({ actor, timeoutMs: 10_000, ...options }) };
   };
-  return { client, events, bus, database, auth, asked, person };
+  return { client, clientOf, events, bus, database, auth, asked, person };
 };
 
 const envelope = (userId: string) => ({

@@ -6,20 +6,24 @@ import { sagaService } from '@skein/saga';
 import { ConfigError, type ConfigSchema, readConfig } from '@skein/service-kit';
 import { compose as agent } from '../../../services/agent/src/compose.ts';
 import { config as agentConfig } from '../../../services/agent/src/config.ts';
+import { erasureService as agentErasure } from '../../../services/agent/src/grpc/erasure.ts';
 import { agentHandlers } from '../../../services/agent/src/grpc/handlers.ts';
 import { compose as auth } from '../../../services/auth/src/compose.ts';
 import { authConfig } from '../../../services/auth/src/config.ts';
+import { erasureService as authErasure } from '../../../services/auth/src/grpc/erasure.ts';
 import { authService } from '../../../services/auth/src/grpc/handlers.ts';
 import { compose as gateway } from '../../../services/gateway/src/compose.ts';
 import { config as gatewayConfig } from '../../../services/gateway/src/config.ts';
 import { compose as sessionSync } from '../../../services/session-sync/src/compose.ts';
 import { config as sessionSyncConfig } from '../../../services/session-sync/src/config.ts';
+import { erasureService as syncErasure } from '../../../services/session-sync/src/grpc/erasure.ts';
 import { syncImplementation } from '../../../services/session-sync/src/grpc/handlers.ts';
 import { healthRecordService } from '../../../services/session-sync/src/grpc/health-records.ts';
 import { projectWorkService } from '../../../services/session-sync/src/grpc/project-work.ts';
 import { compose as user } from '../../../services/user/src/compose.ts';
 import { userConfig } from '../../../services/user/src/config.ts';
 import { userService } from '../../../services/user/src/grpc/handlers.ts';
+import { identityService } from '../../../services/user/src/grpc/identities.ts';
 import { root } from './paths.ts';
 
 /** What one service needs of the others, found in its code. */
@@ -50,14 +54,20 @@ const sagas = sagaService(noApp);
 
 /** The five services. */
 export const services: Readonly<Record<string, Known>> = {
-  agent: known(agentConfig, agent, [agentHandlers(noApp, noApp), sagas, events]),
-  auth: known(authConfig, auth, [authService(noApp), events]),
+  agent: known(agentConfig, agent, [agentHandlers(noApp, noApp, noApp), agentErasure(noApp), sagas, events]),
+  auth: known(authConfig, auth, [authService(noApp), authErasure(noApp), events]),
   gateway: known(gatewayConfig, gateway, []),
   'session-sync': known(sessionSyncConfig, sessionSync, [
-    ...[syncImplementation(noApp), healthRecordService(noApp), projectWorkService(noApp), sagas],
+    ...[
+      syncImplementation(noApp),
+      healthRecordService(noApp),
+      projectWorkService(noApp),
+      syncErasure(noApp),
+      sagas,
+    ],
     events,
   ]),
-  user: known(userConfig, user, [userService(noApp), events]),
+  user: known(userConfig, user, [userService(noApp), identityService(noApp), sagas, events]),
 };
 
 const secret = 'x'.repeat(32);

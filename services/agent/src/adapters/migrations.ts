@@ -52,4 +52,9 @@ create index project_saga on project (saga_id);
 create index project_user on project (user_id);
 ${idempotencyTableSql}`,
   },
+  {
+    version: 5,
+    name: 'people who were erased',
+    sql: 'create table erased_person (user_id text primary key, erased_at timestamptz not null default now());',
+  },
 ];

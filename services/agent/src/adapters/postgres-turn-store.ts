@@ -46,13 +46,15 @@ const toHeld = (row: HeldRow): HeldTurn => ({
   decided: row.decided === null ? undefined : (JSON.parse(row.decided) as Ending),
 });
 
-/** Adds a turn once; also used inside the inbox's transaction of an event. */
+/** Adds a turn once, and none for a person who was erased; also used inside the inbox's transaction of an event. */
 export const addTurn = async (database: Queryable, turn: NewTurn): Promise<boolean> => {
   const rows = await database.query(
     {
       name: 'turn-add',
       text: `insert into turn (id, space, conversation_id, question_id, user_id, persona, traceparent)
-             values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do nothing returning 1`,
+             select $1, $2, $3, $4, $5, $6, $7
+             where not exists (select 1 from erased_person where user_id = $5)
+             on conflict (id) do nothing returning 1`,
     },
     [
       turn.id,

@@ -119,3 +119,11 @@ export interface ProjectSpace {
   ): Promise<void>;
   close(where: ProjectInput, counts: Readonly<Record<TaskEnd, number>>, step: Step): Promise<void>;
 }
+
+/** Removing what is kept of people. Again changes nothing. */
+export interface Erasures {
+  /** Nothing new is kept about the person from now on, and what there was is gone. */
+  erasePerson(userId: string): Promise<void>;
+  /** Empties turns of others that said what an erased person did. */
+  forgetTurns(ids: readonly string[]): Promise<void>;
+}

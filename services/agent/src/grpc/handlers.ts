@@ -1,12 +1,20 @@
-import { agentV1 } from '@skein/contracts';
+import { AppError, agentV1 } from '@skein/contracts';
 import { type Implementation, implement } from '@skein/rpc';
 import { currentTraceparent } from '@skein/telemetry';
+import type { Erasures } from '../app/ports.ts';
 import type { ProjectUseCases } from '../app/projects.ts';
 import type { Turns } from '../app/turns.ts';
 import { personas } from '../domain/persona.ts';
 
+/** Turns one call may name. */
+const maxForgotten = 1_000;
+
 /** The gRPC face of the agent: decode, one use case, encode. */
-export const agentHandlers = (turns: Turns, projects: ProjectUseCases): Implementation =>
+export const agentHandlers = (
+  turns: Turns,
+  projects: ProjectUseCases,
+  erasures: Pick<Erasures, 'forgetTurns'>,
+): Implementation =>
   implement(
     agentV1.AgentServiceService,
     {
@@ -33,6 +41,12 @@ export const agentHandlers = (turns: Turns, projects: ProjectUseCases): Implemen
         return { turn };
       },
       cancelTurn: async (request, ctx) => ({ state: await turns.cancel(request.turnId, ctx) }),
+      forgetTurns: async ({ turnIds }) => {
+        if (turnIds.length > maxForgotten)
+          throw new AppError('invalid_request', `At most ${maxForgotten} turns at once`);
+        await erasures.forgetTurns(turnIds);
+        return {};
+      },
       listPersonas: async () => ({
         items: personas.map(({ id, name, description }) => ({ id, name, description })),
       }),
@@ -44,6 +58,7 @@ export const agentHandlers = (turns: Turns, projects: ProjectUseCases): Implemen
         startTurn: ['session-sync'],
         getTurn: ['gateway'],
         cancelTurn: ['gateway'],
+        forgetTurns: ['session-sync'],
         listPersonas: ['gateway'],
         startProject: ['gateway'],
         cancelProject: ['gateway'],

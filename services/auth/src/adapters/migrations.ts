@@ -113,4 +113,10 @@ create index rate_limits_arrival on rate_limits (arrives_at);
   },
   { version: 5, name: 'care of the outbox', sql: eventAdminSql() },
   { version: 6, name: 'sagas and steps of sagas', sql: `${sagaTablesSql}${participantTableSql}` },
+  {
+    version: 7,
+    name: 'accounts that are closed',
+    // Closed for good; its person is being erased.
+    sql: 'alter table accounts add column closed_at timestamptz;',
+  },
 ];

@@ -32,17 +32,27 @@ export const postgresAccounts = (db: Queryable): Accounts => ({
   },
   async byEmail(email) {
     const [row] = await db.query<AccountRow>(
-      { name: 'account_by_email', text: `select ${columns} from accounts where email = $1` },
+      {
+        name: 'account_by_email',
+        text: `select ${columns} from accounts where email = $1 and closed_at is null`,
+      },
       [email],
     );
     return row && accountOf(row);
   },
   async byId(id) {
     const [row] = await db.query<AccountRow>(
-      { name: 'account_by_id', text: `select ${columns} from accounts where id = $1` },
+      { name: 'account_by_id', text: `select ${columns} from accounts where id = $1 and closed_at is null` },
       [id],
     );
     return row && accountOf(row);
+  },
+  async close(id, nowMs) {
+    const [row] = await db.query<{ email: string }>(
+      'update accounts set closed_at = coalesce(closed_at, $2) where id = $1 returning email',
+      [id, new Date(nowMs)],
+    );
+    return row?.email;
   },
   async replaceHash({ id, passwordHash: old }, passwordHash) {
     await db.query('update accounts set password_hash = $3 where id = $1 and password_hash = $2', [

@@ -1,3 +1,4 @@
+import { AppError } from '@skein/contracts';
 import type { Queryable } from '@skein/postgres';
 import type { RefreshTokens, SessionFilter, Sessions } from '../app/ports.ts';
 import type { EndReason } from '../domain/refresh-family.ts';
@@ -32,18 +33,22 @@ const conditionOf = (which: SessionFilter): { sql: string; value: string | numbe
 /** Logins as rows. */
 export const postgresSessions = (db: Queryable): Sessions => ({
   async add({ id, userId, device, createdAtMs, idleExpiresAtMs, expiresAtMs }, remoteAddress) {
-    await db.query(
+    // Shared with other logins; whoever closes the account waits, and then ends this login as well.
+    const added = await db.query(
       {
         name: 'session_add',
         text: `insert into sessions (id, user_id, device_id, platform, device_name, remote_address, created_at,
                                      last_used_at, idle_expires_at, expires_at)
-               values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)`,
+               select $1, id, $3, $4, $5, $6, $7, $7, $8, $9 from accounts
+               where id = $2 and closed_at is null for share
+               returning 1`,
       },
       [
         ...[id, userId, device.id, device.platform, device.name, remoteAddress],
         ...[createdAtMs, idleExpiresAtMs, expiresAtMs].map((ms) => new Date(ms)),
       ],
     );
+    if (added.length === 0) throw new AppError('invalid_credentials');
   },
   async lock(id) {
     const [row] = await db.query<SessionRow>(

@@ -1,6 +1,7 @@
 import type { Clock } from '@skein/service-kit';
 import { createApiToken, listApiTokens, revokeApiToken } from './api-tokens.ts';
 import { checkSessions } from './check-sessions.ts';
+import { closeAccount, confirmPerson } from './close-account.ts';
 import type { DummyHash } from './dummy-hash.ts';
 import { logout, revokeDevice } from './end-sessions.ts';
 import { getAccount } from './get-account.ts';
@@ -50,6 +51,8 @@ export const authApp = (given: AuthDeps) => {
     listSessions: listSessions(deps),
     revokeDevice: revokeDevice(deps),
     getAccount: getAccount(deps),
+    confirmPerson: confirmPerson(deps),
+    closeAccount: closeAccount(deps),
     checkSessions: checkSessions(deps),
     watchRevocations: watchRevocations(deps),
   };

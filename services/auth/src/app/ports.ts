@@ -36,11 +36,14 @@ export interface Credentials extends Account {
   readonly registrationKey: string | undefined;
 }
 
+/** Accounts that are not closed; only their addresses stay taken. */
 export interface Accounts {
   /** False when the address is taken; the transaction goes on. */
   add(account: Credentials): Promise<boolean>;
   byEmail(email: string): Promise<Credentials | undefined>;
   byId(id: string): Promise<Account | undefined>;
+  /** Closes an account for good and returns its address; undefined when there is none. */
+  close(id: string, nowMs: number): Promise<string | undefined>;
   /** Puts a new hash of the same password in the place of the account's, unless that has been changed meanwhile. */
   replaceHash(account: Pick<Credentials, 'id' | 'passwordHash'>, passwordHash: string): Promise<void>;
 }
@@ -70,6 +73,7 @@ export type SessionFilter =
   | { readonly userId: string; readonly keep: number };
 
 export interface Sessions {
+  /** `invalid_credentials` when the account was closed meanwhile. */
   add(session: Session, remoteAddress: string): Promise<void>;
   /** The login, locked until the transaction ends. */
   lock(id: string): Promise<Session | undefined>;
@@ -243,4 +247,10 @@ export interface TokenSigner {
   readonly kid: string;
   /** `typ` is the JOSE header; `kid` chooses a key, if it still can sign. */
   sign(typ: 'at+jwt' | 'api+jwt', claims: Readonly<Record<string, unknown>>, kid?: string): Promise<string>;
+}
+
+/** Removing what is kept of people. */
+export interface Erasures {
+  /** The account with all its logins and tokens, and what was published about it. Again changes nothing. */
+  erasePerson(userId: string): Promise<void>;
 }

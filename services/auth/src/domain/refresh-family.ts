@@ -5,7 +5,7 @@ export const repeatWindowMs = 60_000;
 export const refreshLifetime = { idleMs: 7 * 86_400_000, absoluteMs: 30 * 86_400_000 } as const;
 
 /** Why a login ended before its time. */
-export type EndReason = 'logout' | 'device_revoked' | 'refresh_reused' | 'too_many_logins';
+export type EndReason = 'logout' | 'device_revoked' | 'refresh_reused' | 'too_many_logins' | 'account_closed';
 
 /** All refresh tokens that descend from one login: they live and die together. */
 export interface Family {

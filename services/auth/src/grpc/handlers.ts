@@ -52,6 +52,11 @@ const handlersOf = (app: AuthApp): Handlers<typeof authV1.AuthServiceService> =>
     return {};
   },
   getAccount: async ({ userId }) => ({ account: toAccount(await app.getAccount(userId)) }),
+  confirmPerson: async ({ password }, ctx) => {
+    await app.confirmPerson(loginOf(ctx), password, ctx);
+    return {};
+  },
+  closeAccount: async ({ userId }, ctx) => app.closeAccount(userId, ctx),
   checkSessions: async ({ sessionIds, tokenIds }) => {
     const revoked = await app.checkSessions(sessionIds, tokenIds);
     return { revokedSessionIds: revoked.sessionIds, revokedTokenIds: revoked.tokenIds };
@@ -79,6 +84,8 @@ const allow = {
   checkSessions: gatewayOnly,
   watchRevocations: gatewayOnly,
   getAccount: ['session-sync', 'user'],
+  confirmPerson: ['user'],
+  closeAccount: ['user'],
 };
 
 /** `skein.auth.v1.AuthService`: decode, one use case, encode. */

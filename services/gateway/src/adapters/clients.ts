@@ -1,6 +1,15 @@
-import { agentV1, authV1, eventsV1, healthRecordV1, sagaV1, syncV1, userV1 } from '@skein/contracts';
+import {
+  agentV1,
+  authV1,
+  eventsV1,
+  healthRecordV1,
+  identityV1,
+  sagaV1,
+  syncV1,
+  userV1,
+} from '@skein/contracts';
 import type { Platform } from '@skein/platform';
-import type { Clients, EventAdmins, HealthRecords, SagaClients } from '../ports.ts';
+import type { Clients, EventAdmins, HealthRecords, Identities, SagaClients } from '../ports.ts';
 
 /**
  * The services behind, found by discovery. Named as retryable is what has the same effect when it runs twice:
@@ -11,7 +20,7 @@ export const openClients = (platform: Pick<Platform, 'client'>): Clients => ({
     retryable: ['getJwks', 'checkSessions', 'listApiTokens', 'listSessions', 'revokeDevice'],
   }),
   user: platform.client(userV1.UserServiceService, 'user', {
-    retryable: ['getProfile', 'updateProfile', 'listNotices'],
+    retryable: ['getProfile', 'updateProfile', 'listNotices', 'eraseMe', 'eraseUser'],
   }),
   sync: platform.client(syncV1.SyncServiceService, 'session-sync', {
     retryable: [
@@ -56,8 +65,12 @@ export const openEventAdmins = (platform: Pick<Platform, 'client'>): EventAdmins
 export const openHealthRecords = (platform: Pick<Platform, 'client'>): HealthRecords =>
   platform.client(healthRecordV1.HealthRecordServiceService, 'session-sync', { retryable: ['verifyLedger'] });
 
+/** Identities of user. */
+export const openIdentities = (platform: Pick<Platform, 'client'>): Identities =>
+  platform.client(identityV1.IdentityServiceService, 'user', { retryable: ['listIdentities'] });
+
 /** Services that run sagas. */
-const withSagas = ['agent', 'session-sync'];
+const withSagas = ['agent', 'session-sync', 'user'];
 
 /** The sagas of every service that runs some. */
 export const openSagas = (platform: Pick<Platform, 'client'>): SagaClients =>

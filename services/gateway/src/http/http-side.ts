@@ -4,7 +4,15 @@ import type { Clock } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
 import type { AuthSide } from '../auth/auth-side.ts';
 import type { GatewayConfig } from '../config.ts';
-import type { Clients, EventAdmins, HealthRecords, Limits, LiveSide, SagaClients } from '../ports.ts';
+import type {
+  Clients,
+  EventAdmins,
+  HealthRecords,
+  Identities,
+  Limits,
+  LiveSide,
+  SagaClients,
+} from '../ports.ts';
 import { classicClientFrames, classicServerFrames } from '../ws/classic-schemas.ts';
 import { clientFrames, serverFrames } from '../ws/schemas.ts';
 import { addressBehind } from './address.ts';
@@ -20,8 +28,10 @@ import { conflictRoutes } from './routes/conflicts.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { healthRecordRoutes } from './routes/health-records.ts';
+import { identityRoutes } from './routes/identities.ts';
 import { invitationRoutes } from './routes/invitations.ts';
 import { meRoutes } from './routes/me.ts';
+import { peopleRoutes } from './routes/people.ts';
 import { projectRoutes } from './routes/projects.ts';
 import { sagaAdminRoutes, sagaRoutes } from './routes/sagas.ts';
 import { serviceRoutes } from './routes/service.ts';
@@ -36,6 +46,7 @@ export interface HttpSideOptions {
   readonly eventAdmins: EventAdmins;
   readonly sagas: SagaClients;
   readonly healthRecords: HealthRecords;
+  readonly identities: Identities;
   readonly auth: AuthSide;
   readonly limits: Limits;
   readonly live: LiveSide;
@@ -66,8 +77,10 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     ...adminRoutes(options.eventAdmins),
     ...healthRecordRoutes(options.healthRecords),
     ...projectRoutes(clients),
+    ...identityRoutes(options.identities),
     ...sagaRoutes(options.sagas),
     ...sagaAdminRoutes(options.sagas),
+    ...peopleRoutes(clients),
     ...classicRoutes({
       ...{ clients, live, clock, newId, seen: seenDocuments() },
       callTimeoutMs: config.CALL_TIMEOUT_MS,

@@ -1,8 +1,10 @@
-import type { Database } from '@skein/postgres';
+import { AppError } from '@skein/contracts';
+import { type Database, sqlState } from '@skein/postgres';
 import type { RunningTurn, SpaceMaker, SpacePosition, SpaceReads, SpaceView } from '../app/ports.ts';
 import type { LoggedEvent } from '../domain/event.ts';
 import type { Role } from '../domain/state.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
+import { personErased } from './erasure-schema.ts';
 import { logRange } from './log-reads.ts';
 
 const headOf = (space: string) =>
@@ -70,6 +72,8 @@ export const postgresSpaceReads = (database: Database): SpaceReads => ({
       },
       [space, after, limit],
     ),
+  isErased: async (userId) =>
+    (await database.query('select 1 from erased_person where user_id = $1', [userId])).length > 0,
   positions: (spaces) =>
     database.query<SpacePosition & Record<string, unknown>>(
       {
@@ -92,7 +96,7 @@ export const postgresSpaceReads = (database: Database): SpaceReads => ({
 /** Makes spaces; two processes at once make one. */
 export const postgresSpaceMaker = (database: Database): SpaceMaker => ({
   make: async ({ id, kind, title, epoch, owner, nowMs }) => {
-    await database.query(
+    const made = database.query(
       {
         name: 'session_sync_make_space',
         text: `with made as (
@@ -103,6 +107,10 @@ export const postgresSpaceMaker = (database: Database): SpaceMaker => ({
       },
       [id, kind, title, epoch, owner, nowMs],
     );
+    await made.catch((error: unknown) => {
+      if (sqlState(error) === personErased) throw new AppError('not_found', 'There is no such person');
+      throw error;
+    });
     const [row] = await database.query<{ title: string }>('select title from space where id = $1', [id]);
     return row?.title ?? title;
   },

@@ -4,6 +4,7 @@ import { participantTableSql, sagaTablesSql } from '@skein/saga';
 import { archiveSql } from './archive-schema.ts';
 import { healthRecordSql, ledgerSql } from './commit-extras.ts';
 import { commitFunction, commitOnceFunction } from './commit-units.ts';
+import { erasureSql } from './erasure-schema.ts';
 
 /** Hash partitions of the log. Fixed for good: rows do not move between partitions. */
 const logPartitions = 8;
@@ -299,4 +300,5 @@ export const migrations: readonly Migration[] = [
     name: 'the archive of the log',
     sql: `${archiveSql}${commitFunction({ logged: true, ended: true, archived: true })}`,
   },
+  { version: 12, name: 'erasing people', sql: erasureSql },
 ];

@@ -169,13 +169,18 @@ export interface SpaceReads {
   membersOf(space: string, page: PageRequest): Promise<Page<{ userId: string; role: Role }>>;
   /** Events after an offset, oldest first, without a gap. */
   events(space: string, after: number, limit: number): Promise<LoggedEvent[]>;
+  /** Whether this was a person who is erased. */
+  isErased(userId: string): Promise<boolean>;
   positions(spaces: readonly string[]): Promise<SpacePosition[]>;
   runningTurns(spaces: readonly string[]): Promise<RunningTurn[]>;
 }
 
 /** Making spaces: the few writes that have no log yet to be ordered in. */
 export interface SpaceMaker {
-  /** Makes the space with its owner unless it is there; any number of callers at once. Returns its title. */
+  /**
+   * Makes the space with its owner unless it is there; any number of callers at once. Returns its title. `not_found`
+   * for an owner who was erased.
+   */
   make(space: {
     readonly id: string;
     readonly kind: 'personal' | 'team';

@@ -1,3 +1,4 @@
+import type { Appended } from '../domain/append-message.ts';
 import { unchanged } from '../domain/decision.ts';
 import type { Actor } from '../domain/event.ts';
 import { keyOf } from '../domain/state.ts';
@@ -5,6 +6,7 @@ import { endTurn } from '../domain/turn.ts';
 import type { AppendMessage } from './messages.ts';
 import type { AppParts } from './parts.ts';
 import { stepOnce, stepUndone } from './step-once.ts';
+import type { Unit } from './writer.ts';
 
 /** What an attempt of a step goes by, wherever its saga runs. */
 export interface QuestionStep {
@@ -38,6 +40,15 @@ export interface Asked {
   readonly answerId: string;
 }
 
+/** What a step gave is remembered longer than its saga: ids only. */
+const withoutPersona = (unit: Unit<Appended>): Unit<Appended> => ({
+  ...unit,
+  decide: (state) => {
+    const decision = unit.decide(state);
+    return 'refused' in decision ? decision : { ...decision, result: { ...decision.result, persona: '' } };
+  },
+});
+
 /** Asking the agent as a step of a saga, once, and taking the question back. */
 export const questions = ({
   writer,
@@ -51,7 +62,7 @@ export const questions = ({
         device: device === undefined ? undefined : { id: device, platform, name: '' },
       },
       { space, conversationId, clientMessageId: id, text, persona, attachments, reply: true },
-      (unit) => stepOnce(unit, key),
+      (unit) => stepOnce(withoutPersona(unit), key),
     );
     const { messageId, turnId = '', answerMessageId: answerId = '' } = appended;
     return { messageId, conversationId: appended.conversationId, turnId, answerId };

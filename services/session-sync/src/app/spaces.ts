@@ -36,6 +36,8 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
     role: Role | null,
   ) => {
     const id = await names.resolve(call.userId, space);
+    if (role !== null && (await reads.isErased(userId)))
+      throw new AppError('not_found', 'There is no such person');
     const command: Omit<ChangeMember, 'nowMs'> = {
       by: call.userId,
       userId: checkedText('userId', userId, { max: nameBytes }),

@@ -1,5 +1,5 @@
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
-import type { Actor } from './event.ts';
+import type { Actor, NewEvent } from './event.ts';
 import type { Role, SpaceState } from './state.ts';
 
 /** A member comes, changes or goes (`role` null). */
@@ -50,4 +50,30 @@ export const removeMember = (state: SpaceState, command: ChangeMember): Decision
     events: [{ type: 'member.removed', actor, data: { userId } }],
     writes: { members: [{ space: state.id, userId, role: null, joinedAtMs: nowMs }] },
   };
+};
+
+/** A person who is being erased leaves; nobody keeps them. */
+export interface LeaveForGood {
+  readonly userId: string;
+  /** Becomes an owner when the space would have none. */
+  readonly heir: string;
+  readonly nowMs: number;
+}
+
+/** Takes a person out of a space whatever their role. Somebody else must be in it. */
+export const leaveForGood = (
+  state: SpaceState,
+  { userId, heir, nowMs }: LeaveForGood,
+): Decision<undefined> => {
+  if (!state.roles.has(userId)) return unchanged(undefined);
+  const actor: Actor = { kind: 'system', platform: 'skein' };
+  const removed = { space: state.id, userId, role: null, joinedAtMs: nowMs };
+  const left: NewEvent = { type: 'member.removed', actor, data: { userId } };
+  if (!isLastOwner(state, userId))
+    return { result: undefined, events: [left], writes: { members: [removed] } };
+  // The heir has left meanwhile: ask again who is there.
+  if (!state.roles.has(heir)) return refuse('superseded', 'Whoever was to own the space has left it');
+  const follows = { space: state.id, userId: heir, role: 'owner', joinedAtMs: nowMs } as const;
+  const changed: NewEvent = { type: 'member.changed', actor, data: { userId: heir, role: 'owner' } };
+  return { result: undefined, events: [changed, left], writes: { members: [follows, removed] } };
 };

@@ -2,6 +2,29 @@ import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 
+/** Tables about people: of somebody who was erased they keep nothing. */
+const aboutPeople = ['profiles', 'last_logins', 'notices', 'mail'];
+
+const erasedPeople = `
+create table erased_person (
+  user_id text primary key,
+  asked_at timestamptz not null default now(),
+  -- The person, or an operator with a reason.
+  asked_by text not null,
+  reason text not null
+);
+create function keep_nothing() returns trigger language plpgsql set search_path from current as $body$
+begin
+  return case when exists (select 1 from erased_person where user_id = new.user_id) then null else new end;
+end
+$body$;
+${aboutPeople
+  .map(
+    (table) =>
+      `create trigger of_erased before insert on ${table} for each row execute function keep_nothing();`,
+  )
+  .join('\n')}`;
+
 /** The schema `user`. */
 export const migrations: readonly Migration[] = [
   {
@@ -54,4 +77,39 @@ create index mail_user on mail (user_id);
 `,
   },
   { version: 6, name: 'sagas and steps of sagas', sql: `${sagaTablesSql}${participantTableSql}` },
+  { version: 7, name: 'people who are erased', sql: erasedPeople },
+  {
+    version: 8,
+    name: 'accounts on other platforms',
+    sql: `
+-- Made by a person for any account, or by a channel for one of its accounts; the other half comes with the link.
+create table link_code (
+  id uuid primary key,
+  -- SHA-256 of the code.
+  hash bytea not null unique,
+  user_id text,
+  platform text,
+  account text,
+  name text,
+  expires_at timestamptz not null,
+  used boolean not null default false,
+  check (user_id is not null or account is not null)
+);
+create index link_code_expiry on link_code (expires_at);
+create index link_code_user on link_code (user_id);
+
+create table identity (
+  platform text not null,
+  account text not null,
+  user_id text not null,
+  name text not null,
+  -- Null until the link is made: nobody else gets it meanwhile.
+  linked_at timestamptz,
+  link_code uuid not null,
+  primary key (platform, account),
+  unique (user_id, platform)
+);
+create trigger of_erased before insert on identity for each row execute function keep_nothing();
+`,
+  },
 ];

@@ -1,3 +1,6 @@
+/** How long making a profile ahead of its first use may take. */
+export const aheadTimeoutMs = 5_000;
+
 /** Profiles made at once; beyond it they wait for their first touch. */
 const maxInHand = 20;
 

@@ -98,3 +98,83 @@ export interface MailQueue {
   /** Never by itself: the event becomes a dead letter, for an operator to retry or drop. */
   giveUp(mail: DueMail, why: string): Promise<void>;
 }
+
+/** Removing what is kept of people. */
+export interface Erasures {
+  /**
+   * Notes that a person is to be erased, and begins it in the same transaction. Whoever asks again gets the same saga.
+   * From then on nothing new is kept about the person.
+   */
+  begin(asked: AskedErasure, correlationId: string): Promise<{ readonly sagaId: string }>;
+  /** Whether that was asked for before. */
+  isAsked(userId: string): Promise<boolean>;
+  /** What there is of the person, but for the saga that asks. Again changes nothing. */
+  erasePerson(userId: string, sagaId: string): Promise<void>;
+}
+
+/** Who is to be erased, who says so, and why. */
+export interface AskedErasure {
+  readonly userId: string;
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** An account as its platform knows it. */
+export interface PlatformAccount {
+  readonly platform: string;
+  readonly account: string;
+  readonly name: string;
+}
+
+/** A linked account. */
+export interface Identity extends PlatformAccount {
+  readonly linkedAtMs: number;
+}
+
+/** A code as it is made: for a person, or for an account. */
+export interface NewLinkCode {
+  readonly id: string;
+  readonly hash: Buffer;
+  readonly of: { readonly userId: string } | PlatformAccount;
+  readonly lifeMs: number;
+}
+
+/** Accounts of people on other platforms, and the codes that link them. */
+export interface Identities {
+  addCode(code: NewLinkCode): Promise<void>;
+  /**
+   * Completes a code with the other half and begins to link the two, in one transaction. `not_found` for one that is
+   * unknown, used, expired, or made for the same half.
+   */
+  begin(
+    hash: Buffer,
+    half: { readonly userId: string } | PlatformAccount,
+    call: { readonly correlationId: string; readonly key: string | undefined },
+  ): Promise<Linking>;
+  /** Uses a code up, once per step; `not_found` when it was used or has expired. */
+  useCode(codeId: string, step: string): Promise<void>;
+  restoreCode(codeId: string, step: string): Promise<void>;
+  /** Keeps the account from others; `identity_taken` when it, or the person's place on the platform, is. */
+  reserve(codeId: string, step: string): Promise<void>;
+  release(codeId: string, step: string): Promise<void>;
+  /** Makes the link and its event. */
+  link(codeId: string, step: string, correlationId: string): Promise<void>;
+  list(userId: string): Promise<readonly Identity[]>;
+  /** False when there was none. */
+  unlink(userId: string, platform: string, correlationId: string): Promise<boolean>;
+  /** Forgets codes that can no longer be used. */
+  prune(): Promise<void>;
+}
+
+/** A link that has begun. */
+export interface Linking {
+  readonly sagaId: string;
+  /** Its end, or undefined when that takes longer than a person waits. */
+  readonly end: () => Promise<LinkEnd | undefined>;
+}
+
+/** How a link ended. */
+export interface LinkEnd {
+  readonly done: boolean;
+  readonly failure: { readonly code: string; readonly detail: string } | undefined;
+}

@@ -1,5 +1,6 @@
 import { AppError, userV1 } from '@skein/contracts';
 import { type CallContext, type Handlers, type Implementation, implement } from '@skein/rpc';
+import type { eraseMe, eraseSomebody } from '../app/ask-erasure.ts';
 import type { listNotices } from '../app/list-notices.ts';
 import type { getProfile, ProfileView, updateProfile } from '../app/profile.ts';
 import type { Notice } from '../domain/notice.ts';
@@ -9,11 +10,20 @@ export interface UserApp {
   readonly getProfile: ReturnType<typeof getProfile<CallContext>>;
   readonly updateProfile: ReturnType<typeof updateProfile<CallContext>>;
   readonly listNotices: ReturnType<typeof listNotices>;
+  readonly eraseMe: ReturnType<typeof eraseMe<CallContext>>;
+  readonly eraseSomebody: ReturnType<typeof eraseSomebody<CallContext>>;
 }
 
 /** The person a call acts for; `unauthenticated` for a call on behalf of nobody. */
 const personOf = ({ actor }: CallContext): string => {
   if (!actor) throw new AppError('unauthenticated');
+  return actor.userId;
+};
+
+/** The operator a call acts for. */
+const operatorOf = ({ actor }: CallContext): string => {
+  if (!actor) throw new AppError('unauthenticated');
+  if (!actor.scopes.includes('operator')) throw new AppError('forbidden', 'This is for operators');
   return actor.userId;
 };
 
@@ -40,10 +50,19 @@ const handlersOf = (app: UserApp): Handlers<typeof userV1.UserServiceService> =>
     const { items, next } = await app.listNotices(personOf(ctx), page);
     return { items: items.map(toNotice), next: next ?? '' };
   },
+  eraseMe: ({ password }, ctx) => app.eraseMe(personOf(ctx), password, ctx),
+  eraseUser: ({ userId, reason }, ctx) => app.eraseSomebody({ userId, by: operatorOf(ctx), reason }, ctx),
 });
 
 /** People come through the gateway. */
-const allow = { getProfile: ['gateway'], updateProfile: ['gateway'], listNotices: ['gateway'] };
+const gatewayOnly = ['gateway'];
+const allow = {
+  getProfile: gatewayOnly,
+  updateProfile: gatewayOnly,
+  listNotices: gatewayOnly,
+  eraseMe: gatewayOnly,
+  eraseUser: gatewayOnly,
+};
 
 /** `skein.user.v1.UserService`: decode, one use case, encode. */
 export const userService = (app: UserApp): Implementation =>

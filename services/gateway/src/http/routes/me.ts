@@ -8,6 +8,8 @@ import { readPreferences, writePreferences } from '../preferences.ts';
 import { type Route, route } from '../route.ts';
 import {
   deviceState,
+  erasureBegun,
+  farewell,
   memoryChange,
   notice,
   personaChange,
@@ -17,6 +19,7 @@ import {
   sessionState,
 } from '../schemas/account.ts';
 import { freeObject, id, listAnswer, listOf, page, pageRequest, timeText } from '../schemas/basics.ts';
+import { sagaRef } from './sagas.ts';
 
 const encodeProfile = (given: userV1.Profile | undefined): z.infer<typeof profile> => {
   const person = must(given, 'user answers with a profile');
@@ -72,6 +75,24 @@ export const meRoutes = ({ auth, user, sync }: Clients): Route[] => [
     status: 200,
     response: profile,
     handle: async ({ body, ctx }) => encodeProfile((await user.updateProfile(body, ctx)).profile),
+  }),
+  route({
+    method: 'delete',
+    path: '/v1/me',
+    repeat: 'harmless',
+    tag,
+    summary:
+      'Erases the person everywhere, for good. Needs a login of the last ten minutes, or the password; every login ends at once',
+    access: 'login',
+    body: farewell,
+    status: 202,
+    response: erasureBegun,
+    // A password can be tried here.
+    limit: (limits, { address, principal }) => limits.login(address, must(principal, 'signed in').userId),
+    handle: async ({ body, ctx }) => {
+      const { sagaId } = await user.eraseMe({ password: body?.password ?? '' }, ctx);
+      return { sagaId: sagaRef('user', sagaId) };
+    },
   }),
   route({
     method: 'get',

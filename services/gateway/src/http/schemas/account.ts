@@ -127,3 +127,21 @@ export const deviceState = z
 
 /** GET /.well-known/jwks.json */
 export const jwks = z.looseObject({ keys: z.array(freeObject) }).meta({ id: 'JsonWebKeySet' });
+
+/** DELETE /v1/me */
+export const farewell = z
+  .object({ password: z.string().max(256).optional().describe('Needed unless the login is fresh') })
+  .optional();
+
+/** DELETE /v1/admin/users/{user} */
+export const removal = z.strictObject({
+  reason: z.string().min(1).max(500).describe('Why; kept with the erasure'),
+});
+
+/** Whom an operator acts on. */
+export const userPath = z.object({ user: id });
+
+/** What erasing a person answers. */
+export const erasureBegun = z.object({
+  sagaId: z.string().describe('The saga that does it; for operators, as the person cannot sign in any more'),
+});

@@ -102,6 +102,14 @@ export interface CancelProjectResponse {
   state: string;
 }
 
+export interface ForgetTurnsRequest {
+  /** At most 1000. */
+  turnIds: string[];
+}
+
+export interface ForgetTurnsResponse {
+}
+
 function createBaseStartTurnRequest(): StartTurnRequest {
   return { turnId: "", space: "", conversationId: "", messageId: "", userId: "", persona: "" };
 }
@@ -1095,6 +1103,104 @@ export const CancelProjectResponse: MessageFns<CancelProjectResponse> = {
   },
 };
 
+function createBaseForgetTurnsRequest(): ForgetTurnsRequest {
+  return { turnIds: [] };
+}
+
+export const ForgetTurnsRequest: MessageFns<ForgetTurnsRequest> = {
+  encode(message: ForgetTurnsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.turnIds) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetTurnsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetTurnsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.turnIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ForgetTurnsRequest>): ForgetTurnsRequest {
+    return ForgetTurnsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForgetTurnsRequest>): ForgetTurnsRequest {
+    const message = createBaseForgetTurnsRequest();
+    message.turnIds = object.turnIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseForgetTurnsResponse(): ForgetTurnsResponse {
+  return {};
+}
+
+export const ForgetTurnsResponse: MessageFns<ForgetTurnsResponse> = {
+  encode(_: ForgetTurnsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetTurnsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetTurnsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ForgetTurnsResponse>): ForgetTurnsResponse {
+    return ForgetTurnsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ForgetTurnsResponse>): ForgetTurnsResponse {
+    const message = createBaseForgetTurnsResponse();
+    return message;
+  },
+};
+
 /** Personas and turns. A turn is one answer being made; it belongs to the session, not to a connection. */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
@@ -1127,6 +1233,16 @@ export const AgentServiceService = {
     requestDeserialize: (value: Buffer): CancelTurnRequest => CancelTurnRequest.decode(value),
     responseSerialize: (value: CancelTurnResponse): Buffer => Buffer.from(CancelTurnResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CancelTurnResponse => CancelTurnResponse.decode(value),
+  },
+  /** Empties what the agent keeps of these turns: their answers said what a person did who is being erased. */
+  forgetTurns: {
+    path: "/skein.agent.v1.AgentService/ForgetTurns" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ForgetTurnsRequest): Buffer => Buffer.from(ForgetTurnsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForgetTurnsRequest => ForgetTurnsRequest.decode(value),
+    responseSerialize: (value: ForgetTurnsResponse): Buffer => Buffer.from(ForgetTurnsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ForgetTurnsResponse => ForgetTurnsResponse.decode(value),
   },
   /** The personas a person can choose from. */
   listPersonas: {
@@ -1176,6 +1292,8 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   getTurn: handleUnaryCall<GetTurnRequest, GetTurnResponse>;
   /** Asks a turn to stop. FAILED_PRECONDITION (turn_ended) when it has ended. */
   cancelTurn: handleUnaryCall<CancelTurnRequest, CancelTurnResponse>;
+  /** Empties what the agent keeps of these turns: their answers said what a person did who is being erased. */
+  forgetTurns: handleUnaryCall<ForgetTurnsRequest, ForgetTurnsResponse>;
   /** The personas a person can choose from. */
   listPersonas: handleUnaryCall<ListPersonasRequest, ListPersonasResponse>;
   /**
@@ -1238,6 +1356,22 @@ export interface AgentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelTurnResponse) => void,
+  ): ClientUnaryCall;
+  /** Empties what the agent keeps of these turns: their answers said what a person did who is being erased. */
+  forgetTurns(
+    request: ForgetTurnsRequest,
+    callback: (error: ServiceError | null, response: ForgetTurnsResponse) => void,
+  ): ClientUnaryCall;
+  forgetTurns(
+    request: ForgetTurnsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ForgetTurnsResponse) => void,
+  ): ClientUnaryCall;
+  forgetTurns(
+    request: ForgetTurnsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ForgetTurnsResponse) => void,
   ): ClientUnaryCall;
   /** The personas a person can choose from. */
   listPersonas(

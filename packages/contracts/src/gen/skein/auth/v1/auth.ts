@@ -224,6 +224,23 @@ export interface WatchRevocationsResponse {
   beforeMs: number;
 }
 
+export interface ConfirmPersonRequest {
+  /** May be empty. */
+  password: string;
+}
+
+export interface ConfirmPersonResponse {
+}
+
+export interface CloseAccountRequest {
+  userId: string;
+}
+
+export interface CloseAccountResponse {
+  /** Address of the account. */
+  email: string;
+}
+
 function createBaseAccount(): Account {
   return { id: "", email: "", displayName: "", createdAtMs: 0 };
 }
@@ -2660,6 +2677,214 @@ export const WatchRevocationsResponse: MessageFns<WatchRevocationsResponse> = {
   },
 };
 
+function createBaseConfirmPersonRequest(): ConfirmPersonRequest {
+  return { password: "" };
+}
+
+export const ConfirmPersonRequest: MessageFns<ConfirmPersonRequest> = {
+  encode(message: ConfirmPersonRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.password !== "") {
+      writer.uint32(10).string(message.password);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmPersonRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmPersonRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.password = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ConfirmPersonRequest>): ConfirmPersonRequest {
+    return ConfirmPersonRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfirmPersonRequest>): ConfirmPersonRequest {
+    const message = createBaseConfirmPersonRequest();
+    message.password = object.password ?? "";
+    return message;
+  },
+};
+
+function createBaseConfirmPersonResponse(): ConfirmPersonResponse {
+  return {};
+}
+
+export const ConfirmPersonResponse: MessageFns<ConfirmPersonResponse> = {
+  encode(_: ConfirmPersonResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmPersonResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmPersonResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ConfirmPersonResponse>): ConfirmPersonResponse {
+    return ConfirmPersonResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ConfirmPersonResponse>): ConfirmPersonResponse {
+    const message = createBaseConfirmPersonResponse();
+    return message;
+  },
+};
+
+function createBaseCloseAccountRequest(): CloseAccountRequest {
+  return { userId: "" };
+}
+
+export const CloseAccountRequest: MessageFns<CloseAccountRequest> = {
+  encode(message: CloseAccountRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.userId !== "") {
+      writer.uint32(10).string(message.userId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseAccountRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseAccountRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CloseAccountRequest>): CloseAccountRequest {
+    return CloseAccountRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloseAccountRequest>): CloseAccountRequest {
+    const message = createBaseCloseAccountRequest();
+    message.userId = object.userId ?? "";
+    return message;
+  },
+};
+
+function createBaseCloseAccountResponse(): CloseAccountResponse {
+  return { email: "" };
+}
+
+export const CloseAccountResponse: MessageFns<CloseAccountResponse> = {
+  encode(message: CloseAccountResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.email !== "") {
+      writer.uint32(10).string(message.email);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseAccountResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseAccountResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CloseAccountResponse>): CloseAccountResponse {
+    return CloseAccountResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloseAccountResponse>): CloseAccountResponse {
+    const message = createBaseCloseAccountResponse();
+    message.email = object.email ?? "";
+    return message;
+  },
+};
+
 /**
  * Credentials, tokens, keys and logins. Every call needs the calling service's identity; the ones that act
  * for a person say so.
@@ -2812,6 +3037,34 @@ export const AuthServiceService = {
     responseSerialize: (value: GetAccountResponse): Buffer => Buffer.from(GetAccountResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetAccountResponse => GetAccountResponse.decode(value),
   },
+  /**
+   * Whether the acting person may do what cannot be taken back: they have signed in within ten minutes, or give their
+   * password. PERMISSION_DENIED (reauthentication_required) or UNAUTHENTICATED (invalid_credentials) otherwise.
+   */
+  confirmPerson: {
+    path: "/skein.auth.v1.AuthService/ConfirmPerson" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ConfirmPersonRequest): Buffer => Buffer.from(ConfirmPersonRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ConfirmPersonRequest => ConfirmPersonRequest.decode(value),
+    responseSerialize: (value: ConfirmPersonResponse): Buffer =>
+      Buffer.from(ConfirmPersonResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ConfirmPersonResponse => ConfirmPersonResponse.decode(value),
+  },
+  /**
+   * Closes an account for good: its logins and API tokens end, nobody signs in to it any more, its address stays taken
+   * until it is erased. Again changes nothing; NOT_FOUND once it is erased.
+   */
+  closeAccount: {
+    path: "/skein.auth.v1.AuthService/CloseAccount" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CloseAccountRequest): Buffer => Buffer.from(CloseAccountRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CloseAccountRequest => CloseAccountRequest.decode(value),
+    responseSerialize: (value: CloseAccountResponse): Buffer =>
+      Buffer.from(CloseAccountResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CloseAccountResponse => CloseAccountResponse.decode(value),
+  },
   /** Which of these sessions (sid) and API tokens (jti) are still good. For sockets that live longer than a token. */
   checkSessions: {
     path: "/skein.auth.v1.AuthService/CheckSessions" as const,
@@ -2871,6 +3124,16 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
   revokeDevice: handleUnaryCall<RevokeDeviceRequest, RevokeDeviceResponse>;
   /** Address and name of an account, for services that keep a profile. */
   getAccount: handleUnaryCall<GetAccountRequest, GetAccountResponse>;
+  /**
+   * Whether the acting person may do what cannot be taken back: they have signed in within ten minutes, or give their
+   * password. PERMISSION_DENIED (reauthentication_required) or UNAUTHENTICATED (invalid_credentials) otherwise.
+   */
+  confirmPerson: handleUnaryCall<ConfirmPersonRequest, ConfirmPersonResponse>;
+  /**
+   * Closes an account for good: its logins and API tokens end, nobody signs in to it any more, its address stays taken
+   * until it is erased. Again changes nothing; NOT_FOUND once it is erased.
+   */
+  closeAccount: handleUnaryCall<CloseAccountRequest, CloseAccountResponse>;
   /** Which of these sessions (sid) and API tokens (jti) are still good. For sockets that live longer than a token. */
   checkSessions: handleUnaryCall<CheckSessionsRequest, CheckSessionsResponse>;
   /** Revocations as they are committed; starts with those of the last 15 minutes. */
@@ -3092,6 +3355,44 @@ export interface AuthServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetAccountResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Whether the acting person may do what cannot be taken back: they have signed in within ten minutes, or give their
+   * password. PERMISSION_DENIED (reauthentication_required) or UNAUTHENTICATED (invalid_credentials) otherwise.
+   */
+  confirmPerson(
+    request: ConfirmPersonRequest,
+    callback: (error: ServiceError | null, response: ConfirmPersonResponse) => void,
+  ): ClientUnaryCall;
+  confirmPerson(
+    request: ConfirmPersonRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ConfirmPersonResponse) => void,
+  ): ClientUnaryCall;
+  confirmPerson(
+    request: ConfirmPersonRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ConfirmPersonResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Closes an account for good: its logins and API tokens end, nobody signs in to it any more, its address stays taken
+   * until it is erased. Again changes nothing; NOT_FOUND once it is erased.
+   */
+  closeAccount(
+    request: CloseAccountRequest,
+    callback: (error: ServiceError | null, response: CloseAccountResponse) => void,
+  ): ClientUnaryCall;
+  closeAccount(
+    request: CloseAccountRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CloseAccountResponse) => void,
+  ): ClientUnaryCall;
+  closeAccount(
+    request: CloseAccountRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CloseAccountResponse) => void,
   ): ClientUnaryCall;
   /** Which of these sessions (sid) and API tokens (jti) are still good. For sockets that live longer than a token. */
   checkSessions(

@@ -68,6 +68,25 @@ export interface ListNoticesResponse {
   next: string;
 }
 
+export interface EraseMeRequest {
+  /** Needed unless the person has just signed in. */
+  password: string;
+}
+
+export interface EraseMeResponse {
+  sagaId: string;
+}
+
+export interface EraseUserRequest {
+  userId: string;
+  /** Why; kept in the saga. */
+  reason: string;
+}
+
+export interface EraseUserResponse {
+  sagaId: string;
+}
+
 function createBaseProfile(): Profile {
   return {
     userId: "",
@@ -677,6 +696,238 @@ export const ListNoticesResponse: MessageFns<ListNoticesResponse> = {
   },
 };
 
+function createBaseEraseMeRequest(): EraseMeRequest {
+  return { password: "" };
+}
+
+export const EraseMeRequest: MessageFns<EraseMeRequest> = {
+  encode(message: EraseMeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.password !== "") {
+      writer.uint32(10).string(message.password);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseMeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseMeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.password = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EraseMeRequest>): EraseMeRequest {
+    return EraseMeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EraseMeRequest>): EraseMeRequest {
+    const message = createBaseEraseMeRequest();
+    message.password = object.password ?? "";
+    return message;
+  },
+};
+
+function createBaseEraseMeResponse(): EraseMeResponse {
+  return { sagaId: "" };
+}
+
+export const EraseMeResponse: MessageFns<EraseMeResponse> = {
+  encode(message: EraseMeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sagaId !== "") {
+      writer.uint32(10).string(message.sagaId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseMeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseMeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sagaId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EraseMeResponse>): EraseMeResponse {
+    return EraseMeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EraseMeResponse>): EraseMeResponse {
+    const message = createBaseEraseMeResponse();
+    message.sagaId = object.sagaId ?? "";
+    return message;
+  },
+};
+
+function createBaseEraseUserRequest(): EraseUserRequest {
+  return { userId: "", reason: "" };
+}
+
+export const EraseUserRequest: MessageFns<EraseUserRequest> = {
+  encode(message: EraseUserRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.userId !== "") {
+      writer.uint32(10).string(message.userId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseUserRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseUserRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EraseUserRequest>): EraseUserRequest {
+    return EraseUserRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EraseUserRequest>): EraseUserRequest {
+    const message = createBaseEraseUserRequest();
+    message.userId = object.userId ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseEraseUserResponse(): EraseUserResponse {
+  return { sagaId: "" };
+}
+
+export const EraseUserResponse: MessageFns<EraseUserResponse> = {
+  encode(message: EraseUserResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sagaId !== "") {
+      writer.uint32(10).string(message.sagaId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseUserResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseUserResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sagaId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EraseUserResponse>): EraseUserResponse {
+    return EraseUserResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EraseUserResponse>): EraseUserResponse {
+    const message = createBaseEraseUserResponse();
+    message.sagaId = object.sagaId ?? "";
+    return message;
+  },
+};
+
 /** People: profile, last login and notices. A profile is made at first touch. */
 export type UserServiceService = typeof UserServiceService;
 export const UserServiceService = {
@@ -711,6 +962,29 @@ export const UserServiceService = {
     responseSerialize: (value: ListNoticesResponse): Buffer => Buffer.from(ListNoticesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListNoticesResponse => ListNoticesResponse.decode(value),
   },
+  /**
+   * Begins to erase the acting person everywhere (saga erase-user), once auth has confirmed that it is them. The same
+   * person again: the same saga.
+   */
+  eraseMe: {
+    path: "/skein.user.v1.UserService/EraseMe" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EraseMeRequest): Buffer => Buffer.from(EraseMeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EraseMeRequest => EraseMeRequest.decode(value),
+    responseSerialize: (value: EraseMeResponse): Buffer => Buffer.from(EraseMeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EraseMeResponse => EraseMeResponse.decode(value),
+  },
+  /** The same for any person; the acting one needs the scope operator. */
+  eraseUser: {
+    path: "/skein.user.v1.UserService/EraseUser" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EraseUserRequest): Buffer => Buffer.from(EraseUserRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EraseUserRequest => EraseUserRequest.decode(value),
+    responseSerialize: (value: EraseUserResponse): Buffer => Buffer.from(EraseUserResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EraseUserResponse => EraseUserResponse.decode(value),
+  },
 } as const;
 
 export interface UserServiceServer extends UntypedServiceImplementation {
@@ -720,6 +994,13 @@ export interface UserServiceServer extends UntypedServiceImplementation {
   updateProfile: handleUnaryCall<UpdateProfileRequest, UpdateProfileResponse>;
   /** Notices for the acting person (welcome, unusual login), newest first. */
   listNotices: handleUnaryCall<ListNoticesRequest, ListNoticesResponse>;
+  /**
+   * Begins to erase the acting person everywhere (saga erase-user), once auth has confirmed that it is them. The same
+   * person again: the same saga.
+   */
+  eraseMe: handleUnaryCall<EraseMeRequest, EraseMeResponse>;
+  /** The same for any person; the acting one needs the scope operator. */
+  eraseUser: handleUnaryCall<EraseUserRequest, EraseUserResponse>;
 }
 
 export interface UserServiceClient extends Client {
@@ -770,6 +1051,41 @@ export interface UserServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListNoticesResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Begins to erase the acting person everywhere (saga erase-user), once auth has confirmed that it is them. The same
+   * person again: the same saga.
+   */
+  eraseMe(
+    request: EraseMeRequest,
+    callback: (error: ServiceError | null, response: EraseMeResponse) => void,
+  ): ClientUnaryCall;
+  eraseMe(
+    request: EraseMeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EraseMeResponse) => void,
+  ): ClientUnaryCall;
+  eraseMe(
+    request: EraseMeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EraseMeResponse) => void,
+  ): ClientUnaryCall;
+  /** The same for any person; the acting one needs the scope operator. */
+  eraseUser(
+    request: EraseUserRequest,
+    callback: (error: ServiceError | null, response: EraseUserResponse) => void,
+  ): ClientUnaryCall;
+  eraseUser(
+    request: EraseUserRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EraseUserResponse) => void,
+  ): ClientUnaryCall;
+  eraseUser(
+    request: EraseUserRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EraseUserResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -1,0 +1,237 @@
+import { erasureV1, healthRecordV1 } from '@skein/contracts';
+import { openDatabase } from '@skein/postgres';
+import { rootContext } from '@skein/rpc';
+import { createLogger } from '@skein/telemetry';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrations } from '../src/adapters/schema.ts';
+import { personalSpaceId } from '../src/app/personal-space.ts';
+import { actingFor, asService, messageOf, openLive, type Running, startOnNewDatabase } from './harness.ts';
+import { hlc, set, writing } from './writing.ts';
+
+const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
+let sync: Running & { readonly databaseUrl: string };
+let database: ReturnType<typeof openDatabase>;
+beforeAll(async () => {
+  sync = await startOnNewDatabase();
+  database = openDatabase(
+    { url: sync.databaseUrl, schema: 'session_sync', migrations, applicationName: 'test', poolSize: 2 },
+    { log },
+  );
+  await database.run();
+});
+afterAll(async () => {
+  await database?.stop();
+  await sync?.stop();
+});
+
+const { mutate, logOf } = writing(() => sync);
+
+const erase = (userId: string, email = '') => {
+  const client = sync.clientOf(erasureV1.ErasureServiceService, 'user');
+  return client.eraseUser({ userId, email }, rootContext({ timeoutMs: 60_000 }));
+};
+
+const newTeam = async (owner: string, ...members: string[]): Promise<string> => {
+  const { space } = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: '' }, actingFor(owner));
+  const id = space?.id ?? '';
+  for (const userId of members)
+    await sync.gateway.putMember({ space: id, userId, role: 'editor' }, actingFor(owner));
+  return id;
+};
+
+const documentsOf = async (user: string, space: string) => {
+  const { items } = await sync.gateway.listDocuments(
+    { space, collection: '', limit: 0, cursor: '' },
+    actingFor(user),
+  );
+  return Object.fromEntries(items.map(({ id, valueJson }) => [id, JSON.parse(valueJson) as unknown]));
+};
+
+/** Every row of the schema that holds a text. */
+const holding = async (text: string): Promise<string[]> => {
+  const tables = await database.query<{ name: string }>(
+    `select table_name as name from information_schema.tables where table_schema = 'session_sync'`,
+  );
+  const found: string[] = [];
+  for (const { name } of tables) {
+    const rows = await database.query<{ row: string }>(
+      `select t::text as row from session_sync."${name}" t where strpos(t::text, $1) > 0`,
+      [text],
+    );
+    found.push(...rows.map(({ row }) => `${name}: ${row}`));
+  }
+  return found;
+};
+
+const ledgerOf = (user: string, space: string) =>
+  sync.clientOf(healthRecordV1.HealthRecordServiceService).verifyLedger({ space }, actingFor(user));
+
+describe('erasing a person', () => {
+  it('takes their words out of a team’s history and leaves everybody else’s, at the same offsets', async () => {
+    const space = await newTeam('boss', 'gone');
+    const gone = actingFor('gone');
+    const boss = actingFor('boss');
+    const say = (text: string, ctx = gone) =>
+      sync.gateway.appendMessage(messageOf(text, { space, reply: false }), ctx);
+    const titled = await sync.gateway.createConversation(
+      { space, title: 'SECRET title', idempotencyKey: '', origin: undefined },
+      gone,
+    );
+    const conversationId = titled.conversation?.id ?? '';
+    await say('SECRET words');
+    await say('boss words', boss);
+    const { items } = await sync.gateway.listMessages(
+      { space, conversationId: '', limit: 0, cursor: '' },
+      boss,
+    );
+    await sync.gateway.forkConversation(
+      { space, conversationId, messageId: items[0]?.id ?? '', title: '', reason: '', origin: undefined },
+      boss,
+    );
+    const device = 'SECRET-phone';
+    await mutate('gone', device, [set(1, 'SECRET value', { id: 'alone-SECRET' })], space);
+    await mutate('boss', 'desk', [set(1, 'boss value', { id: 'shared' })], space);
+    await mutate(
+      'gone',
+      device,
+      [set(2, 'SECRET note', { id: 'shared', field: 'note', baseVersion: 1 })],
+      space,
+    );
+    await mutate(
+      'boss',
+      'desk',
+      [set(2, 'more', { id: 'shared', field: 'more', baseVersion: 2, hlc: hlc(9) })],
+      space,
+    );
+    const record = { collection: 'health_data', field: 'pulse', id: 'pulse' };
+    await mutate('boss', 'desk', [set(3, 60, record)], space);
+    await mutate('gone', device, [set(3, 'SECRET pulse', { ...record, field: 'by', baseVersion: 1 })], space);
+    const before = await logOf('boss', space);
+    const live = openLive(sync.gateway);
+    live.follow(space);
+    await expect.poll(() => live.frames.map(({ $case }) => $case)).toContain('following');
+
+    await erase('gone');
+
+    expect(await holding('SECRET')).toEqual([]);
+    const after = await logOf('boss', space);
+    expect(after.types.length).toBe(before.types.length + 2);
+    expect(after.types.slice(before.types.length)).toEqual(['member.removed', 'space.changed']);
+    expect(after.types.filter((type) => type === 'event.erased')).toHaveLength(1);
+    expect(await documentsOf('boss', space)).toEqual({
+      shared: { title: 'boss value', more: 'more' },
+      pulse: { pulse: 60 },
+    });
+    const said = await sync.gateway.listMessages({ space, conversationId: '', limit: 0, cursor: '' }, boss);
+    expect(said.items.map(({ text }) => text).toSorted()).toEqual(['', 'boss words']);
+    const listed = await sync.gateway.listConversations({ space, limit: 0, cursor: '' }, boss);
+    expect(listed.items.map(({ title }) => title)).not.toContain('SECRET title');
+    expect((await ledgerOf('boss', space)).faults).toEqual([]);
+    // What follows the space has to begin anew; what is read then adds up.
+    await expect.poll(() => live.frames.map(({ $case }) => $case), { timeout: 20_000 }).toContain('lost');
+    live.close();
+    const head = after.types.length;
+    const replayed = await database.query<{ json: string }>(
+      `select json from event where stream = $1 and type = 'document.changed' order by "offset"`,
+      [space],
+    );
+    const last = new Map(
+      replayed.map(({ json }) => {
+        const { data } = JSON.parse(json) as { data: { id: string; value: unknown } };
+        return [data.id, data.value] as const;
+      }),
+    );
+    expect(Object.fromEntries(last)).toEqual(await documentsOf('boss', space));
+    // Again changes nothing, not even the epoch.
+    const [{ epoch } = { epoch: '' }] = await database.query<{ epoch: string }>(
+      'select epoch from space where id = $1',
+      [space],
+    );
+    await erase('gone');
+    expect(await database.query('select epoch from space where id = $1', [space])).toEqual([{ epoch }]);
+    expect((await logOf('boss', space)).types).toHaveLength(head);
+    // The others go on.
+    await say('boss goes on', boss);
+    await mutate('boss', 'desk', [set(4, 'changed', { id: 'shared', baseVersion: 3, hlc: hlc(10) })], space);
+    expect(await documentsOf('boss', space)).toMatchObject({ shared: { title: 'changed', more: 'more' } });
+  });
+
+  it('empties their own space but for the chain of its ledger, and refuses what comes late', async () => {
+    const user = 'leaver';
+    const space = personalSpaceId(user);
+    await sync.gateway.appendMessage(messageOf('PRIVATE words', { reply: true }), actingFor(user));
+    await mutate(user, 'PRIVATE-phone', [set(1, 'PRIVATE', { collection: 'health_data', id: 'PRIVATE-id' })]);
+    await mutate(user, 'other', [set(1, 'PRIVATE too', { collection: 'health_data', id: 'PRIVATE-id' })]);
+    await sync.gateway.openSession(
+      { device: { id: 'PRIVATE-phone', platform: 'PRIVATE-platform', name: 'PRIVATE name' } },
+      actingFor(user),
+    );
+    const entries = (await ledgerOf(user, 'personal')).entries;
+    expect(entries).toBeGreaterThan(0);
+    await erase(user);
+    expect(await holding('PRIVATE')).toEqual([]);
+    const chain = await database.query<{ position: number; salt: string | null }>(
+      'select position, salt from ledger_entry where space = $1 order by position',
+      [space],
+    );
+    expect(chain).toEqual(Array.from({ length: entries }, (_, at) => ({ position: at + 1, salt: null })));
+    const late = actingFor(user);
+    for (const attempt of [
+      () => sync.gateway.appendMessage(messageOf('late'), late),
+      () => mutate(user, 'd', [set(1, 'late')]),
+    ])
+      await expect(attempt()).rejects.toMatchObject({ code: 'not_found' });
+    const device = { id: 'd', platform: 'web', name: '' };
+    expect((await sync.gateway.openSession({ device }, late)).spaces).toEqual([]);
+    const team = await newTeam('boss');
+    await expect(
+      sync.gateway.putMember({ space: team, userId: user, role: 'editor' }, actingFor('boss')),
+    ).rejects.toMatchObject({ code: 'not_found' });
+    expect(await database.query('select 1 from device where user_id = $1', [user])).toEqual([]);
+  });
+
+  it('leaves a team they owned to whoever had most say, and takes one nobody is left in away', async () => {
+    const shared = await newTeam('founder', 'reader', 'writer');
+    await sync.gateway.putMember({ space: shared, userId: 'reader', role: 'viewer' }, actingFor('founder'));
+    const own = await newTeam('founder');
+    await erase('founder');
+    const { items } = await sync.gateway.listMembers(
+      { space: shared, limit: 0, cursor: '' },
+      actingFor('reader'),
+    );
+    expect(items).toEqual([
+      { userId: 'reader', role: 'viewer' },
+      { userId: 'writer', role: 'owner' },
+    ]);
+    expect(await database.query('select 1 from space where id = $1', [own])).toEqual([]);
+  });
+
+  it('finds what they wrote into a space they have left', async () => {
+    const space = await newTeam('host', 'guest');
+    await sync.gateway.appendMessage(messageOf('PARTING words', { space, reply: false }), actingFor('guest'));
+    await sync.gateway.removeMember({ space, userId: 'guest' }, actingFor('host'));
+    await erase('guest');
+    expect(await holding('PARTING')).toEqual([]);
+  });
+
+  it('removes invitations by them and for them', async () => {
+    const space = await newTeam('inviter', 'invited');
+    const invite = (by: string, email: string) =>
+      sync.gateway.createInvitation({ space, role: 'viewer', email, expiresInHours: 0 }, actingFor(by));
+    await invite('inviter', 'somebody@example.org');
+    const host = await newTeam('hostess');
+    await sync.gateway.createInvitation(
+      { space: host, role: 'viewer', email: 'inviter@example.org', expiresInHours: 0 },
+      actingFor('hostess'),
+    );
+    await erase('inviter', 'inviter@example.org');
+    expect(await holding('@example.org')).toEqual([]);
+  });
+
+  it('is for the user service alone', async () => {
+    const client = sync.clientOf(erasureV1.ErasureServiceService, 'gateway');
+    await expect(client.eraseUser({ userId: 'boss', email: '' }, asService())).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+  });
+});
