@@ -1,5 +1,5 @@
 import type { MetricRegistry } from '@skein/telemetry';
-import type { MakeBatcher } from '../app/ports.ts';
+import type { MakeBatcher } from '../app/batcher.ts';
 
 /** A batcher whose flushes are measured: how long they take, and how many commands share one. */
 export const measuredBatcher = (inner: MakeBatcher, metrics: MetricRegistry): MakeBatcher => {

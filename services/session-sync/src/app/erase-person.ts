@@ -65,7 +65,7 @@ export const erasePerson =
           {
             space: id,
             needs: { members: [userId, heir.userId], owners: true },
-            decide: (state) => leaveForGood(state, { userId, heir: heir.userId, nowMs: clock.now() }),
+            decide: (state, nowMs) => leaveForGood(state, { userId, heir: heir.userId, nowMs }),
             correlationId,
           },
           signal,

@@ -43,8 +43,8 @@ export interface Asked {
 /** What a step gave is remembered longer than its saga: ids only. */
 const withoutPersona = (unit: Unit<Appended>): Unit<Appended> => ({
   ...unit,
-  decide: (state) => {
-    const decision = unit.decide(state);
+  decide: (state, nowMs) => {
+    const decision = unit.decide(state, nowMs);
     return 'refused' in decision ? decision : { ...decision, result: { ...decision.result, persona: '' } };
   },
 });

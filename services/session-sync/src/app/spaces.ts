@@ -36,13 +36,14 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
     role: Role | null,
   ) => {
     const id = await names.resolve(call.userId, space);
-    if (role !== null && (await reads.isErased(userId)))
+    const checked = checkedText('userId', userId, { max: nameBytes });
+    if (role !== null && (await reads.isErased(checked)))
       throw new AppError('not_found', 'There is no such person');
     const command: Omit<ChangeMember, 'nowMs'> = {
       by: call.userId,
-      userId: checkedText('userId', userId, { max: nameBytes }),
+      userId: checked,
       role,
-      full: role !== null && (await reads.memberships(userId)).joined >= limits.joined,
+      full: role !== null && (await reads.memberships(checked)).joined >= limits.joined,
       actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
     };
     const unit: Unit<MemberChanged> = {

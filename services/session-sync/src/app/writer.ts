@@ -3,12 +3,11 @@ import type { Clock } from '@skein/service-kit';
 import type { Accepted, Decision, Refusal } from '../domain/decision.ts';
 import { encodeEvent } from '../domain/event.ts';
 import { evolve, type Needs, type SpaceState, type Writes } from '../domain/state.ts';
+import type { Batcher, MakeBatcher } from './batcher.ts';
 import { mergeWrites, writesOf } from './merge-writes.ts';
 import {
-  type Batcher,
   type CommittedEvents,
   type Ids,
-  type MakeBatcher,
   OutcomeUnknown,
   type PlannedEvent,
   type SpacePlan,
