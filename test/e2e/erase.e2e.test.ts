@@ -197,6 +197,15 @@ describe('a person who is erased', () => {
     await done(token, 'POST', '/v1/auth/tokens', { name: mark('token'), scopes: ['session'] });
     await done(token, 'PUT', '/v1/me/persona', { persona: mark('persona') });
 
+    const bot = await done<{ token: string }>(operator, 'POST', '/v1/auth/tokens', {
+      ...{ name: 'bot', scopes: ['channel'] },
+    });
+    const { code } = await done<{ code: string }>(token, 'POST', '/v1/me/identities/link-code');
+    const account = { platform: 'telegram', account: mark('account'), name: words('account-name') };
+    const linked = await done(bot.token, 'POST', '/v1/channels/identities', { code, ...account });
+    expect(linked).toMatchObject({ linked: true });
+    expect(await done(token, 'GET', '/v1/me/identities')).toMatchObject({ items: [account] });
+
     // Alone.
     const own = await say('personal', words('diary'), {
       reply: true,
@@ -309,6 +318,34 @@ describe('a person who is erased', () => {
       `/v1/spaces/${team}/events?limit=500`,
     );
     expect(found(await everything()).length).toBeGreaterThan(50);
+    // What there is about them they can take along.
+    const taken: { kind: string }[] = [];
+    for (let next: string | undefined = ''; next !== undefined; ) {
+      const page: { items: { kind: string }[]; next?: string } = await done(
+        token,
+        'GET',
+        `/v1/me/export?limit=2&cursor=${next}`,
+      );
+      taken.push(...page.items);
+      next = page.next;
+    }
+    const text = JSON.stringify(taken);
+    for (const about of [
+      'new-name',
+      'device-name',
+      'token',
+      'preference',
+      'diary',
+      'task',
+      'health',
+      'own-team',
+    ])
+      expect(text).toContain(`zwoelfton7-${about}`);
+    expect(text).toContain('The picnic basket');
+    expect(text).not.toContain('Bob was here');
+    expect([...new Set(taken.map(({ kind }) => kind))]).toEqual([
+      ...['profile', 'identity', 'notice', 'device', 'token', 'space', 'document', 'conversation', 'message'],
+    ]);
 
     // Too late to have second thoughts.
     const erased = await call<{ sagaId: string }>(token, 'DELETE', '/v1/me');

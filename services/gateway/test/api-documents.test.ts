@@ -90,6 +90,7 @@ it('describes every call of the contract that is served', async () => {
       'GET /v1/me/devices',
       'DELETE /v1/me',
       'DELETE /v1/me/devices/{id}',
+      'GET /v1/me/export',
       'GET /v1/me/identities',
       'POST /v1/me/identities',
       'POST /v1/me/identities/link-code',

@@ -1,4 +1,4 @@
-import { AppError } from '@skein/contracts';
+import { AppError, syncV1, userV1 } from '@skein/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sagaRef } from '../src/http/routes/sagas.ts';
 import { type FakeMesh, fakeMesh } from './fakes.ts';
@@ -45,6 +45,49 @@ describe('erasing a person', () => {
     expect((await on.json('DELETE', path, { token, body: {} })).status).toBe(400);
     expect((await on.json('DELETE', path, { token, body: { reason: 'r' } })).status).toBe(202);
     expect(mesh.calls('eraseUser').at(-1)).toMatchObject({ request: { userId: 'u1', reason: 'r' } });
+  });
+});
+
+describe('an export', () => {
+  it('goes through every kind there is, page by page, with what the person wrote in teams', async () => {
+    const none = async () => ({ items: [], next: '' });
+    Object.assign(mesh.user, { listNotices: none });
+    Object.assign(mesh.auth, { listApiTokens: none, listSessions: none });
+    Object.assign(mesh.sync, { listDevices: none, listDocuments: none, listConversations: none });
+    mesh.identities.listIdentities = async () => ({ items: [] });
+    mesh.user.getProfile = async () => ({
+      profile: userV1.Profile.fromPartial({ userId: 'somebody', email: 'a@example.org', createdAtMs: 1 }),
+    });
+    const spaces = ['personal', 'team'].map((kind) => syncV1.Space.fromPartial({ id: kind, kind }));
+    mesh.sync.listSpaces = async ({ limit, cursor }) => {
+      const from = Number(cursor);
+      const items = spaces.slice(from, from + limit);
+      return { items, next: from + limit < spaces.length ? String(from + limit) : '' };
+    };
+    mesh.sync.listMessages = async ({ space, cursor }) => ({
+      items: ['somebody', 'else'].map((userId) =>
+        syncV1.Message.fromPartial({ id: `${space}-${userId}-${cursor || 1}`, userId, timeMs: 1 }),
+      ),
+      next: cursor === '' ? '2' : '',
+    });
+    const taken: { kind: string; data: { id?: string } }[] = [];
+    let pages = 0;
+    for (let next: string | undefined = ''; next !== undefined; pages += 1) {
+      const { body } = await on.json('GET', `/v1/me/export?cursor=${next}`, { token: person });
+      const page = body as { items: typeof taken; next?: string };
+      taken.push(...page.items);
+      next = page.next;
+    }
+    expect(taken.map(({ kind, data }) => `${kind} ${data.id}`)).toEqual([
+      ...['profile somebody', 'space personal', 'space team'],
+      ...['message personal-somebody-1', 'message personal-else-1'],
+      ...['message personal-somebody-2', 'message personal-else-2'],
+      ...['message team-somebody-1', 'message team-somebody-2'],
+    ]);
+    expect(pages).toBe(12);
+    const token = person;
+    for (const cursor of ['x', Buffer.from('["message","x"]').toString('base64url')])
+      expect((await on.json('GET', `/v1/me/export?cursor=${cursor}`, { token })).status).toBe(400);
   });
 });
 

@@ -27,6 +27,7 @@ import { classicRoutes } from './routes/classic.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { documentRoutes } from './routes/documents.ts';
+import { exportRoutes } from './routes/export.ts';
 import { healthRecordRoutes } from './routes/health-records.ts';
 import { identityRoutes } from './routes/identities.ts';
 import { invitationRoutes } from './routes/invitations.ts';
@@ -78,6 +79,7 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     ...healthRecordRoutes(options.healthRecords),
     ...projectRoutes(clients),
     ...identityRoutes(options.identities),
+    ...exportRoutes(clients, options.identities),
     ...sagaRoutes(options.sagas),
     ...sagaAdminRoutes(options.sagas),
     ...peopleRoutes(clients),

@@ -7,7 +7,6 @@ const reserved: readonly { readonly methods: readonly string[]; readonly path: R
     methods: ['POST'],
     path: /^\/v1\/auth\/(?:verify-email|forgot-password|reset-password|change-password)$/,
   },
-  { methods: ['GET'], path: /^\/v1\/me\/export$/ },
   {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     path: /^\/v1\/spaces\/[^/]+\/(?:files|kb|tasks|datasets)(?:\/.*)?$/,

@@ -35,7 +35,8 @@ const encodeSignedIn = ({ account, tokens }: authV1.LoginResponse): z.infer<type
   };
 };
 
-const encodeToken = (token: authV1.ApiToken): z.infer<typeof apiToken> => ({
+/** An API token as clients get it, without its text. */
+export const encodeToken = (token: authV1.ApiToken): z.infer<typeof apiToken> => ({
   id: token.id,
   name: token.name,
   scopes: token.scopes,

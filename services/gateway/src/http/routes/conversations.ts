@@ -17,7 +17,8 @@ import {
   turn,
 } from '../schemas/space.ts';
 
-const encodeConversation = (given: syncV1.Conversation | undefined): z.infer<typeof conversation> => {
+/** A conversation as clients get it. */
+export const encodeConversation = (given: syncV1.Conversation | undefined): z.infer<typeof conversation> => {
   const one = must(given, 'session-sync answers with a conversation');
   return {
     id: one.id,
@@ -30,7 +31,8 @@ const encodeConversation = (given: syncV1.Conversation | undefined): z.infer<typ
   };
 };
 
-const encodeMessage = (one: syncV1.Message): z.infer<typeof message> => ({
+/** A message as clients get it. */
+export const encodeMessage = (one: syncV1.Message): z.infer<typeof message> => ({
   id: one.id,
   conversationId: one.conversationId,
   role: one.role as 'user' | 'assistant',

@@ -14,7 +14,8 @@ import {
   mutations,
 } from '../schemas/document.ts';
 
-const encodeDocument = (given: syncV1.Document | undefined): z.infer<typeof document> => {
+/** A document as clients get it. */
+export const encodeDocument = (given: syncV1.Document | undefined): z.infer<typeof document> => {
   const one = must(given, 'session-sync answers with a document');
   return {
     collection: one.collection,

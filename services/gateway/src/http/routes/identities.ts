@@ -1,4 +1,6 @@
+import type { identityV1 } from '@skein/contracts';
 import { must } from '@skein/service-kit';
+import type { z } from 'zod';
 import type { Identities } from '../../ports.ts';
 import { type Route, route } from '../route.ts';
 import { listOf, timeText } from '../schemas/basics.ts';
@@ -14,6 +16,12 @@ import {
 import { sagaRef } from './sagas.ts';
 
 const tag = 'identities';
+
+/** A linked account as clients get it. */
+export const encodeIdentity = ({ account, linkedAtMs }: identityV1.Identity): z.infer<typeof identity> => {
+  const { platform, account: id, name } = must(account, 'user answers with the account');
+  return { platform, account: id, ...(name === '' ? {} : { name }), linkedAt: timeText(linkedAtMs) };
+};
 
 const begun = ({ sagaId, linked }: { readonly sagaId: string; readonly linked: boolean }) => ({
   sagaId: sagaRef('user', sagaId),
@@ -37,12 +45,7 @@ export const identityRoutes = (identities: Identities): Route[] => [
     response: listOf(identity),
     handle: async ({ ctx }) => {
       const { items } = await identities.listIdentities({}, ctx);
-      return {
-        items: items.map(({ account, linkedAtMs }) => {
-          const { platform, account: id, name } = must(account, 'user answers with the account');
-          return { platform, account: id, ...(name === '' ? {} : { name }), linkedAt: timeText(linkedAtMs) };
-        }),
-      };
+      return { items: items.map(encodeIdentity) };
     },
   }),
   route({

@@ -21,7 +21,8 @@ import {
 import { freeObject, id, listAnswer, listOf, page, pageRequest, timeText } from '../schemas/basics.ts';
 import { sagaRef } from './sagas.ts';
 
-const encodeProfile = (given: userV1.Profile | undefined): z.infer<typeof profile> => {
+/** A profile as clients get it. */
+export const encodeProfile = (given: userV1.Profile | undefined): z.infer<typeof profile> => {
   const person = must(given, 'user answers with a profile');
   return {
     id: person.userId,
@@ -42,7 +43,8 @@ const encodeSession = (answer: syncV1.ChangeSessionResponse): z.infer<typeof ses
   ...(answer.offset === 0 ? {} : { offset: answer.offset }),
 });
 
-const encodeNotice = ({ id, kind, timeMs, dataJson }: userV1.Notice): z.infer<typeof notice> => ({
+/** A notice as clients get it. */
+export const encodeNotice = ({ id, kind, timeMs, dataJson }: userV1.Notice): z.infer<typeof notice> => ({
   id,
   kind,
   time: timeText(timeMs),

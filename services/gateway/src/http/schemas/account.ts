@@ -145,3 +145,13 @@ export const userPath = z.object({ user: id });
 export const erasureBegun = z.object({
   sagaId: z.string().describe('The saga that does it; for operators, as the person cannot sign in any more'),
 });
+
+/** One thing of an export. */
+export const exported = z
+  .object({
+    kind: z
+      .string()
+      .describe('profile, identity, notice, device, token, space, document, conversation, message'),
+    data: z.unknown().describe('As the call answers it that is about this kind alone'),
+  })
+  .meta({ id: 'Exported' });
