@@ -1,15 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
-import { dumpPostgres } from '@skein/components';
 import { must } from '@skein/service-kit';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { type Device, openDevice } from './support/device.ts';
+import { everything, found, mark, words } from './support/marks.ts';
 import { newPerson, type Person, type TestMesh, testMesh } from './support/mesh.ts';
 
 const giveUpMs = 90_000;
@@ -65,70 +60,6 @@ afterAll(async () => {
   desk?.close();
   await on?.[Symbol.asyncDispose]();
 }, 90_000);
-
-/** A word nobody else writes, for one field; `marks` are those that were given out. */
-const marks: string[] = [];
-const mark = (field: string): string => {
-  const word = `Zwölfton7-${field}`;
-  // Ids and names of platforms are plain.
-  const plain = `zwoelfton7-${field}`;
-  marks.push(word, plain);
-  return plain;
-};
-const words = (field: string): string => `${mark(field)} says Zwölfton7-${field} "quoted" \\ <b>`;
-
-/** Everything that is stored anywhere, as one text a store. */
-const everything = async (): Promise<Record<string, string>> => {
-  const dir = await mkdtemp(join(tmpdir(), 'skein-dump-'));
-  try {
-    const file = join(dir, 'dump.sql');
-    await dumpPostgres(must(on.mesh.postgres, 'an embedded database').url, file);
-    const connection = await connect({ servers: must(on.mesh.nats?.(), 'NATS').url });
-    const jsm = await jetstreamManager(connection);
-    const messages: string[] = [];
-    for await (const { config, state } of jsm.streams.list())
-      for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
-        const message = await jsm.streams.getMessage(config.name, { seq });
-        if (message)
-          messages.push(`${message.subject} ${message.header} ${Buffer.from(message.data).toString()}`);
-      }
-    await connection.close();
-    const { httpAddress } = must(on.mesh.consul?.(), 'Consul');
-    const keys = await (await fetch(`${httpAddress}/v1/kv/?recurse=true`)).text();
-    const services = await (await fetch(`${httpAddress}/v1/agent/services`)).text();
-    return { postgres: await readFile(file, 'utf8'), nats: messages.join('\n'), consul: keys + services };
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
-};
-
-/** The ways a word may be written down. */
-const formsOf = (word: string): string[] => {
-  const bytes = Buffer.from(word);
-  const json = JSON.stringify(word).slice(1, -1);
-  const ascii = json.replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  // In the middle of a text base64 begins at any of three bits; the ends of it belong to the neighbours.
-  const within = [0, 1, 2].map((before) =>
-    Buffer.concat([Buffer.alloc(before), bytes])
-      .toString('base64')
-      .slice(before === 0 ? 0 : 4, -4),
-  );
-  return [word, word.toLowerCase(), json, ascii, bytes.toString('hex'), ...within].map((one) =>
-    one.toLowerCase(),
-  );
-};
-
-const found = (stores: Record<string, string>): string[] => {
-  const lower = Object.entries(stores).map(([name, text]) => [name, text.toLowerCase()] as const);
-  return marks.flatMap((word) =>
-    formsOf(word).flatMap((form) =>
-      lower.flatMap(([name, text]) => {
-        const at = text.indexOf(form);
-        return at < 0 ? [] : [`${name}: ${text.slice(Math.max(0, at - 200), at + 100)}`];
-      }),
-    ),
-  );
-};
 
 const sql = async <T extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<T[]> => {
   const client = new pg.Client({ connectionString: must(on.mesh.postgres, 'an embedded database').url });
@@ -190,7 +121,7 @@ describe('a person who is erased', () => {
         token,
         'POST',
         `/v1/spaces/${space}/messages`,
-        { clientMessageId: mark(`message-${marks.length}`), text, reply: false, ...more },
+        { clientMessageId: mark(`message-${crypto.randomUUID().slice(0, 8)}`), text, reply: false, ...more },
       );
     await done(token, 'PATCH', '/v1/me', { displayName: mark('new-name') });
     await done(token, 'PUT', '/v1/me/preferences', { theme: words('preference') });
@@ -317,7 +248,7 @@ describe('a person who is erased', () => {
       'GET',
       `/v1/spaces/${team}/events?limit=500`,
     );
-    expect(found(await everything()).length).toBeGreaterThan(50);
+    expect(found(await everything(on.mesh)).length).toBeGreaterThan(50);
     // What there is about them they can take along.
     const taken: { kind: string }[] = [];
     for (let next: string | undefined = ''; next !== undefined; ) {
@@ -332,7 +263,7 @@ describe('a person who is erased', () => {
     const text = JSON.stringify(taken);
     for (const about of [
       'new-name',
-      'device-name',
+      'laptop-name',
       'token',
       'preference',
       'diary',
@@ -358,7 +289,7 @@ describe('a person who is erased', () => {
     expect(status).toBe(401);
     await sagaEnds(erased.body.sagaId, 'done');
 
-    expect(found(await everything())).toEqual([]);
+    expect(found(await everything(on.mesh))).toEqual([]);
 
     // The team goes on where it was.
     const after = await done<{ epoch: string; events: typeof before.events }>(
