@@ -17,8 +17,10 @@ create table took_part (
   primary key (user_id, space)
 );
 insert into took_part (user_id, space) select user_id, space from member
-  union select substring(json from '"userId":"([^"]+)"'), stream from event
-    where type in ('member.added', 'member.changed', 'member.removed') and json like '%"userId":"%';
+  union select substring(json from '"userId":"([^"]+)"'), stream from (
+      select stream, type, json from event
+      union all select stream, type, json from event_archive cross join lateral unnest(types, events) as e(type, json)
+    ) e where type in ('member.added', 'member.changed', 'member.removed') and json like '%"userId":"%';
 
 create function note_member() returns trigger language plpgsql set search_path from current as $body$
 begin

@@ -1,9 +1,11 @@
 import type { Database, Queryable } from '@skein/postgres';
 import type { Json } from '@skein/sync-core';
 import { textsIn } from '../domain/erasure-trace.ts';
+import { logRange } from './log-reads.ts';
 
-/** Rows of one page. */
+/** Rows of one page, and events one statement looks at. */
 const page = 1_000;
+const range = 5_000;
 /** Texts by which answers are recognised that quote a note; longer ones are no titles. */
 const maxTitle = 300;
 
@@ -15,16 +17,18 @@ export const ownEvents = async (
   told: (json: string) => void,
   signal: AbortSignal,
 ): Promise<void> => {
-  for (let after = 0; ; ) {
+  const [{ head } = { head: 0 }] = await database.query<{ head: number }>(
+    'select coalesce(max("offset"), 0) as head from event where stream = $1',
+    [space],
+  );
+  for (let after = 0; after < head; after += range) {
     signal.throwIfAborted();
-    const rows = await database.query<{ offset: number; json: string }>(
-      `select "offset", json from event where stream = $1 and "offset" > $2
-         and strpos(json, '"user":"' || $3::text || '"') > 0 order by "offset" limit ${page}`,
+    const rows = await database.query<{ json: string }>(
+      `select json from ${logRange('$1', '$2::bigint', `($2::bigint + ${range})`)} e
+       where strpos(json, '"user":"' || $3::text || '"') > 0 order by "offset"`,
       [space, after, userId],
     );
     for (const { json } of rows) told(json);
-    after = rows.at(-1)?.offset ?? after;
-    if (rows.length < page) return;
   }
 };
 

@@ -13,6 +13,7 @@ const batch = 5_000;
 /** What is in a space and in nothing else, each with the condition that names its rows. */
 const contents = [
   { table: 'turn_end', key: 'turn_id', of: 'turn_id in (select id from turn where space = $1)' },
+  { table: 'event_archive', key: 'stream, last', of: 'stream = $1' },
   { table: 'event', key: 'stream, "offset"', of: 'stream = $1' },
   { table: 'message', key: 'id', of: 'space = $1' },
   { table: 'turn', key: 'id', of: 'space = $1' },

@@ -13,6 +13,7 @@ import {
 } from '../domain/erasure.ts';
 import { commitmentOf, genesis, type LedgerRecord, ledgerCollection, linkOf } from '../domain/ledger.ts';
 import { keyOf } from '../domain/state.ts';
+import { logAt, logRange } from './log-reads.ts';
 import { idsOf, ownEvents } from './person-in-space.ts';
 
 /** What is redacted: one person in one space, and the answers of others that quote them. */
@@ -38,15 +39,14 @@ const settleTimeout = '4min';
 
 type Found<T> = T & Record<string, unknown>;
 
-/** Pages of the log after an offset, in its order. */
+/** Pages of the log after an offset, in its order, of both of its parts. */
 async function* log(db: Queryable, space: string, from: number, signal: AbortSignal) {
   for (let after = from; ; ) {
     signal.throwIfAborted();
     const rows = await db.query<Found<ReadEvent>>(
       `select "offset", type, json from (
          select "offset", type, json, sum(octet_length(json)) over (order by "offset") - octet_length(json) as before
-         from (select "offset", type, json from event where stream = $1 and "offset" > $2
-               order by "offset" limit ${pageEvents}) page) sized
+         from ${logRange('$1', '$2::bigint', `($2::bigint + ${pageEvents})`)} page) sized
        where before < ${pageBytes} order by "offset"`,
       [space, after],
     );
@@ -100,9 +100,9 @@ const documentsWithout = async (
       await tx.query('delete from conflict where space = $1 and collection = $2 and document_id = $3', place);
       await tx.query(
         `insert into redaction (space, "offset", type, json)
-         select stream, "offset", '${erasedType}', '{"id":"' || id || '","type":"${erasedType}","time":' || time_ms
+         select $1, "offset", '${erasedType}', '{"id":"' || id || '","type":"${erasedType}","time":' || time_ms
            || ',"actor":{"kind":"system","platform":"skein"},"data":{}}'
-         from event where stream = $1 and "offset" = any($2::bigint[])
+         from ${logAt('$1', '$2::bigint[]')} e
          on conflict (space, "offset") do update set type = excluded.type, json = excluded.json`,
         [space, redacted.offsetsOf(key)],
       );
@@ -186,6 +186,27 @@ const ledgerWithout = async (
   }
 };
 
+/** Events become what waits for them, in both parts of the log. `$1` the space. */
+const eventsBecome = [
+  `update event e set type = r.type, json = r.json, correlation_id = e.id::text, traceparent = null
+   from redaction r where r.space = $1 and e.stream = $1 and e."offset" = r."offset"`,
+  `update event_archive a set types = n.types, events = n.events, correlation_ids = n.correlation_ids, bytes = n.bytes
+   from (
+     select a.last, array_agg(coalesce(r.type, e.type) order by e.place) as types,
+       array_agg(coalesce(r.json, e.json) order by e.place) as events,
+       array_agg(case when r.json is null then e.correlation_id else e.id::text end order by e.place)
+         as correlation_ids,
+       sum(octet_length(coalesce(r.json, e.json))) as bytes
+     from event_archive a
+     cross join lateral unnest(a.ids, a.types, a.events, a.correlation_ids) with ordinality
+       as e(id, type, json, correlation_id, place)
+     left join redaction r on r.space = a.stream and r."offset" = a.first + e.place - 1
+     where a.stream = $1 and exists (
+       select 1 from redaction d where d.space = $1 and d."offset" between a.first and a.last)
+     group by a.last) n
+   where a.stream = $1 and a.last = n.last`,
+];
+
 /** Rows that go or lose their words with the person, of one space. `$1` the space, `$2` the person. */
 const rowsOfPerson = [
   'delete from conflict where space = $1 and user_id = $2',
@@ -226,11 +247,7 @@ const settle = (
       const head = await follow(tx, space, at, redacted, signal);
       await documentsWithout(tx, part, redacted, hashOf);
       await ledgerWithout(tx, part, redacted, options);
-      await tx.query(
-        `update event e set type = r.type, json = r.json, correlation_id = e.id::text, traceparent = null
-         from redaction r where r.space = $1 and e.stream = $1 and e."offset" = r."offset"`,
-        [space],
-      );
+      for (const statement of eventsBecome) await tx.query(statement, [space]);
       await tx.query('delete from redaction where space = $1', [space]);
       for (const statement of rowsOfPerson) await tx.query(statement, [space, userId]);
       await tx.query(
