@@ -282,6 +282,15 @@ describe('/v1/connect', () => {
     ann.send({ type: 'ack', space: 'space-ann', offset: 1 });
     await expect.poll(() => live.sync.acks.at(-1)).toMatchObject({ deviceId: 'device-ann', offset: 1 });
     expect(Math.max(...live.sync.acks.map(({ seq }) => seq))).toBe(3);
+    // Each of the log it was said of, and nothing of another one.
+    expect(live.sync.acks.at(-1)?.epoch).toBe('e1');
+    ann.send({ type: 'ack', space: 'personal', offset: 1, seq: 9 });
+    live.sync.reanchor('space-ann', 'e2');
+    await ann.first('subscribed', { epoch: 'e2' });
+    ann.send({ type: 'ack', space: 'personal', offset: 1, seq: 2 });
+    await expect
+      .poll(() => live.sync.acks.filter(({ epoch }) => epoch === 'e2'))
+      .toMatchObject([{ offset: 1, seq: 2 }]);
   });
 
   it('says 4012 with a time to come back when the gateway leaves, and takes nobody new', async () => {

@@ -128,7 +128,7 @@ describe('GET /v1/stream', () => {
       expect(second.of('event').map(({ frame }) => frame['offset'])).toEqual([3, 4]);
       second.close();
     }
-    await expect.poll(() => live.sync.acks.at(0)).toMatchObject({ deviceId: 'sse', offset: 2 });
+    await expect.poll(() => live.sync.acks.at(0)).toMatchObject({ deviceId: 'sse', offset: 2, epoch: 'e1' });
   });
 
   it('asks for the snapshot again when it was cut after welcome or at a new epoch', async () => {
