@@ -118,7 +118,8 @@ export const createWriter = (options: WriterOptions): Writer => {
     else if (frame.code === 'seq_reused') {
       queues.set(space, notDone(queueOf(space)));
       leaving = true;
-    } else if (shutOut.includes(frame.code ?? '')) queues.set(space, { ...queueOf(space), waiting: [] });
+    } else if (shutOut.includes(frame.code ?? ''))
+      queues.set(space, { ...queueOf(space), waiting: [], displaced: [] });
     else if (frame.retryable !== true) wrong(`a mutation was refused as ${frame.code}`);
     if (frame.retryable === true) later(space);
     else if (!reborn()) flush(space);
@@ -126,7 +127,8 @@ export const createWriter = (options: WriterOptions): Writer => {
 
   return {
     get waiting() {
-      return [...queues.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
+      const all = [...queues.values()];
+      return all.reduce((sum, { waiting, displaced }) => sum + waiting.length + displaced.length, 0);
     },
     mutate: (space, mutation) => {
       queues.set(space, enqueue(queueOf(space), mutation));

@@ -9,6 +9,8 @@ export interface MutationQueue {
   readonly lastSeq: number;
   /** In order of seq, without a gap, the newest with `lastSeq`. */
   readonly waiting: readonly Mutation[];
+  /** Older ones that are known not to be done: their seq is somebody else's, and they wait for another id. */
+  readonly displaced: readonly Mutation[];
   /** The highest seq that was ever sent: the server may have what waits up to there, and nothing that is newer. */
   readonly sent: number;
 }
@@ -20,7 +22,7 @@ export interface Settled {
 }
 
 /** The queue of a device that has not done anything yet. */
-export const emptyQueue: MutationQueue = { lastSeq: 0, waiting: [], sent: 0 };
+export const emptyQueue: MutationQueue = { lastSeq: 0, waiting: [], displaced: [], sent: 0 };
 
 /** The queue with one more mutation, which gets the next seq. */
 export const enqueue = (queue: MutationQueue, mutation: Omit<Mutation, 'seq'>): MutationQueue => {
@@ -55,30 +57,35 @@ export const answered = (
 ): { readonly queue: MutationQueue; readonly settled: readonly Settled[]; readonly reused: boolean } => {
   const bySeq = new Map(results.map((result) => [result.seq, result]));
   const settled: Settled[] = [];
-  let waiting = queue.waiting;
+  const displaced: Mutation[] = [];
   for (const mutation of queue.waiting) {
     const result = bySeq.get(mutation.seq);
     if (!result) break;
-    if (result.outcome === 'duplicate' && !result.original)
-      return { queue: notDone({ ...queue, waiting }), settled, reused: true };
-    settled.push({ mutation, result });
-    waiting = waiting.slice(1);
+    if (result.outcome === 'duplicate' && !result.original) displaced.push(mutation);
+    else settled.push({ mutation, result });
   }
-  return { queue: { ...queue, waiting }, settled, reused: false };
+  const waiting = queue.waiting.slice(settled.length + displaced.length);
+  return {
+    queue: { ...queue, waiting, displaced: [...queue.displaced, ...displaced] },
+    settled,
+    reused: displaced.length > 0,
+  };
 };
 
 /**
  * After the error `seq_reused`: the server has something else under the seq of the oldest, and so nothing of all that
  * waits. The device must leave its id.
  */
-export const notDone = (queue: MutationQueue): MutationQueue => ({
+export const notDone = ({ waiting, displaced, ...queue }: MutationQueue): MutationQueue => ({
   ...queue,
-  sent: (queue.waiting[0]?.seq ?? queue.lastSeq + 1) - 1,
+  waiting: [],
+  displaced: [...displaced, ...waiting],
 });
 
-const renumberedFrom = ({ waiting }: MutationQueue, seq: number): MutationQueue => ({
+const renumberedFrom = ({ waiting, displaced }: MutationQueue, seq: number): MutationQueue => ({
   lastSeq: seq - 1 + waiting.length,
   waiting: waiting.map((mutation, at) => ({ ...mutation, seq: seq + at })),
+  displaced,
   sent: seq - 1,
 });
 
@@ -91,7 +98,12 @@ export const underNewId = (
 ): ReadonlyMap<string, MutationQueue> | undefined =>
   [...queues.values()].some(isInDoubt)
     ? undefined
-    : new Map([...queues].map(([space, queue]) => [space, renumberedFrom(queue, 1)]));
+    : new Map(
+        [...queues].map(([space, queue]) => {
+          const { waiting, displaced } = queue;
+          return [space, renumberedFrom({ ...queue, waiting: [...displaced, ...waiting], displaced: [] }, 1)];
+        }),
+      );
 
 /**
  * After the error `expected_seq`, and with `lastSeq + 1` of every welcome: when the server has less of this device than

@@ -49,13 +49,14 @@ describe('a queue of mutations', () => {
 
   it('believes a repetition only with what became of it: somebody else has acknowledged the rest', () => {
     const original: MutationResult = { seq: 1, outcome: 'applied' };
-    const { queue, settled, reused } = answered(sending(queueOf('a', 'b'), 9).queue, [
+    const { queue, settled, reused } = answered(sending(queueOf('a', 'b', 'c', 'd'), 3).queue, [
       { seq: 1, outcome: 'duplicate', original },
       { seq: 2, outcome: 'duplicate' },
+      { seq: 3, outcome: 'applied' },
     ]);
-    expect(settled.map(({ mutation }) => mutation.id)).toEqual(['a']);
+    expect(settled.map(({ mutation }) => mutation.id)).toEqual(['a', 'c']);
     expect(reused).toBe(true);
-    expect(waiting(underNewId(new Map([['home', queue]]))?.get('home') ?? emptyQueue)).toEqual(['1b']);
+    expect(waiting(underNewId(new Map([['home', queue]]))?.get('home') ?? emptyQueue)).toEqual(['1b', '2d']);
   });
 
   it('numbers anew from where a server that was set back is', () => {
@@ -83,14 +84,23 @@ describe('a queue of mutations', () => {
 /** What a server has of one device in one space: what it did under each seq. */
 const serverOf = () => {
   const done: string[] = [];
+  let acknowledged = 0;
   return {
     done,
+    /** Somebody else does something, and acknowledges it unless there is something that is not theirs. */
+    write: (id: string) => {
+      done.push(id);
+      if (!done.some((one) => one.startsWith('own'))) acknowledged = done.length;
+    },
     take: (mutations: readonly Mutation[]): MutationResult[] | 'seq_reused' => {
       const results: MutationResult[] = [];
       for (const { seq, id } of mutations) {
         const known = done[seq - 1];
         if (known === undefined) done.push(id);
-        else if (known !== id) return results.length > 0 ? results : 'seq_reused';
+        else if (seq <= acknowledged) {
+          results.push({ seq, outcome: 'duplicate' });
+          continue;
+        } else if (known !== id) return results.length > 0 ? results : 'seq_reused';
         const result: MutationResult = { seq, outcome: 'applied' };
         results.push(known === undefined ? result : { seq, outcome: 'duplicate', original: result });
       }
@@ -156,8 +166,9 @@ describe('a device that leaves its id', () => {
           const foreign = isForeign(queue, serverAt(space).done.length);
           const answer = serverAt(space).take(mutations);
           if (lost === 'answer') return;
-          leaving ||= foreign || answer === 'seq_reused';
-          put(space, answer === 'seq_reused' ? notDone(queue) : answered(queue, answer).queue);
+          const taken = answer === 'seq_reused' ? undefined : answered(queue, answer);
+          leaving ||= foreign || !taken || taken.reused;
+          put(space, taken ? taken.queue : notDone(queue));
           const renumbered = leaving ? underNewId(queues) : undefined;
           if (!renumbered) return;
           name += 1;
@@ -166,10 +177,10 @@ describe('a device that leaves its id', () => {
         };
         for (const [at, { space, what }] of steps.entries())
           if (what === 'do') put(space, enqueue(queueAt(space), change(`own${at}`)));
-          else if (what === 'write') serverAt(space).done.push(`other${at}`);
+          else if (what === 'write') serverAt(space).write(`other${at}`);
           else send(space, what);
         for (let round = 0; round < 60; round += 1) for (const space of spaces) send(space);
-        expect([...queues.values()].flatMap((queue) => queue.waiting)).toEqual([]);
+        expect([...queues.values()].flatMap((queue) => [...queue.waiting, ...queue.displaced])).toEqual([]);
         const done = [...servers.values()].flatMap((server) => server.done);
         expect(done.filter((one) => one.startsWith('own')).sort()).toEqual(
           steps.flatMap(({ what }, at) => (what === 'do' ? [`own${at}`] : [])).sort(),
