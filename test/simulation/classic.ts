@@ -70,6 +70,10 @@ export const startClassic = (options: ClassicOptions): ClassicClient => {
     line?.send(JSON.stringify({ type: 'data_update', data }));
   };
 
+  const resend = () => {
+    for (const id of ours) send(documents.get(id) as SyncData);
+  };
+
   /** The newer version wins here; of two equal ones with other content the server is told, and decides. */
   const meet = (theirs: SyncData): void => {
     const mine = documents.get(theirs.id);
@@ -87,6 +91,12 @@ export const startClassic = (options: ClassicOptions): ClassicClient => {
     else if (type === 'conflict') {
       const { serverData } = data as { readonly serverData: SyncData };
       adopt(serverData);
+    } else if (error?.code === 'unavailable') {
+      // It does not say of which: everything that is ours is sent again.
+      const mine = line;
+      schedule.after(random.between(retryMs.min, retryMs.max), () => {
+        if (mine === line) resend();
+      });
     } else if (error?.code === 'internal') wrong(`classic: ${name} was answered by ${error.code}`);
   };
 
@@ -113,7 +123,7 @@ export const startClassic = (options: ClassicOptions): ClassicClient => {
           if (mine !== line) return;
           mine.send(JSON.stringify({ type: 'auth', token: `${user}..` }));
           compare(mine);
-          for (const id of ours) send(documents.get(id) as SyncData);
+          resend();
           every(pingMs, mine, () => mine.send('{"type":"ping"}'));
           every(compareMs, mine, () => compare(mine));
         },
