@@ -1,6 +1,7 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { relay } from '@skein/events';
 import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
+import { sagaService } from '@skein/saga';
 import { type Clock, type Composed, periodic, systemClock } from '@skein/service-kit';
 import { v7 as uuidv7 } from 'uuid';
 import { argon2Hasher } from './adapters/argon2-hasher.ts';
@@ -19,6 +20,7 @@ import { authApp } from './app/auth-app.ts';
 import { dummyHash } from './app/dummy-hash.ts';
 import { type Keyring, keyring } from './app/keyring.ts';
 import type { PasswordHasher } from './app/ports.ts';
+import { registrationParts } from './compose/registration.ts';
 import type { AuthConfig } from './config.ts';
 import { normaliseEmail } from './domain/credentials.ts';
 import { erasureService } from './grpc/erasure.ts';
@@ -48,7 +50,16 @@ export const compose = async (
   const outboxRelay = relay({ database, bus, name: 'auth', instance, log, metrics });
   const revocations = bell(config.AUTH_REVOCATION_POLL_MS);
 
-  const store = postgresStore(database, { newId, changed: outboxRelay.wake });
+  const changed = () => outboxRelay.wake();
+  const { orchestrator, register, forgetRegistration } = registrationParts({
+    platform,
+    database,
+    clock,
+    newId,
+    changed,
+  });
+  const registered = () => orchestrator.wake();
+  const store = postgresStore(database, { newId, changed, registered, register });
   const secrets = secretsFrom(config.AUTH_MASTER_KEY, randomBytes);
   const keys = keyring({
     keys: postgresKeys(database),
@@ -87,13 +98,15 @@ export const compose = async (
     log.warn({ err: error }, `${what} failed; it will be tried again`);
   const server = platform.server([
     authService(app),
-    erasureService(postgresErasures(database, bus)),
+    erasureService(postgresErasures(database, bus, forgetRegistration)),
+    sagaService(orchestrator),
     eventAdminService({ database, consumers: [], relay: 'auth' }),
   ]);
   const service = platform.lifecycle([
     keys,
     dummy,
     outboxRelay,
+    orchestrator,
     periodic('signing-keys', { everyMs: keysEveryMs, work: keys.renew, failed: failed('renewing the keys') }),
     periodic('pruning', {
       everyMs: pruneEveryMs,

@@ -1,7 +1,7 @@
-import type { DomainEvent } from '@skein/contracts';
+import { AppError, type DomainEvent } from '@skein/contracts';
 import { postgresBus } from '@skein/events';
 import { createLogger } from '@skein/telemetry';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   call,
   codeOf,
@@ -13,9 +13,17 @@ import {
   plainHasher,
   registered,
   startAuth,
+  startPeers,
 } from './fixture.ts';
 
 const over = { hasher: plainHasher };
+
+/** The service, with the others that a registration needs. */
+const start = async (refuse?: Parameters<typeof startPeers>[0]) => {
+  const peers = await startPeers(refuse);
+  onTestFinished(() => peers.stop());
+  return { peers, ...(await startAuth({ over, env: { DISCOVERY_URL: peers.discoveryUrl } })) };
+};
 
 /** What the bus delivers to another service, from its first event on. */
 const delivered = async (url: string) => {
@@ -46,12 +54,17 @@ const delivered = async (url: string) => {
 
 describe('events', () => {
   it('tell of a registration and of its login, with ids and nothing a person has typed', async () => {
-    const { client, database } = await startAuth({ over });
+    const { client, database, peers } = await start();
     const { events, stop } = await delivered(database.url);
     const { account, actor, email } = await registered(client, { from: device('phone', 'ios') });
     await expect.poll(() => events.length, { timeout: 5_000 }).toBe(2);
     const common = { source: 'auth', subject: account.id, correlationId: expect.any(String) };
-    expect(events).toMatchObject([
+    // The registration is told once profile and space are there, which is after the login.
+    expect(peers.asked).toEqual([
+      ['getProfile', account.id],
+      ['getSpace', account.id],
+    ]);
+    expect(events.toSorted((a, b) => b.type.localeCompare(a.type))).toMatchObject([
       { ...common, type: 'user.registered', data: { userId: account.id, registeredAt: account.createdAtMs } },
       {
         ...common,
@@ -70,8 +83,25 @@ describe('events', () => {
     await stop();
   });
 
+  it('tell of a registration once, when what it needs is back; until then the account works', async () => {
+    let away = true;
+    const { client, database, peers } = await start((method) => {
+      if (away && method === 'getSpace') throw new AppError('unavailable');
+    });
+    const { events, stop } = await delivered(database.url);
+    const { account, email } = await registered(client);
+    await expect.poll(() => peers.asked.length).toBeGreaterThan(0);
+    await loggedIn(client, email);
+    await expect.poll(() => events.length).toBe(2);
+    expect(events.map(({ type }) => type)).toEqual(['user.login', 'user.login']);
+    away = false;
+    await expect.poll(() => events.length, { timeout: 30_000 }).toBe(3);
+    expect(events[2]).toMatchObject({ type: 'user.registered', subject: account.id });
+    await stop();
+  }, 60_000);
+
   it('flag a login from a place the person never signed in from', async () => {
-    const { client, database } = await startAuth({ over });
+    const { client, database } = await start();
     const { events, stop } = await delivered(database.url);
     // A registration that says nothing of its place is not compared with.
     const { email } = await registered(client);
@@ -100,7 +130,7 @@ describe('events', () => {
   });
 
   it('flag a login without a device from a network the person never signed in from', async () => {
-    const { client, database } = await startAuth({ over });
+    const { client, database } = await start();
     const { events, stop } = await delivered(database.url);
     const { email } = await registered(client, { from: device('', 'cli') });
     for (const remoteAddress of ['192.0.2.99', '198.51.100.1', '198.51.100.2'])
@@ -112,7 +142,7 @@ describe('events', () => {
   });
 
   it('do not tell of what did not happen', async () => {
-    const { client, database } = await startAuth({ over });
+    const { client, database } = await start();
     const { events, stop } = await delivered(database.url);
     const { email } = await registered(client);
     const request = { email, password, displayName: '', device: undefined, remoteAddress: '' };

@@ -1,8 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { authV1 } from '@skein/contracts';
+import { AppError, authV1, syncV1, userV1 } from '@skein/contracts';
 import { type Database, openDatabase } from '@skein/postgres';
 import { type TestDatabase, testDatabase } from '@skein/postgres/testing';
-import { type Actor, type CallContext, identity, type RpcClient, rootContext, rpcClient } from '@skein/rpc';
+import {
+  type Actor,
+  type CallContext,
+  type Definition,
+  type Handlers,
+  identity,
+  implement,
+  type RpcClient,
+  rootContext,
+  rpcClient,
+  rpcServer,
+} from '@skein/rpc';
 import { type Clock, must, readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose';
@@ -41,6 +52,58 @@ export const clientFor = (port: number, service = 'gateway'): AuthClient =>
     metrics: createMetrics(),
   });
 
+/** Services that registrations make things in, as far as auth calls them, over the real wire. */
+export interface Peers {
+  /** The people whose profile or space was asked for, by the method, in order. */
+  readonly asked: [method: string, userId: string][];
+  /** `static:` list of both. */
+  readonly discoveryUrl: string;
+  stop(): Promise<void>;
+}
+
+/** Starts them; `refuse` may throw what one of them refuses with. */
+export const startPeers = async (
+  refuse: (method: string, userId: string) => void = () => {},
+): Promise<Peers> => {
+  const asked: [string, string][] = [];
+  const start = async <D extends Definition>(
+    service: string,
+    definition: D,
+    answers: Partial<Handlers<D>>,
+  ) => {
+    const handlers = Object.fromEntries(
+      Object.keys(definition).map((name) => [
+        name,
+        async (request: unknown, ctx: CallContext) => {
+          const userId = ctx.actor?.userId ?? '';
+          refuse(name, userId);
+          asked.push([name, userId]);
+          const answer = answers[name as keyof D] as ((...of: unknown[]) => unknown) | undefined;
+          if (!answer) throw new AppError('not_implemented');
+          return answer(request, ctx);
+        },
+      ]),
+    );
+    const server = rpcServer({
+      ...{ service, host: '127.0.0.1', port: 0, metrics: createMetrics() },
+      implementations: [implement(definition, handlers as unknown as Handlers<D>, { allow: 'any' })],
+      identity: identity({ service, secret }),
+      log: createLogger({ service: 'test', instance: 'test', level: 'silent' }),
+    });
+    await server.run();
+    return server;
+  };
+  const user = await start('user', userV1.UserServiceService, { getProfile: async () => ({}) });
+  const sync = await start('session-sync', syncV1.SyncServiceService, { getSpace: async () => ({}) });
+  return {
+    asked,
+    discoveryUrl: `static:user=127.0.0.1:${user.port},session-sync=127.0.0.1:${sync.port}`,
+    stop: async () => {
+      await Promise.all([user.stop(), sync.stop()]);
+    },
+  };
+};
+
 export interface StartOptions {
   readonly database?: Pick<TestDatabase, 'url'>;
   readonly over?: Partial<Deps>;
@@ -52,7 +115,8 @@ export const startAuth = async ({ database, over = {}, env = {} }: StartOptions 
   const db = database ?? (await testDatabase());
   const config = readConfig(authConfig, {
     DATABASE_URL: db.url,
-    DISCOVERY_URL: 'static:',
+    // Registrations go on in the background; where nobody is, they wait.
+    DISCOVERY_URL: 'static:user=127.0.0.1:1,session-sync=127.0.0.1:1',
     INTERNAL_SECRET: secret,
     AUTH_MASTER_KEY: 'a master key for tests, not used elsewhere',
     // Cheap on purpose: what a hash costs is not what these tests are about.

@@ -6,7 +6,10 @@ import { openedDatabase } from './fixture.ts';
 it('a revocation that commits late is never numbered before one a reader has already passed', async () => {
   const { url } = await testDatabase();
   const database = await openedDatabase(url, 4);
-  const store = postgresStore(database, { newId: () => 'unused', changed: () => {} });
+  const store = postgresStore(database, {
+    ...{ newId: () => 'unused', changed: () => {}, registered: () => {} },
+    register: async () => {},
+  });
   const read = async () =>
     (await store.revocations.after(0, 0, 10)).map(({ revocation }) => Object.values(revocation)[0]);
   const waitingForLock = async () => {

@@ -2,7 +2,6 @@ import { authV1 } from '@skein/contracts';
 import { consume, outbox, relay } from '@skein/events';
 import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { pruneIdempotencyKeys } from '@skein/postgres';
-import { rootContext } from '@skein/rpc';
 import { participant, sagaService, sagas } from '@skein/saga';
 import { type Composed, periodic } from '@skein/service-kit';
 import { v7 as uuidv7 } from 'uuid';
@@ -11,7 +10,6 @@ import { migrations } from './adapters/migrations.ts';
 import { postgresStore, repositoriesOn } from './adapters/postgres-store.ts';
 import { followAccounts, followed } from './app/follow-accounts.ts';
 import { listNotices } from './app/list-notices.ts';
-import { aheadTimeoutMs, makeAhead } from './app/make-ahead.ts';
 import { ensureProfile, getProfile, updateProfile } from './app/profile.ts';
 import { erasingParts } from './compose/erasing.ts';
 import { linkingParts } from './compose/linking.ts';
@@ -56,11 +54,6 @@ export const compose = async (
   });
   const follow = followAccounts(newId);
   const ensure = ensureProfile(shared);
-  const ahead = makeAhead({
-    make: (userId, correlationId) =>
-      ensure(userId, rootContext({ timeoutMs: aheadTimeoutMs, correlationId })),
-    onError: (userId, error) => log.warn({ err: error, userId }, 'the profile will be made at first touch'),
-  });
 
   const accountEvents = consume({
     bus,
@@ -69,10 +62,7 @@ export const compose = async (
     metrics,
     consumer: 'user-accounts',
     types: followed,
-    // No call to another service belongs in its transaction: the profile is made once this has committed.
     handle: (event, tx) => follow(event, repositoriesOn(tx)),
-    // No call to another service belongs in the transaction. What is missed here is made at first touch.
-    committed: ahead,
   });
 
   const mail = await mailParts({ platform, database, bus, config, ensure, backoffMs: over.mailBackoffMs });

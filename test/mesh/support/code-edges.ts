@@ -55,7 +55,7 @@ const sagas = sagaService(noApp);
 /** The five services. */
 export const services: Readonly<Record<string, Known>> = {
   agent: known(agentConfig, agent, [agentHandlers(noApp, noApp, noApp), agentErasure(noApp), sagas, events]),
-  auth: known(authConfig, auth, [authService(noApp), authErasure(noApp), events]),
+  auth: known(authConfig, auth, [authService(noApp), sagas, authErasure(noApp), events]),
   gateway: known(gatewayConfig, gateway, []),
   'session-sync': known(sessionSyncConfig, sessionSync, [
     ...[

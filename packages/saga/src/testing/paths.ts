@@ -95,7 +95,10 @@ export const onBadNetworks = (path: Path): Path[] => [
 /** Every way a saga can go: through, and back from each step that can be refused or whose outcome can be unknown. */
 export const pathsOf = (given: SagaDefinition): Path[] => {
   const definition = hurried(given);
-  const refusable = definition.steps.filter(({ kind }) => kind !== 'retriable');
+  // Without a code to refuse by, whatever is thrown is an unknown outcome.
+  const refusable = definition.steps.filter(
+    ({ kind, refuseOn }) => kind !== 'retriable' && refuseOn.length > 0,
+  );
   const doubtful = definition.steps.filter(({ kind }) => kind === 'compensatable');
   return [
     { name: 'straight through', endsAs: 'done', definition },

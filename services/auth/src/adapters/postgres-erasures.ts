@@ -12,8 +12,13 @@ const ofPerson = [
 ];
 
 /** Erasing from this schema. Revocations stay for a day: they hold ids, and refuse what the person is signed in with. */
-export const postgresErasures = (database: Database, bus: Pick<EventBus, 'erase'>): Erasures => ({
+export const postgresErasures = (
+  database: Database,
+  bus: Pick<EventBus, 'erase'>,
+  forgetSagas: (userId: string) => Promise<void>,
+): Erasures => ({
   erasePerson: async (userId) => {
+    await forgetSagas(userId);
     await database.transaction(async (tx) => {
       for (const statement of ofPerson) await tx.query(statement, [userId]);
       await eraseEvents(tx, { subject: userId });

@@ -1,18 +1,34 @@
 import { createHash } from 'node:crypto';
-import { type Database, idempotent, type Queryable } from '@skein/postgres';
+import { type Database, idempotent, type Queryable, type Tx } from '@skein/postgres';
 import type { Repositories, Store } from '../app/ports.ts';
+import type { RegistrationInput } from '../app/register-user.ts';
 import { postgresAccounts, postgresPlaces } from './postgres-accounts.ts';
 import { postgresKeys, postgresKeysIn } from './postgres-keys.ts';
 import { postgresOutbox } from './postgres-outbox.ts';
 import { postgresRefreshTokens, postgresSessions } from './postgres-sessions.ts';
 import { postgresApiTokens, postgresRevocations, postgresTickets } from './postgres-tokens.ts';
 
-/** Everything the service stores. `changed` is told after each transaction that wrote facts. */
+/** What the store needs of others. */
+export interface StoreOptions {
+  readonly newId: () => string;
+  /** Told after each transaction. */
+  readonly changed: () => void;
+  /** Told after each that began a saga. */
+  readonly registered: () => void;
+  /** Begins the saga of a registration if the transaction commits. */
+  readonly register: (
+    tx: Tx,
+    input: RegistrationInput,
+    options: { readonly subject: string; readonly correlationId: string },
+  ) => Promise<unknown>;
+}
+
+/** Everything the service stores. */
 export const postgresStore = (
   database: Database,
-  { newId, changed }: { newId: () => string; changed: () => void },
+  { newId, changed, registered, register }: StoreOptions,
 ): Store => {
-  const repositories = (db: Queryable): Repositories => ({
+  const repositories = (db: Queryable, began = () => {}): Repositories => ({
     accounts: postgresAccounts(db),
     sessions: postgresSessions(db),
     refreshTokens: postgresRefreshTokens(db),
@@ -22,6 +38,12 @@ export const postgresStore = (
     revocations: postgresRevocations(db),
     keys: { ...postgresKeys(database), ...postgresKeysIn(db) },
     outbox: postgresOutbox(db, newId),
+    registrations: {
+      begin: async (user, registeredAtMs, { correlationId }) => {
+        await register(db, { user, registeredAtMs }, { subject: user, correlationId });
+        began();
+      },
+    },
     once: ({ userId, method, key, body }, work) => {
       if (key === undefined) return work();
       const bodyHash = createHash('sha256').update(JSON.stringify(body)).digest('hex');
@@ -31,8 +53,13 @@ export const postgresStore = (
   return {
     ...repositories(database),
     transaction: async (work, signal) => {
-      const result = await database.transaction((tx) => work(repositories(tx)), { signal });
+      let begun = false;
+      const began = () => {
+        begun = true;
+      };
+      const result = await database.transaction((tx) => work(repositories(tx, began)), { signal });
       changed();
+      if (begun) registered();
       return result;
     },
   };

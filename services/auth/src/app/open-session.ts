@@ -17,10 +17,10 @@ export interface NewSession {
 
 /**
  * Opens a login within a transaction: the session, its first refresh token, what is now known of the place, and
- * the facts `user.registered` and `user.login` for the outbox.
+ * the fact `user.login` for the outbox; after a registration also its saga, which tells `user.registered`.
  */
 export const openSession = async (
-  { sessions, refreshTokens, places, revocations, outbox }: Repositories,
+  { sessions, refreshTokens, places, revocations, outbox, registrations }: Repositories,
   { newId, secrets }: { newId: () => string; secrets: Secrets },
   { userId, device, remoteAddress, nowMs, registering }: NewSession,
   call: Call,
@@ -60,9 +60,7 @@ export const openSession = async (
       unusual,
     },
   };
-  const facts: Fact[] = registering
-    ? [{ type: 'user.registered', data: { userId, registeredAt: nowMs } }, login]
-    : [login];
-  await outbox.append(facts, nowMs, call);
+  if (registering) await registrations.begin(userId, nowMs, call);
+  await outbox.append([login], nowMs, call);
   return { session, refreshToken };
 };

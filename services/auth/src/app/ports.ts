@@ -170,7 +170,12 @@ export type Fact =
 
 export interface Outbox {
   /** Stores facts with the transaction; a relay publishes them once it has committed. */
-  append(facts: readonly Fact[], atMs: number, call: Call): Promise<void>;
+  append(facts: readonly Fact[], atMs: number, call: Pick<Call, 'correlationId'>): Promise<void>;
+}
+
+export interface Registrations {
+  /** Begins the saga register-user of an account if the transaction commits. */
+  begin(userId: string, registeredAtMs: number, call: Call): Promise<void>;
 }
 
 /** A signing key as it is stored. */
@@ -201,6 +206,7 @@ export interface Repositories {
   readonly revocations: Revocations;
   readonly keys: Keys;
   readonly outbox: Outbox;
+  readonly registrations: Registrations;
   /** The remembered result of an idempotent request, or the one `work` gives now. */
   once<T>(
     request: { userId: string; method: string; key: string | undefined; body: unknown },

@@ -70,7 +70,7 @@ export const openIdentities = (platform: Pick<Platform, 'client'>): Identities =
   platform.client(identityV1.IdentityServiceService, 'user', { retryable: ['listIdentities'] });
 
 /** Services that run sagas. */
-const withSagas = ['agent', 'session-sync', 'user'];
+const withSagas = ['agent', 'auth', 'session-sync', 'user'];
 
 /** The sagas of every service that runs some. */
 export const openSagas = (platform: Pick<Platform, 'client'>): SagaClients =>

@@ -244,7 +244,7 @@ const both = ['gateway', 'agent'];
 const allow = {
   openSession: gatewayOnly,
   listSpaces: gatewayOnly,
-  getSpace: both,
+  getSpace: ['gateway', 'agent', 'auth'],
   createSpace: gatewayOnly,
   listMembers: gatewayOnly,
   putMember: gatewayOnly,

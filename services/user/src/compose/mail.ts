@@ -7,7 +7,6 @@ import { ConfigError, type Service } from '@skein/service-kit';
 import { mailConsumer, postgresMailQueue, queueMail } from '../adapters/postgres-mail-queue.ts';
 import { followed } from '../app/follow-accounts.ts';
 import { mailWorker } from '../app/mail-worker.ts';
-import { aheadTimeoutMs } from '../app/make-ahead.ts';
 import { type Attempt, mailBackoffMs, sendMail } from '../app/send-mail.ts';
 import type { UserConfig } from '../config.ts';
 import { readMailUrl } from '../domain/mail-url.ts';
@@ -16,6 +15,9 @@ import type { Profile } from '../domain/profile.ts';
 
 /** A notice that is older says nothing new by mail: it is seen where the person looks next. */
 const mailWithinMs = 24 * 3_600_000;
+
+/** How long looking up who somebody is may take. */
+const lookUpMs = 5_000;
 
 /** What reaching people by mail is made of. */
 export interface MailNeeds {
@@ -47,7 +49,7 @@ export const mailParts = async ({
   const send = sendMail({
     queue,
     mailer: smtpMailer({ server: readMailUrl(config.MAIL_URL), from: config.MAIL_FROM }),
-    profileOf: (userId) => ensure(userId, rootContext({ timeoutMs: aheadTimeoutMs })),
+    profileOf: (userId) => ensure(userId, rootContext({ timeoutMs: lookUpMs })),
     language: config.MAIL_LANGUAGE,
     backoffMs: backoffMs ?? mailBackoffMs,
   });

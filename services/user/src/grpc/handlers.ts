@@ -20,8 +20,9 @@ const personOf = ({ actor }: CallContext): string => {
   return actor.userId;
 };
 
-/** The operator a call acts for. */
-const operatorOf = ({ actor }: CallContext): string => {
+/** The operator a call acts for; auth acts for itself. */
+const operatorOf = ({ actor, caller }: CallContext): string => {
+  if (caller === 'auth' && !actor) return caller;
   if (!actor) throw new AppError('unauthenticated');
   if (!actor.scopes.includes('operator')) throw new AppError('forbidden', 'This is for operators');
   return actor.userId;
@@ -54,14 +55,14 @@ const handlersOf = (app: UserApp): Handlers<typeof userV1.UserServiceService> =>
   eraseUser: ({ userId, reason }, ctx) => app.eraseSomebody({ userId, by: operatorOf(ctx), reason }, ctx),
 });
 
-/** People come through the gateway. */
+/** People come through the gateway; auth makes the first touch of who registers, and takes a registration back. */
 const gatewayOnly = ['gateway'];
 const allow = {
-  getProfile: gatewayOnly,
+  getProfile: ['gateway', 'auth'],
   updateProfile: gatewayOnly,
   listNotices: gatewayOnly,
   eraseMe: gatewayOnly,
-  eraseUser: gatewayOnly,
+  eraseUser: ['gateway', 'auth'],
 };
 
 /** `skein.user.v1.UserService`: decode, one use case, encode. */
