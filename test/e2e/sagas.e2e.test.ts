@@ -5,9 +5,16 @@ const operatorEmail = 'operator@example.test';
 
 let on: TestMesh;
 let person: Person;
+let operator: string;
 beforeAll(async () => {
   on = await testMesh({ env: { SKEIN_OPERATOR_EMAIL: operatorEmail } });
   person = await newPerson(on.url);
+  const registered = await fetch(`${on.url}/v1/auth/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: operatorEmail, password: crypto.randomUUID(), displayName: 'Op' }),
+  });
+  operator = ((await registered.json()) as { accessToken: string }).accessToken;
 }, 120_000);
 afterAll(async () => {
   await on?.[Symbol.asyncDispose]();
@@ -116,12 +123,6 @@ describe('a health record', () => {
     expect((await ask(other.accessToken, 'GET', `/v1/sagas/${body.sagaId}`)).status).toBe(404);
     expect((await ask(person.accessToken, 'GET', `/v1/admin/sagas/${body.sagaId}`)).status).toBe(403);
     await ended(person.accessToken, body.sagaId);
-    const registered = await fetch(`${on.url}/v1/auth/register`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ email: operatorEmail, password: crypto.randomUUID(), displayName: 'Op' }),
-    });
-    const { accessToken: operator } = (await registered.json()) as { accessToken: string };
     const list = await ask<{ items: Saga[] }>(
       operator,
       'GET',
@@ -176,7 +177,7 @@ describe('a project', () => {
   }, 120_000);
 
   it('is cancelled by its person: what is not done is returned', async () => {
-    const { accessToken: token } = await newPerson(on.url);
+    const { accessToken: token } = person;
     const body = {
       title: 'Never mind',
       tasks: Array.from({ length: 12 }, (_, at) => ({ text: `Task ${at}` })),
@@ -197,4 +198,27 @@ describe('a project', () => {
       ...{ status: 409, body: { code: 'saga_state' } },
     });
   }, 60_000);
+});
+
+describe('a registration', () => {
+  it('goes on when auth is killed right after its answer: profile, space, and one welcome', async () => {
+    const { id, accessToken: token } = await newPerson(on.url);
+    await kill('auth');
+    // The first touch does not wait for the saga.
+    const me = await ask(token, 'GET', '/v1/me');
+    expect(me).toMatchObject({ status: 200, body: { id } });
+    expect(await ask(token, 'GET', '/v1/spaces/personal')).toMatchObject({ status: 200 });
+    const sagas = async () =>
+      (await ask<{ items: Saga[] }>(operator, 'GET', `/v1/admin/sagas?subject=${id}&name=register-user`)).body
+        .items;
+    await expect
+      .poll(async () => (await sagas()).map(({ state }) => state), { timeout: 60_000 })
+      .toEqual(['done']);
+    const welcomes = async () =>
+      (await ask<{ items: { kind: string }[] }>(token, 'GET', '/v1/me/notices')).body.items.filter(
+        ({ kind }) => kind === 'welcome',
+      );
+    await expect.poll(welcomes, { timeout: 30_000 }).toHaveLength(1);
+    expect(await sagas()).toMatchObject([{ service: 'auth' }]);
+  }, 120_000);
 });
