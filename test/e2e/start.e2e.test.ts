@@ -157,7 +157,7 @@ describe('a service on its own', () => {
       env: {
         PATH: process.env['PATH'],
         DATABASE_URL: `postgres://skein@127.0.0.1:${at.port}/skein`,
-        DISCOVERY_URL: 'static:auth=127.0.0.1:1',
+        DISCOVERY_URL: 'static:auth=127.0.0.1:1,session-sync=127.0.0.1:1,agent=127.0.0.1:1',
         INTERNAL_SECRET: 'x'.repeat(32),
       },
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -137,7 +137,10 @@ describe('the check before an install, upgrade or rollback', () => {
 });
 
 describe('a schema that newer code has made', () => {
-  const alone = { EVENTS_URL: 'postgres:', DISCOVERY_URL: 'static:auth=127.0.0.1:1' };
+  const alone = {
+    EVENTS_URL: 'postgres:',
+    DISCOVERY_URL: 'static:auth=127.0.0.1:1,session-sync=127.0.0.1:1,agent=127.0.0.1:1',
+  };
   const serviceEnv = () => ({ ...filled, ...alone, DATABASE_URL: place.url, LOG_LEVEL: 'info' });
   const check = () => job.run('user', { ...filled, DATABASE_URL: place.url }, alone);
   let schema: Database;
