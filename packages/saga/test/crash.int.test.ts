@@ -70,6 +70,7 @@ describe('crashEverywhere', () => {
     const { database } = await freshDatabase();
     const careless = defineSaga({ name: 'careless', version: 1, input: z.object({}) })
       .compensatable('reserve', {
+        refuseOn: ['not_found'],
         action: (ctx) =>
           database.transaction((tx) =>
             participant.once(tx, ctx.key, async () => {
