@@ -33,6 +33,8 @@ interface Sender {
   readonly socket: WebSocket;
   readonly waiting: string[];
   underWay: number;
+  /** What is under way. */
+  frame: string;
   sent: number;
 }
 
@@ -46,7 +48,8 @@ export const openSenders = async (people: number, speech: Speech): Promise<Sende
     if (one.underWay > 0 || one.waiting.length === 0) return;
     const texts = one.waiting.slice(0, speech.perFrame);
     one.underWay = texts.length;
-    one.socket.send(speech.frame(person, texts, one.sent));
+    one.frame = speech.frame(person, texts, one.sent);
+    one.socket.send(one.frame);
     if (!speech.answer) accept(person, one);
   };
 
@@ -67,16 +70,14 @@ export const openSenders = async (people: number, speech: Speech): Promise<Sende
       return;
     }
     refused.push(answer.refused);
-    void pause(againMs).then(() => {
-      one.underWay = 0;
-      flush(person, one);
-    });
+    // The very same again: it may have been done.
+    void pause(againMs).then(() => one.socket.send(one.frame));
   };
 
   const open = async (person: number): Promise<void> => {
     const socket = new WebSocket(speech.url, { perMessageDeflate: false });
     await once(socket, 'open');
-    const one: Sender = { socket, waiting: [], underWay: 0, sent: 0 };
+    const one: Sender = { socket, waiting: [], underWay: 0, frame: '', sent: 0 };
     socket.send(speech.hello(person));
     for (;;) {
       const [data] = await once(socket, 'message');

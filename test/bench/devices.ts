@@ -27,7 +27,7 @@ const hopelessP99Ms = 1_500;
 const overloadSeconds = 10;
 /** What has not come so long after the last text was due is lost. */
 const patienceMs = 20_000;
-const idleMs = 3_000;
+const idleMs = 5_000;
 const tickMs = 2;
 
 /** A system with everybody's devices connected. */
