@@ -65,11 +65,6 @@ export interface LocalMesh extends Service {
 }
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-/**
- * The young generation grows to 100 MB under load by default, for objects that live for milliseconds: 8 MB halves a
- * gateway's memory at 3,000 sockets (319 to 219 MB) at no cost that could be measured.
- */
-const youngGeneration = '--max-semi-space-size=8';
 const readyTimeoutMs = 60_000;
 /** Longer than a service's own drain (10 s) and stops. */
 const stopTimeoutMs = 20_000;
@@ -189,7 +184,7 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
     const spec = {
       name: instance,
       command: process.execPath,
-      args: [youngGeneration, options.mainOf?.(name) ?? join(root, 'services', name, 'src/main.ts')],
+      args: [options.mainOf?.(name) ?? join(root, 'services', name, 'src/main.ts')],
       // Read at each start: the addresses of the components are known only once they run.
       env: () => ({ ...serviceEnv(surroundings(), name, at, instance), [runVariable]: run }),
       readyTimeoutMs,
