@@ -13,9 +13,9 @@ import { type SpacePlan, SpacesMoved } from '../src/app/ports.ts';
 import type { ConflictRow } from '../src/domain/state.ts';
 
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
-const open = async (url: string): Promise<Database> => {
+const open = async (url: string, poolSize = 8): Promise<Database> => {
   const database = openDatabase(
-    { url, schema: 'session_sync', migrations, applicationName: 'test', poolSize: 8 },
+    { url, schema: 'session_sync', migrations, applicationName: 'test', poolSize },
     { log },
   );
   await database.run();
@@ -24,8 +24,9 @@ const open = async (url: string): Promise<Database> => {
 
 let a: Database;
 let b: Database;
+let url: string;
 beforeAll(async () => {
-  const { url } = await testDatabase();
+  ({ url } = await testDatabase());
   [a, b] = [await open(url), await open(url)];
 });
 afterAll(async () => {
@@ -56,6 +57,26 @@ const planAt = (space: string, offset: number, more: Partial<SpacePlan> = {}): S
   ...more,
 });
 const head = async (space: string) => (await postgresSpaceReads(a).positions([space]))[0]?.head;
+
+describe('reading spaces', () => {
+  it('is planned once for each set of things that are asked for, however many they are', async () => {
+    const single = await open(url, 1);
+    const store = postgresSpaceStore(single);
+    const spaces = await Promise.all(Array.from({ length: 12 }, (_, n) => newSpace(`planned-${n}`)));
+    const needs = { members: ['u'], documents: [{ collection: 'task', id: 't' }] };
+    for (let count = 1; count <= spaces.length; count += 1) {
+      const states = await store.load(new Map(spaces.slice(0, count).map((space) => [space, [needs]])));
+      expect(states.size).toBe(count);
+    }
+    const [plans] = await single.query<{ kept: number; anew: number }>(
+      `select generic_plans::int as kept, custom_plans::int as anew from pg_prepared_statements
+       where name like 'session\\_sync\\_load%'`,
+    );
+    await single.stop();
+    // Postgres makes five to compare with.
+    expect(plans).toEqual({ kept: spaces.length - 5, anew: 5 });
+  });
+});
 
 describe('the store', () => {
   it('writes all spaces of a batch or none, and names those that moved', async () => {
