@@ -10,8 +10,9 @@ interface Oracle {
 /** What consumers of events and their inboxes must have made of everything that was published. */
 const oracles: readonly Oracle[] = [
   {
-    wrong: 'lost: a message that the agent never heard of',
-    sql: `select id::text from session_sync.event e where type = 'message.created' and not exists
+    wrong: 'lost: a question that the agent never heard of',
+    sql: `select id::text from session_sync.event e
+          where type = 'message.created' and json::json #>> '{data,turnId}' is not null and not exists
             (select 1 from agent.inbox i where i.consumer = 'agent-turns' and i.event_id = e.id::text)`,
   },
   {
