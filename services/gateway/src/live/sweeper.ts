@@ -2,6 +2,8 @@ import type { Clock, Service } from '@skein/service-kit';
 
 /** A round is done in parts at least this far apart: thousands of sockets in one go would hold everybody's events up. */
 const partMs = 50;
+/** And of no fewer than this: a quiet gateway wakes up once a round. */
+const perPart = 50;
 
 /** Something with times to keep. Called every round; never throws. */
 export interface Swept {
@@ -30,30 +32,33 @@ export class Sweeper implements Service {
   }
 
   async run(): Promise<void> {
-    const parts = Math.max(1, Math.floor(this.everyMs / partMs));
-    // Goes on where it was, whatever came and went meanwhile.
-    let round = this.swept.values();
-    let left = 0;
-    let part = 0;
-    this.timer = setInterval(() => {
-      if (part === 0) {
-        round = this.swept.values();
-        left = this.swept.size;
-      }
+    this.beginRound();
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.timer);
+  }
+
+  private beginRound(): void {
+    const { size } = this.swept;
+    const most = Math.max(1, Math.floor(this.everyMs / partMs));
+    const parts = Math.min(most, Math.max(1, Math.ceil(size / perPart)));
+    this.goOn(this.swept.values(), size, parts, this.everyMs / parts);
+  }
+
+  /** The next part of a round: where the one before ended, whatever came and went meanwhile. */
+  private goOn(round: Iterator<Swept>, left: number, parts: number, pauseMs: number): void {
+    this.timer = setTimeout(() => {
       const now = this.clock.now();
-      const share = Math.ceil(left / (parts - part));
+      const share = Math.ceil(left / parts);
       for (let n = 0; n < share; n += 1) {
         const next = round.next();
         if (next.done) break;
         next.value.sweep(now);
       }
-      left -= share;
-      part = (part + 1) % parts;
-    }, this.everyMs / parts);
+      if (parts > 1) this.goOn(round, left - share, parts - 1, pauseMs);
+      else this.beginRound();
+    }, pauseMs);
     this.timer.unref();
-  }
-
-  async stop(): Promise<void> {
-    clearInterval(this.timer);
   }
 }
