@@ -40,8 +40,10 @@ const forgetful = (database: Database): Database =>
   asking(database, async (sql, params) => {
     const rows = await database.query(sql, params);
     const [row] = rows;
-    if (nameOf(sql) !== 'session_sync_load' || !row) return rows;
-    const [spaces, users, devices, seqs] = params.slice(15, 19) as [string[], string[], string[], number[]];
+    const from = typeof sql === 'string' ? undefined : /\bn_seq as [^$]*\$(\d+)/.exec(sql.text)?.[1];
+    if (!nameOf(sql).startsWith('session_sync_load') || from === undefined || !row) return rows;
+    const columns = params.slice(Number(from) - 1, Number(from) + 3);
+    const [spaces, users, devices, seqs] = columns as [string[], string[], string[], number[]];
     const asked = (of: SeqRow) =>
       seqs.filter((_, at) => spaces[at] === of.space && users[at] === of.userId && devices[at] === of.device);
     const known = (row['seqs'] ?? []) as SeqRow[];
