@@ -22,6 +22,7 @@ export {
 export { descriptorSetBase64 } from './gen/descriptor.ts';
 export * as agentV1 from './gen/skein/agent/v1/agent.ts';
 export * as authV1 from './gen/skein/auth/v1/auth.ts';
+export * as configV1 from './gen/skein/config/v1/config.ts';
 export * as erasureV1 from './gen/skein/erasure/v1/erasure.ts';
 export * as eventsV1 from './gen/skein/events/v1/events.ts';
 export * as sagaV1 from './gen/skein/saga/v1/saga.ts';

@@ -54,21 +54,21 @@ export class ConsulRefused extends Error {
 }
 
 /** Everything but a blocking query answers within this, or Consul counts as away. */
-const timeoutMs = 2_000;
+export const timeoutMs = 2_000;
 
 interface ServiceEntry {
   readonly Node: { readonly Address: string };
   readonly Service: { readonly Address: string; readonly Port: number };
 }
 
-/** What the client adds to an error when the agent has answered. */
-const statusOf = (error: unknown): number =>
+/** The status the agent has answered with; 0 for an error of another kind. */
+export const statusOf = (error: unknown): number =>
   typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 0;
 
 const seconds = (ms: number): string => `${Math.ceil(ms / 1000)}s`;
 
 /** How the client is told to stop a request, and asked for the headers of the answer as well. */
-class RequestContext extends EventEmitter {
+export class RequestContext extends EventEmitter {
   readonly includeResponse = true;
 }
 

@@ -3,6 +3,7 @@ import { tryFor } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
 import { type ConsulApi, ConsulRefused, consulApi } from './consul-api.ts';
 import { openToResolvers } from './consul-resolver.ts';
+import { readConsulUrl } from './consul-url.ts';
 import { registrationPart } from './registration.ts';
 import { type ServiceWatch, serviceWatch } from './service-watch.ts';
 
@@ -29,24 +30,12 @@ export interface ConsulDiscoveryOptions {
 /** Consul forgets critical instances after a minute at the earliest. */
 const forgetMs = 60_000;
 
-interface Place {
-  readonly authority: string;
-  readonly token: string;
-  /** In front of the name of every service. */
-  readonly prefix: string;
-}
-
-const parse = (text: string): Place => {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const path = /^\/?(?<name>[a-z0-9][-a-z0-9]*)?$/.exec(url?.pathname ?? '');
-  if (url?.protocol !== 'consul:' || url.hostname === '' || !path) {
+/** What is in front of the name of every service in Consul, from the path of the URL. */
+const prefixOf = (path: string): string => {
+  if (path === '') return '';
+  if (!/^[a-z0-9][-a-z0-9]*$/.test(path))
     throw new TypeError('must be consul://host:port or consul://host:port/name, the name of a-z, 0-9 and -');
-  }
-  return {
-    authority: `${url.hostname}:${url.port || '8500'}`,
-    token: decodeURIComponent(url.password),
-    prefix: path.groups?.['name'] ? `${path.groups['name']}-` : '',
-  };
+  return `${path}-`;
 };
 
 /** The same calls for services that have a prefix to their name in Consul. */
@@ -106,7 +95,8 @@ const observed = (api: ConsulApi, told: (well: boolean) => void): ConsulApi => {
 /** Discovery by a Consul agent; see the README for what it does when Consul is away. */
 export const consulDiscovery = (options: ConsulDiscoveryOptions): Discovery => {
   const { log, ttlMs = 10_000, graceMs = 30_000, waitMs = 55_000, random = Math.random } = options;
-  const { authority, token, prefix } = parse(options.url);
+  const { authority, token, path } = readConsulUrl(options.url);
+  const prefix = prefixOf(path);
   let up = false;
   options.metrics?.gauge('skein_consul_up', '1 while Consul answers well.', () => (up ? 1 : 0));
   const instances = options.metrics?.gauge(

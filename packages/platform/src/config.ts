@@ -1,5 +1,5 @@
 import { staticDiscovery } from '@skein/discovery';
-import { type ConfigOf, integer, oneOf, port, secret, text, url } from '@skein/service-kit';
+import { type ConfigOf, integer, live, oneOf, port, secret, text, url } from '@skein/service-kit';
 
 /** A list or an address that cannot be read is a fault of the configuration, found before anything starts. */
 const readableDiscovery = (text: string): string => {
@@ -41,13 +41,19 @@ export const platformConfig = {
     'The :authority of calls, with {service} in it, for a mesh that routes by it; empty: the target',
     { fallback: '' },
   ),
+  CONFIG_URL: url(
+    'The config centre, for the settings marked live: file:/path or consul://host:port[/folder]; empty: none',
+    { schemes: ['file:', 'consul:'], fallback: '' },
+  ),
   OTEL_EXPORTER_OTLP_ENDPOINT: text('OTLP/HTTP endpoint for traces; empty: nothing is exported', {
     fallback: '',
   }),
-  LOG_LEVEL: oneOf('How much is logged', {
-    values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
-    fallback: 'info',
-  }),
+  LOG_LEVEL: live(
+    oneOf('How much is logged', {
+      values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+      fallback: 'info',
+    }),
+  ),
   INSTANCE_ID: text('Name of this process among its replicas; empty: <service>-<random>', { fallback: '' }),
   GRPC_HOST: text('Address gRPC binds to; anything but loopback belongs inside a protected network', {
     fallback: '127.0.0.1',

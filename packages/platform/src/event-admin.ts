@@ -3,6 +3,7 @@ import { type Consumer, type DeadLetterPosition, deadLetters, type Order, replay
 import type { Database } from '@skein/postgres';
 import { type CallContext, type Handlers, type Implementation, implement } from '@skein/rpc';
 import { type Clock, systemClock } from '@skein/service-kit';
+import { operatorOf } from './operator.ts';
 
 /** What operators may look after in one service. */
 export interface EventAdminOptions {
@@ -29,13 +30,6 @@ const orderOf = ({ actor }: CallContext, reason: string): Order => {
       ],
     });
   return { actor: operatorOf(actor), reason: trimmed };
-};
-
-const operatorOf = (actor: CallContext['actor']): string => {
-  if (!actor) throw new AppError('unauthenticated');
-  if (!actor.scopes.includes('operator'))
-    throw new AppError('forbidden', 'The token lacks the scope operator');
-  return actor.userId;
 };
 
 const toCursor = ({ diedAtUs, consumer, eventId }: DeadLetterPosition): string =>

@@ -1,3 +1,4 @@
+import type { ConfigStore, ConfigWatchOptions } from '@skein/config';
 import { type Discovery, staticDiscovery } from '@skein/discovery';
 import { type EventBus, type LiveBus, noPeers, postgresBus } from '@skein/events';
 import type { Database } from '@skein/postgres';
@@ -71,4 +72,25 @@ export const loadDiscovery = async (url: string, { log, metrics }: AdapterContex
   };
   const discovery = await open();
   return { ...discovery, target: (service) => readable('DISCOVERY_URL', () => discovery.target(service)) };
+};
+
+/** Opens the store that `CONFIG_URL` names. Nothing connects yet. ConfigError for a URL it cannot read. */
+export const openConfigStore = async (url: string): Promise<ConfigStore> => {
+  if (url.startsWith('file:')) {
+    const { fileStore } = await import('@skein/config');
+    return readable('CONFIG_URL', () => fileStore(url));
+  }
+  const { consulConfigStore } = await import('@skein/discovery-consul');
+  return readable('CONFIG_URL', () => consulConfigStore(url));
+};
+
+/** The part that keeps a configuration as the config centre says; nothing when `CONFIG_URL` names none. */
+export const loadConfigWatch = async (
+  url: string,
+  service: string,
+  options: Omit<ConfigWatchOptions, 'store' | 'service'>,
+): Promise<readonly Service[]> => {
+  if (url === '') return [];
+  const { configWatch } = await import('@skein/config');
+  return [configWatch({ ...options, store: await openConfigStore(url), service })];
 };

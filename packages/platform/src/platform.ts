@@ -9,7 +9,7 @@ import {
   type RpcClient,
   rpcClient,
 } from '@skein/rpc';
-import { ConfigError, lifecycle, type Service } from '@skein/service-kit';
+import { ConfigError, lifecycle, liveConfig, type Service } from '@skein/service-kit';
 import {
   createLogger,
   createMetrics,
@@ -19,7 +19,7 @@ import {
 } from '@skein/telemetry';
 import type { PlatformConfig } from './config.ts';
 import { measuredDatabase } from './measured-database.ts';
-import { type Buses, loadDiscovery, loadEvents } from './open-adapters.ts';
+import { type Buses, loadConfigWatch, loadDiscovery, loadEvents } from './open-adapters.ts';
 import { processMetrics } from './process-metrics.ts';
 import { type ServiceServer, serviceServer } from './service-server.ts';
 
@@ -77,7 +77,17 @@ export const openPlatform = async (name: string, config: PlatformConfig): Promis
   });
   const discovery = await loadDiscovery(config.DISCOVERY_URL, { instance, log, metrics });
   const openBuses = await loadEvents(config.EVENTS_URL, { instance, log, metrics });
-  const opened: Service[] = [telemetryPart(name, instance, config), processMetrics(metrics, name), discovery];
+  const live = liveConfig(config);
+  live.onChange('LOG_LEVEL', (level) => {
+    log.level = level;
+  });
+  const opened: Service[] = [
+    telemetryPart(name, instance, config),
+    processMetrics(metrics, name),
+    // Before everything that is told of its settings.
+    ...(await loadConfigWatch(config.CONFIG_URL, name, { config: live, log, metrics })),
+    discovery,
+  ];
   const open = <S extends Service>(part: S): S => {
     opened.push(part);
     return part;

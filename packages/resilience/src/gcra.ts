@@ -28,16 +28,16 @@ export interface RateLimiter {
 
 /**
  * The generic cell rate algorithm (ITU-T I.371, virtual scheduling): per key one number, the theoretical arrival
- * time of the next call. No timers, no clean-up: a key whose time has passed is as good as a new one.
+ * time of the next call. No timers, no clean-up: a key whose time has passed is as good as a new one. Options that may
+ * change are a function: it is asked at every call, and nobody gets a fresh burst by a change.
  */
-export const gcra = ({ limit, periodMs, burst = limit, maxKeys = 100_000 }: GcraOptions): RateLimiter => {
-  const intervalMs = periodMs / limit;
-  const toleranceMs = intervalMs * burst;
+export const gcra = (options: GcraOptions | (() => GcraOptions)): RateLimiter => {
+  const optionsNow = typeof options === 'function' ? options : () => options;
   // Insertion order is the order of last use: a key is taken out and put back at every call it makes.
   const arrivals = new Map<string, number>();
 
   // At most two a call, oldest first: the map shrinks when its old keys have run out, and no call pays for a sweep.
-  const evict = (nowMs: number): void => {
+  const evict = (nowMs: number, maxKeys: number): void => {
     let evicted = 0;
     for (const [key, arrival] of arrivals) {
       if (evicted === 2 || (arrivals.size <= maxKeys && arrival > nowMs)) return;
@@ -48,6 +48,9 @@ export const gcra = ({ limit, periodMs, burst = limit, maxKeys = 100_000 }: Gcra
 
   return {
     take: (key, nowMs, cost = 1) => {
+      const { limit, periodMs, burst = limit, maxKeys = 100_000 } = optionsNow();
+      const intervalMs = periodMs / limit;
+      const toleranceMs = intervalMs * burst;
       const known = arrivals.get(key);
       const start = known === undefined || known < nowMs ? nowMs : known;
       const next = start + intervalMs * cost;
@@ -57,7 +60,7 @@ export const gcra = ({ limit, periodMs, burst = limit, maxKeys = 100_000 }: Gcra
       if (known !== undefined) arrivals.delete(key);
       // A refused stranger is not remembered: it used nothing up.
       if (allowed || known !== undefined) arrivals.set(key, stored);
-      evict(nowMs);
+      evict(nowMs, maxKeys);
       return {
         allowed,
         retryAfterMs: allowed ? 0 : cost > burst ? Number.POSITIVE_INFINITY : waitMs,

@@ -9,6 +9,8 @@ export interface Setting<T> {
   readonly secret: boolean;
   /** What the help page shows as the kind of value, such as `port` or `ms`. */
   readonly kind: string;
+  /** Whether the config centre may change it while the process runs; see `live`. */
+  readonly live: boolean;
 }
 
 /** Environment variable name → setting. */
@@ -47,7 +49,17 @@ const setting = <T>(
   help,
   fallback: options.fallback,
   secret: options.secret ?? false,
+  live: false,
 });
+
+/**
+ * The setting, and it may change while the process runs: whoever uses it reads it from the configuration each time, or
+ * is told by `LiveConfig.onChange`. Secrets stay out of the config centre.
+ */
+export const live = <T>(one: Setting<T>): Setting<T> => {
+  if (one.secret) throw new Error('bug: a secret cannot be changed by the config centre');
+  return { ...one, live: true };
+};
 
 const fail = (expected: string): never => {
   throw new TypeError(expected);
@@ -145,29 +157,10 @@ export const list = (help: string, options: Options<readonly string[]> = {}): Se
     options,
   );
 
-/** Reads a schema from the environment, or throws a ConfigError that lists every fault. */
-export const readConfig = <S extends ConfigSchema>(
-  schema: S,
-  env: Readonly<Record<string, string | undefined>>,
-): ConfigOf<S> => {
-  const faults: string[] = [];
-  const values: Record<string, unknown> = {};
-  for (const [name, one] of Object.entries(schema)) {
-    const given = env[name];
-    if (given === undefined || given === '') {
-      if (one.fallback === undefined) faults.push(`${name} is required (${one.kind}): ${one.help}`);
-      values[name] = one.fallback;
-      continue;
-    }
-    try {
-      values[name] = one.parse(given);
-    } catch (error) {
-      const shown = one.secret ? '' : `, not ${JSON.stringify(given.slice(0, 100))}`;
-      faults.push(`${name} ${error instanceof Error ? error.message : String(error)}${shown}`);
-    }
-  }
-  if (faults.length > 0) throw new ConfigError(faults);
-  return values as ConfigOf<S>;
+/** What is wrong with the text of a setting, as a sentence that shows no secret. */
+export const faultOf = (name: string, one: Setting<unknown>, given: string, error: unknown): string => {
+  const shown = one.secret ? '' : `, not ${JSON.stringify(given.slice(0, 100))}`;
+  return `${name} ${error instanceof Error ? error.message : String(error)}${shown}`;
 };
 
 /** The help page of a schema: one line a setting. */
@@ -180,6 +173,6 @@ export const describeConfig = (schema: ConfigSchema): string =>
           : one.secret
             ? ''
             : `default ${String(one.fallback) || 'empty'}`;
-      return `  ${name}  ${one.help} [${[one.kind, fallback].filter(Boolean).join(', ')}]`;
+      return `  ${name}  ${one.help} [${[one.kind, fallback, one.live ? 'live' : ''].filter(Boolean).join(', ')}]`;
     })
     .join('\n');

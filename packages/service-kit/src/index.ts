@@ -7,16 +7,24 @@ export {
   flag,
   integer,
   list,
+  live,
   milliseconds,
   oneOf,
   port,
-  readConfig,
   type Setting,
   secret,
   text,
   url,
 } from './config.ts';
+export {
+  type ConfigLayer,
+  faultsOfLayer,
+  type LiveConfig,
+  liveConfig,
+  type SettingState,
+} from './live-config.ts';
 export { type PeriodicOptions, periodic } from './periodic.ts';
+export { readConfig } from './read-config.ts';
 export { type Composed, type RunServiceOptions, runService } from './run-service.ts';
 export { type LifecycleOptions, lifecycle, type Service } from './service.ts';
 export { type TryForOptions, tryFor } from './try-for.ts';

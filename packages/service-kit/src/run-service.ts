@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { Logger } from '@skein/telemetry';
-import { ConfigError, type ConfigOf, type ConfigSchema, describeConfig, readConfig } from './config.ts';
+import { ConfigError, type ConfigOf, type ConfigSchema, describeConfig } from './config.ts';
+import { readConfig } from './read-config.ts';
 import type { Service } from './service.ts';
 
 /** A service as its `compose.ts` makes it: the parts and where to write what happens. */

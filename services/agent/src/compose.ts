@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { syncV1 } from '@skein/contracts';
 import { consume } from '@skein/events';
-import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
+import { configAdminService, eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { pruneIdempotencyKeys } from '@skein/postgres';
 import { rootContext } from '@skein/rpc';
 import { forgetSagas, participant, sagaService } from '@skein/saga';
@@ -60,7 +60,7 @@ export const compose = async (
   const model =
     over.model ??
     (config.AGENT_MODEL_URL === ''
-      ? offlineModel({ session, paceMs: config.AGENT_OFFLINE_PACE_MS, delay: wait })
+      ? offlineModel({ session, paceMs: () => config.AGENT_OFFLINE_PACE_MS, delay: wait })
       : openAiModel({
           session,
           baseUrl: config.AGENT_MODEL_URL,
@@ -73,7 +73,7 @@ export const compose = async (
     cancels,
     log,
     metrics,
-    maxTurns: config.AGENT_MAX_TURNS,
+    maxTurns: () => config.AGENT_MAX_TURNS,
     run: (held, stop, cancelled) =>
       withSpan('turn', { traceparent: held.traceparent, attributes: { 'skein.turn.id': held.id } }, () =>
         runTurn(held, stop, cancelled, {
@@ -125,6 +125,7 @@ export const compose = async (
     erasureService(erasures),
     sagaService(orchestrator),
     eventAdminService({ database, consumers: [pickUp] }),
+    configAdminService(platform.instance, config),
   ]);
   return { log, service: platform.lifecycle([worker, pickUp, orchestrator, pruning, server]), server };
 };

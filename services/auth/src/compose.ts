@@ -1,6 +1,6 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { relay } from '@skein/events';
-import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
+import { configAdminService, eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { sagaService } from '@skein/saga';
 import { type Clock, type Composed, periodic, systemClock } from '@skein/service-kit';
 import { v7 as uuidv7 } from 'uuid';
@@ -89,7 +89,7 @@ export const compose = async (
     issuer: config.AUTH_ISSUER,
     accessTtlMs: config.AUTH_ACCESS_TTL_MS,
     operatorEmail: normaliseEmail(config.SKEIN_OPERATOR_EMAIL) ?? '',
-    limiter: postgresLimiter(database, config.AUTH_LOGINS_PER_MINUTE),
+    limiter: postgresLimiter(database, () => config.AUTH_LOGINS_PER_MINUTE),
     revoked: revocations.ring,
     heard: revocations.heard,
     reused: reuseAlarm({ log, metrics }),
@@ -101,6 +101,7 @@ export const compose = async (
     erasureService(postgresErasures(database, bus, forgetRegistration)),
     sagaService(orchestrator),
     eventAdminService({ database, consumers: [], relay: 'auth' }),
+    configAdminService(instance, config),
   ]);
   const service = platform.lifecycle([
     keys,

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { platformConfig } from '@skein/platform';
-import { type ConfigOf, integer, milliseconds, secret, text } from '@skein/service-kit';
+import { type ConfigOf, integer, live, milliseconds, secret, text } from '@skein/service-kit';
 
 /** The settings of auth: those of every service, and its own. */
 export const authConfig = {
@@ -14,11 +14,13 @@ export const authConfig = {
     max: 900_000,
     fallback: 600_000,
   }),
-  AUTH_LOGINS_PER_MINUTE: integer('Attempts to sign in to one account, and to register one address', {
-    min: 1,
-    max: 10_000,
-    fallback: 10,
-  }),
+  AUTH_LOGINS_PER_MINUTE: live(
+    integer('Attempts to sign in to one account, and to register one address', {
+      min: 1,
+      max: 10_000,
+      fallback: 10,
+    }),
+  ),
   AUTH_REVOCATION_POLL_MS: milliseconds('How soon a revocation on another replica is noticed', {
     min: 50,
     max: 1_000,

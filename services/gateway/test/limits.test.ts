@@ -72,7 +72,7 @@ it('counts an IPv6 household as one address', () => {
 });
 
 it('refuses the connection above the bound until one signs in or closes', () => {
-  const guard = connectionGuard(2);
+  const guard = connectionGuard(() => 2);
   const [a, b, c, d] = [{}, {}, {}, {}];
   expect(guard.admit(a, '192.0.2.1')).toEqual({ ok: true });
   expect(guard.admit(a, '192.0.2.1'), 'asked again for the same').toEqual({ ok: true });

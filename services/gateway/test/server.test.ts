@@ -103,7 +103,7 @@ describe('connections', () => {
     const entered = Promise.withResolvers<void>();
     const finish = Promise.withResolvers<void>();
     const server = httpServer({
-      ...{ host: '127.0.0.1', port: 0, log, guard: connectionGuard(10) },
+      ...{ host: '127.0.0.1', port: 0, log, guard: connectionGuard(() => 10) },
       handler: async (_req, res) => {
         entered.resolve();
         await finish.promise;

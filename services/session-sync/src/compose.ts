@@ -1,8 +1,14 @@
 import { agentV1 } from '@skein/contracts';
 import type { LiveBus } from '@skein/events';
-import { eventAdminService, openPlatform, type Platform, type ServiceServer } from '@skein/platform';
+import {
+  configAdminService,
+  eventAdminService,
+  openPlatform,
+  type Platform,
+  type ServiceServer,
+} from '@skein/platform';
 import { sagaService } from '@skein/saga';
-import { type Clock, type Composed, systemClock } from '@skein/service-kit';
+import { type Clock, type Composed, liveConfig, systemClock } from '@skein/service-kit';
 import { agentPoke } from './adapters/agent-poke.ts';
 import { type CollectionPolicies, collectionPolicies } from './adapters/collection-policies.ts';
 import { systemIds, systemTimers } from './adapters/ids.ts';
@@ -63,6 +69,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const base: Base = { platform, database, clock, timers, ids };
   const { bus, live } = platform.events();
   const policies = over.policies ?? collectionPolicies(JSON.parse(config.COLLECTION_POLICIES) as unknown);
+  liveConfig(config).onChange('COLLECTION_POLICIES', (json) => policies.replace(JSON.parse(json)));
   const reads = postgresSpaceReads(database);
   const devices = postgresDevices(database);
   const maker = postgresSpaceMaker(database);
@@ -109,6 +116,7 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
     sagaService(orchestrator),
     erasureService(erasureParts(base, { writer, bus, agent, orchestrator })),
     eventAdminService({ database, consumers: [], relay: 'session-sync' }),
+    configAdminService(platform.instance, config),
   ]);
   const service = platform.lifecycle([
     writing,

@@ -1,5 +1,5 @@
 import { platformConfig } from '@skein/platform';
-import { type ConfigOf, integer, milliseconds, text } from '@skein/service-kit';
+import { type ConfigOf, integer, live, milliseconds, text } from '@skein/service-kit';
 import { checkPolicies } from './adapters/collection-policies.ts';
 
 const archiveDays = integer(
@@ -17,16 +17,18 @@ const checkArchiveDays = (text: string): number => {
 /** Settings of session-sync. */
 export const config = {
   ...platformConfig,
-  TURN_TIMEOUT_MS: milliseconds('A turn without an end is failed after this long', {
-    min: 1_000,
-    fallback: 600_000,
-  }),
+  TURN_TIMEOUT_MS: live(
+    milliseconds('A turn without an end is failed after this long', {
+      min: 1_000,
+      fallback: 600_000,
+    }),
+  ),
   SWEEP_MS: milliseconds('Pause between two looks for turns without an end', { min: 100, fallback: 30_000 }),
   ARCHIVE_AFTER_DAYS: { ...archiveDays, parse: checkArchiveDays },
-  COLLECTION_POLICIES: {
+  COLLECTION_POLICIES: live({
     ...text('Rules of collections over the shipped ones, as one JSON object', { fallback: '{}' }),
     ...{ kind: 'JSON', parse: checkPolicies },
-  },
+  }),
 };
 
 /** Their values. */

@@ -21,7 +21,7 @@ it('ends the other overdue turns and forgets when one turn cannot be ended', asy
       },
     },
     clock: { now: () => 5_000 },
-    turnTimeoutMs: 1_000,
+    turnTimeoutMs: () => 1_000,
     retained: () => [],
     failed: (_, turnId) => failures.push(turnId),
   });

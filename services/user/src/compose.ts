@@ -1,6 +1,6 @@
 import { authV1 } from '@skein/contracts';
 import { consume, outbox, relay } from '@skein/events';
-import { eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
+import { configAdminService, eventAdminService, openPlatform, type ServiceServer } from '@skein/platform';
 import { pruneIdempotencyKeys } from '@skein/postgres';
 import { participant, sagaService, sagas } from '@skein/saga';
 import { type Composed, periodic } from '@skein/service-kit';
@@ -94,6 +94,7 @@ export const compose = async (
     identityService(linking.app),
     sagaService(orchestrator),
     eventAdminService({ database, consumers: [accountEvents, ...mail.consumers], relay: 'user' }),
+    configAdminService(platform.instance, config),
   ]);
   return {
     service: platform.lifecycle([orchestrator, outboxRelay, accountEvents, ...mail.parts, pruning, server]),

@@ -1,5 +1,5 @@
 import { platformConfig } from '@skein/platform';
-import { type ConfigOf, oneOf, text, url } from '@skein/service-kit';
+import { type ConfigOf, live, oneOf, text, url } from '@skein/service-kit';
 import { mailLanguages } from './domain/mail.ts';
 import { readMailUrl } from './domain/mail-url.ts';
 
@@ -29,10 +29,12 @@ export const userConfig = {
     },
   },
   MAIL_FROM: { ...mailFrom, parse: sender },
-  MAIL_LANGUAGE: oneOf('Language of mails to people who have not chosen one', {
-    values: mailLanguages,
-    fallback: 'en',
-  }),
+  MAIL_LANGUAGE: live(
+    oneOf('Language of mails to people who have not chosen one', {
+      values: mailLanguages,
+      fallback: 'en',
+    }),
+  ),
 };
 
 /** The values of `userConfig`. */

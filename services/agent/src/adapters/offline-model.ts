@@ -8,7 +8,7 @@ import { personaOf } from '../domain/persona.ts';
 export interface OfflineModelOptions {
   readonly session: Session;
   /** Between two pieces, so that an answer can be watched and stopped. */
-  readonly paceMs: number;
+  readonly paceMs: () => number;
   readonly delay: (ms: number) => Promise<void>;
 }
 
@@ -59,7 +59,7 @@ export const offlineModel = ({ session, paceMs, delay }: OfflineModelOptions): M
     for (const piece of pieces(answer)) {
       if (ctx.signal.aborted) return;
       yield { text: piece };
-      await delay(paceMs);
+      await delay(paceMs());
     }
   },
 });

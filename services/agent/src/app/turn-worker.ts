@@ -10,7 +10,7 @@ export interface TurnWorkerDeps {
   readonly log: Logger;
   readonly metrics: MetricRegistry;
   /** Answers made at once by this process. */
-  readonly maxTurns: number;
+  readonly maxTurns: () => number;
   readonly run: (held: HeldTurn, stop: AbortSignal, cancelled: AbortSignal) => Promise<void>;
 }
 
@@ -25,7 +25,7 @@ const idleMs = 1_000;
 const retryMs = 1_000;
 
 /**
- * Claims turns and runs them, at most `maxTurns` at once; more wait in the table. A stop gives back what is
+ * Claims turns and runs them, at most `maxTurns()` at once; more wait in the table. A stop gives back what is
  * unfinished, so that a successor takes it at once.
  */
 export const turnWorker = (deps: TurnWorkerDeps): TurnWorker => {
@@ -67,7 +67,7 @@ export const turnWorker = (deps: TurnWorkerDeps): TurnWorker => {
   const forever = async () => {
     while (!abort.signal.aborted) {
       try {
-        const free = maxTurns - running.size;
+        const free = maxTurns() - running.size;
         const claimed = free > 0 ? await store.claim(free, [...running.keys()]) : [];
         for (const held of claimed) begin(held);
         await wait(claimed.length > 0 && claimed.length === free ? 0 : idleMs);

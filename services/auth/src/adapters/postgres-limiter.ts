@@ -2,15 +2,15 @@ import type { Database } from '@skein/postgres';
 import type { Limiter } from '../app/ports.ts';
 
 /**
- * GCRA (generic cell rate algorithm) shared by all replicas: `perMinute` attempts at once, then one every
- * 60 / `perMinute` seconds. One row a key, one statement an attempt, by the database's clock. Without the
+ * GCRA (generic cell rate algorithm) shared by all replicas: `perMinute()` attempts at once, then one every
+ * 60 / `perMinute()` seconds. One row a key, one statement an attempt, by the database's clock. Without the
  * database there is no attempt: signing in needs it anyway.
  */
-export const postgresLimiter = (database: Database, perMinute: number): Limiter => {
-  const intervalMs = 60_000 / perMinute;
-  const toleranceMs = 60_000 - intervalMs;
+export const postgresLimiter = (database: Database, perMinute: () => number): Limiter => {
   return {
     async take(key) {
+      const intervalMs = 60_000 / perMinute();
+      const toleranceMs = 60_000 - intervalMs;
       const taken = await database.query(
         {
           name: 'limit_take',

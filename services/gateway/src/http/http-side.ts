@@ -117,7 +117,7 @@ export const httpSide = (options: HttpSideOptions): HttpServer => {
       '/openapi.json': openApi(routes, { version, url: publicUrl }),
       '/asyncapi.json': asyncApi(channels, { version, host: new URL(publicUrl).host }),
     },
-    originAllowed: originCheck([...config.CORS_ORIGINS, publicUrl]),
+    originAllowed: originCheck(() => [...config.CORS_ORIGINS, publicUrl]),
     addressOf: addressBehind(config.TRUST_PROXY, () =>
       log.warn(
         'a request came through a proxy (X-Forwarded-For), but TRUST_PROXY is 0: limits count everybody behind it as one address',

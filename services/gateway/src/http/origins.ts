@@ -4,13 +4,14 @@ import type { RequestHandler } from 'express';
 
 /**
  * Whether the page that makes the request may: no `Origin` (not a page), our own host, or a listed origin. `null`
- * (sandboxed frames, files) is never ours.
+ * (sandboxed frames, files) is never ours. The list is the one of the moment.
  */
-export const originCheck = (allowed: readonly string[]) => {
-  const listed = new Set(allowed.map((origin) => origin.replace(/\/$/, '').toLowerCase()));
+export const originCheck = (allowed: () => readonly string[]) => {
+  const isListed = (origin: string): boolean =>
+    allowed().some((one) => one.replace(/\/$/, '').toLowerCase() === origin);
   return (request: IncomingMessage): boolean => {
     const origin = request.headers.origin?.toLowerCase();
-    if (origin === undefined || listed.has(origin)) return true;
+    if (origin === undefined || isListed(origin)) return true;
     return URL.canParse(origin) && new URL(origin).host === request.headers.host?.toLowerCase();
   };
 };

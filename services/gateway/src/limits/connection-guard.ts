@@ -4,8 +4,8 @@ import type { ConnectionGuard } from '../ports.ts';
 /** When a refused client may come again: connections that wait are cut within seconds. */
 const retryAfterMs = 5_000;
 
-/** Counts, per address, the connections that have not signed in; the one above `max` is refused. */
-export const connectionGuard = (max: number): ConnectionGuard => {
+/** Counts, per address, the connections that have not signed in; the one above `max()` is refused. */
+export const connectionGuard = (max: () => number): ConnectionGuard => {
   const waiting = new Map<string, number>();
   const keys = new WeakMap<object, string>();
   return {
@@ -13,7 +13,7 @@ export const connectionGuard = (max: number): ConnectionGuard => {
       if (keys.has(connection)) return { ok: true };
       const key = addressKey(address);
       const count = waiting.get(key) ?? 0;
-      if (count >= max) return { ok: false, retryAfterMs };
+      if (count >= max()) return { ok: false, retryAfterMs };
       keys.set(connection, key);
       waiting.set(key, count + 1);
       return { ok: true };

@@ -21,26 +21,33 @@ export type LimitsConfig = Pick<
   | 'UNAUTHENTICATED_PER_ADDRESS'
 >;
 
-/** Limits of this process. Several gateways each give the whole rate: they protect us, they bill nobody. */
+/**
+ * Limits of this process, each as configured at the moment. Several gateways each give the whole rate: they protect us,
+ * they bill nobody.
+ */
 export const localLimits = (config: LimitsConfig, clock: Clock): Limits => {
-  const limiter = (options: GcraOptions) => {
+  const limiter = (options: () => GcraOptions) => {
     const rate = gcra(options);
     return (key: string, cost = 1): Verdict => {
       const { allowed, retryAfterMs } = rate.take(key, clock.now(), cost);
       return allowed ? { ok: true } : { ok: false, retryAfterMs };
     };
   };
-  const perSecond = (limit: number) => limiter({ limit, periodMs: second, burst: limit * 2 });
-  const perMinute = (limit: number) => limiter({ limit, periodMs: minute });
-  const burst = config.MESSAGES_BURST;
-  const messages = limiter({ limit: config.MESSAGES_PER_SECOND, periodMs: second, burst });
-  const requests = perSecond(config.REQUESTS_PER_SECOND);
-  const anonymous = perSecond(config.ANONYMOUS_PER_SECOND);
-  const loginsByAddress = perMinute(config.LOGINS_PER_MINUTE);
-  const loginsByAccount = perMinute(config.LOGINS_PER_MINUTE);
-  const registrations = limiter({ limit: config.REGISTRATIONS_PER_HOUR, periodMs: hour });
+  const perSecond = (limit: () => number) =>
+    limiter(() => ({ limit: limit(), periodMs: second, burst: limit() * 2 }));
+  const logins = () => limiter(() => ({ limit: config.LOGINS_PER_MINUTE, periodMs: minute }));
+  const messages = limiter(() => ({
+    limit: config.MESSAGES_PER_SECOND,
+    periodMs: second,
+    burst: config.MESSAGES_BURST,
+  }));
+  const requests = perSecond(() => config.REQUESTS_PER_SECOND);
+  const anonymous = perSecond(() => config.ANONYMOUS_PER_SECOND);
+  const loginsByAddress = logins();
+  const loginsByAccount = logins();
+  const registrations = limiter(() => ({ limit: config.REGISTRATIONS_PER_HOUR, periodMs: hour }));
   return {
-    message: (userId, count = 1) => messages(userId, Math.min(count, burst)),
+    message: (userId, count = 1) => messages(userId, Math.min(count, config.MESSAGES_BURST)),
     request: (userId) => requests(userId),
     anonymous: (address) => anonymous(addressKey(address)),
     login: (address, account) => {
@@ -49,6 +56,6 @@ export const localLimits = (config: LimitsConfig, clock: Clock): Limits => {
       return verdict.ok ? loginsByAccount(account.trim().toLowerCase()) : verdict;
     },
     register: (address) => registrations(addressKey(address)),
-    unauthenticated: connectionGuard(config.UNAUTHENTICATED_PER_ADDRESS),
+    unauthenticated: connectionGuard(() => config.UNAUTHENTICATED_PER_ADDRESS),
   };
 };

@@ -102,7 +102,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
   const { closes, opened, began, handed } = liveMetrics(metrics, () => clock.now());
   let live: Upstream | undefined;
   const send: Upstream['send'] = (request) => live?.send(request);
-  const people = new People(config.SOCKETS_PER_PERSON);
+  const people = new People(() => config.SOCKETS_PER_PERSON);
   const presence = new Presence(send);
   const invited = (userId: string, space: string) => {
     for (const { connection } of people.of(userId)) {
@@ -177,7 +177,10 @@ export const liveSide = (options: LiveSideOptions): Live => {
     },
     typing: (value) => send({ $case: 'typing', value }),
   };
-  const sockets = webSocketSide(deps, originCheck(config.CORS_ORIGINS));
+  const sockets = webSocketSide(
+    deps,
+    originCheck(() => config.CORS_ORIGINS),
+  );
   const unsubscribe = verifier.onRevoked((match) => people.revoke(match));
   metrics.gauge('gateway_connections', 'Open sockets, streams and polls', () => people.size);
   metrics.gauge('gateway_queue_bytes', 'Bytes that wait for slow readers', () =>

@@ -22,10 +22,10 @@ export interface Guest {
 /** Everybody who is connected and signed in: limits, fences, revocations, memberships, farewell. */
 export class People {
   private readonly guests = new Map<string, Set<Guest>>();
-  private readonly maxPerPerson: number;
+  private readonly maxPerPerson: () => number;
   private total = 0;
 
-  constructor(maxPerPerson: number) {
+  constructor(maxPerPerson: () => number) {
     this.maxPerPerson = maxPerPerson;
   }
 
@@ -44,7 +44,7 @@ export class People {
     const older = guest.fences
       ? [...mine].filter((one) => one.fences && one.deviceId === guest.deviceId)
       : [];
-    if (mine.size - older.length >= this.maxPerPerson) throw new AppError('too_many_connections');
+    if (mine.size - older.length >= this.maxPerPerson()) throw new AppError('too_many_connections');
     mine.add(guest);
     this.guests.set(userId, mine);
     this.total += 1;

@@ -10,7 +10,7 @@ export interface SweepOptions {
   readonly turns: Pick<ReturnType<typeof turnUseCases>, 'end'>;
   readonly sweeps: Sweeps;
   readonly clock: Clock;
-  readonly turnTimeoutMs: number;
+  readonly turnTimeoutMs: () => number;
   readonly retained: () => readonly Retention[];
   /** Told of a turn that could not be ended; the next sweep tries it again. */
   readonly failed: (error: unknown, turnId: string) => void;
@@ -21,7 +21,7 @@ export const sweepUseCase =
   ({ turns, sweeps, clock, turnTimeoutMs, retained, failed }: SweepOptions) =>
   async (): Promise<void> => {
     const nowMs = clock.now();
-    for (const { space, turnId } of await sweeps.overdueTurns(nowMs - turnTimeoutMs, turnsPerSweep))
+    for (const { space, turnId } of await sweeps.overdueTurns(nowMs - turnTimeoutMs(), turnsPerSweep))
       try {
         await turns.end(
           { correlationId: `sweep-${turnId}`, traceparent: undefined },

@@ -58,7 +58,7 @@ export const upkeep = (
     turns: own.turns,
     sweeps: postgresSweeps(database),
     clock,
-    turnTimeoutMs: config.TURN_TIMEOUT_MS,
+    turnTimeoutMs: () => config.TURN_TIMEOUT_MS,
     retained: own.policies.retained,
     failed: (error, turnId) => log.warn({ err: error, turnId }, 'an overdue turn could not be ended'),
   });

@@ -12,7 +12,7 @@ interface Deps {
   readonly mailer: Mailer;
   /** The person's profile; rejects with `not_found` when there is no such account any more. */
   readonly profileOf: (userId: string) => Promise<Profile>;
-  readonly language: MailLanguage;
+  readonly language: () => MailLanguage;
   readonly backoffMs: readonly number[];
 }
 
@@ -44,7 +44,7 @@ export const sendMail =
     }
     // Whoever knows the address is away.
     if (profile instanceof Error || !profile) return again(String(profile));
-    const words = mailOf(notice, profile, mailLanguageOf(profile.locale, language));
+    const words = mailOf(notice, profile, mailLanguageOf(profile.locale, language()));
     const to = { name: profile.displayName, address: profile.email };
     const sent = await mailer.send({ ...words, id: event.id, to });
     if (sent.outcome === 'sent') {

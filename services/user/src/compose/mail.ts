@@ -50,7 +50,7 @@ export const mailParts = async ({
     queue,
     mailer: smtpMailer({ server: readMailUrl(config.MAIL_URL), from: config.MAIL_FROM }),
     profileOf: (userId) => ensure(userId, rootContext({ timeoutMs: lookUpMs })),
-    language: config.MAIL_LANGUAGE,
+    language: () => config.MAIL_LANGUAGE,
     backoffMs: backoffMs ?? mailBackoffMs,
   });
   const worker = mailWorker({
