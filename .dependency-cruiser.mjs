@@ -121,8 +121,16 @@ const rules = [
     name: 'packages-do-not-import-services',
     comment: 'A package that knows a service cannot be used by the next one.',
     severity: 'error',
-    from: { path: '^packages/[^/]+/src/' },
+    from: { path: '^packages/[^/]+/src/', pathNot: '^packages/cli/src/config/schemas[.]ts$' },
     to: { path: '^services/' },
+  },
+  {
+    name: 'cli-knows-schemas-only',
+    comment:
+      'Whoever changes settings checks them by the schemas of the services, whether those run or not; a schema is all it takes.',
+    severity: 'error',
+    from: { path: '^packages/cli/src/' },
+    to: { path: '^services/', pathNot: '^services/[^/]+/src/config[.]ts$' },
   },
   {
     name: 'domain-is-pure',

@@ -56,6 +56,7 @@ describe('layers', () => {
     ['no-test-code-in-the-product', 'packages/rpc/src/client.ts', 'packages/rpc/test/fixture.ts'],
     ['no-test-code-in-the-product', 'packages/rpc/src/client.ts', 'packages/events/src/testing.ts'],
     ['only-owner-imports-pg', 'services/auth/src/adapters/users.ts', 'node_modules/pg/index.ts'],
+    ['cli-knows-schemas-only', 'packages/cli/src/config/schemas.ts', 'services/auth/src/compose.ts'],
     ['tools-stand-alone', 'tools/check.ts', 'packages/components/src/index.ts'],
   ])('%s: %s may not import %s', async (rule, from, to) => {
     expect(await broken(from, to)).toContain(rule);

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { accountName } from './account.ts';
+import { summarize } from './config/summary.ts';
 import { dropDeadLetters, listDeadLetters, retryDeadLetters } from './dead-letters.ts';
 import { openGateway } from './gateway.ts';
 import { verifyLedger } from './ledger.ts';
@@ -13,6 +14,8 @@ import { help, UsageError } from './usage.ts';
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly write: (line: string) => void;
+  /** Ends what would go on for ever. */
+  readonly signal?: AbortSignal;
 }
 
 const options = {
@@ -22,6 +25,7 @@ const options = {
   reason: { type: 'string' },
   value: { type: 'string' },
   json: { type: 'boolean', default: false },
+  'dry-run': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -63,7 +67,8 @@ const stepValue = (verb: string, text: string | undefined): { readonly value?: u
  * Runs one command and resolves with whether everything it was asked for was done. UsageError for a command line that
  * cannot be used; any other error is a sentence of who refused.
  */
-export const runCommand = async (args: readonly string[], { env, write }: Surroundings): Promise<boolean> => {
+export const runCommand = async (args: readonly string[], surroundings: Surroundings): Promise<boolean> => {
+  const { env, write } = surroundings;
   const { values, positionals } = parse(args);
   const [group = '', verb = '', ...ids] = positionals;
   if (values.help) {
@@ -81,7 +86,17 @@ export const runCommand = async (args: readonly string[], { env, write }: Surrou
     await operateSagas(openGateway(env), screen, some(), order);
     return true;
   }
+  if (group === 'config' && verb !== 'summary') {
+    // Loads the schemas of all services, which the other commands do without.
+    const { configVerbs } = await import('./config/verbs.ts');
+    const run = Object.hasOwn(configVerbs, verb) ? configVerbs[verb] : undefined;
+    const { json, 'dry-run': dryRun } = values;
+    const { signal = new AbortController().signal } = surroundings;
+    if (run) return run({ env, screen, args: ids, dryRun, json, signal });
+  }
   switch (`${group} ${verb}`) {
+    case 'config summary':
+      return summarize(openGateway(env), screen, ids[0]);
     case 'sagas list':
       await listSagas(openGateway(env), screen, { service: values.service, state: values.state ?? 'parked' });
       return true;

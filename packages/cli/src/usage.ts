@@ -16,17 +16,26 @@ export const help = `skein: look after a running mesh.
   skein sagas VERB ID... --reason TEXT          cancel, compensate, retry, park, skip, force-complete or kill them;
                                                 skip takes --value JSON, what the step would have given
   skein ledger verify [SPACE]                   check the integrity ledger of a space of yours [personal]
+  skein config get [SCOPE [NAME]]               the settings of the config centre; a scope is a service, or all
+  skein config set SCOPE NAME=VALUE...          change some, while services run
+  skein config unset SCOPE NAME...              back to the default
+  skein config import FILE                      YAML or JSON: replaces the scopes that are in it
+  skein config export [FILE]                    as a file that can be imported
+  skein config watch                            each change as it is made
+  skein config summary [SERVICE]                what running services have for settings, and where from
   skein db reanchor --reason TEXT               after a restore, an import or a fail-over that lost something,
                                                 while all services are stopped
 
 Options
   --json                    one JSON object a line
+  --dry-run                 config set, unset, import: only say what would change
   --help                    this page
 
 Environment
   SKEIN_URL                 the gateway [http://127.0.0.1:8002]
   SKEIN_TOKEN               an API token with the scope operator, or an operator's access token; for ledger: the
                             token of somebody in the space
+  CONFIG_URL                for config: file:/path or consul://:token@host:port[/folder]
   DATABASE_URL              for db: the database of the services, as a user who owns their schemas
 
 Exit codes: 0 done, 1 refused or failed, 64 wrong command line.

@@ -217,3 +217,38 @@ describe('skein ledger verify', () => {
     expect(lines.join('\n')).toContain('A record has no entry.');
   });
 });
+
+describe('skein config summary', () => {
+  const items = [
+    {
+      service: 'gateway',
+      instance: 'gateway-1',
+      settings: [
+        { name: 'PORT', value: '8002', source: 'default', live: false },
+        { name: 'LOG_LEVEL', value: 'warn', source: 'environment', overridden: 'all', live: true },
+      ],
+      refused: [],
+    },
+    { service: 'user', settings: [], refused: ['user: MAIL_LANGUAGE must be one of en, zh'] },
+  ];
+
+  it('says what holds and where it came from', async () => {
+    const { run, lines } = await gateway({ 'GET /v1/admin/config': { status: 200, body: { items } } });
+    expect(await run('config', 'summary', 'gateway')).toBe(true);
+    expect(lines).toEqual([
+      'gateway (gateway-1)',
+      '  PORT 8002  [default]',
+      '  LOG_LEVEL warn  [environment, wins over all, live]',
+    ]);
+  });
+
+  it('does not end well when something is refused', async () => {
+    const { run, lines } = await gateway({ 'GET /v1/admin/config': { status: 200, body: { items } } });
+    expect(await run('config', 'summary', '--json')).toBe(false);
+    expect(lines.map((line) => JSON.parse(line))).toContainEqual({
+      service: 'user',
+      refused: 'user: MAIL_LANGUAGE must be one of en, zh',
+    });
+    await expect(run('config', 'summary', 'nobody')).rejects.toThrow('There is no service nobody.');
+  });
+});

@@ -12,6 +12,9 @@ interface Pair {
 
 type Headers = Readonly<Record<string, string | undefined>>;
 
+/** What the client's types ask for: other names than Consul's, which the client hands on as they are. */
+type Operations = Parameters<Consul['transaction']['create']>[0];
+
 /** The folder of keys when the URL names none. */
 const standardFolder = 'skein/config';
 
@@ -95,7 +98,7 @@ export const consulConfigStore = (url: string): ConfigStore => {
         },
       }));
       try {
-        await consul.transaction.create(operations as unknown as Parameters<typeof consul.transaction.create>[0]);
+        await consul.transaction.create(operations as unknown as Operations, { operations: [] });
         return true;
       } catch (error) {
         if (isStale(error)) return false;

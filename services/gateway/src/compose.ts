@@ -3,6 +3,7 @@ import { type Clock, type Composed, type Service, systemClock } from '@skein/ser
 import { v7 } from 'uuid';
 import {
   openClients,
+  openConfigAdmins,
   openEventAdmins,
   openHealthRecords,
   openIdentities,
@@ -40,6 +41,7 @@ export const compose = async (config: GatewayConfig, over: Overrides = {}): Prom
   const clients = openClients(platform);
   const eventAdmins = openEventAdmins(platform);
   const sagas = openSagas(platform);
+  const configAdmins = openConfigAdmins(platform);
   const healthRecords = openHealthRecords(platform);
   const identities = openIdentities(platform);
   const limits = localLimits(config, clock);
@@ -61,7 +63,9 @@ export const compose = async (config: GatewayConfig, over: Overrides = {}): Prom
     ...{
       config,
       clients,
+      instance,
       eventAdmins,
+      configAdmins,
       sagas,
       healthRecords,
       identities,

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type {
   agentV1,
   authV1,
+  configV1,
   eventsV1,
   healthRecordV1,
   identityV1,
@@ -56,6 +57,9 @@ export interface Clients {
 
 /** What operators do about domain events, by the service whose they are. */
 export type EventAdmins = Readonly<Record<string, RpcClient<eventsV1.EventAdminServiceService>>>;
+
+/** The settings of the other services, by the service whose they are. */
+export type ConfigAdmins = Readonly<Record<string, RpcClient<configV1.ConfigAdminServiceService>>>;
 
 /** Recording health data, a service of session-sync. */
 export type HealthRecords = RpcClient<healthRecordV1.HealthRecordServiceService>;

@@ -57,6 +57,7 @@ it('describes every call of the contract that is served', async () => {
   );
   expect(calls.toSorted()).toEqual(
     [
+      'GET /v1/admin/config',
       'GET /v1/admin/dead-letters',
       'POST /v1/admin/dead-letters/{id}/retry',
       'POST /v1/admin/dead-letters/{id}/drop',

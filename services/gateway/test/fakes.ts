@@ -2,6 +2,7 @@ import {
   AppError,
   agentV1,
   authV1,
+  configV1,
   eventsV1,
   healthRecordV1,
   identityV1,
@@ -45,6 +46,7 @@ const scripted = <D extends Definition>(definition: D, script: Script<D>, calls:
 
 const fakeService = async <D extends Definition>(service: string, definition: D, script: Script<D>) => {
   const calls: SeenCall[] = [];
+  const config: Script<configV1.ConfigAdminServiceService> = {};
   const events: Script<eventsV1.EventAdminServiceService> = {};
   const sagas: Script<sagaV1.SagaServiceService> = {};
   const healthRecords: Script<healthRecordV1.HealthRecordServiceService> = {};
@@ -55,6 +57,7 @@ const fakeService = async <D extends Definition>(service: string, definition: D,
     port: 0,
     implementations: [
       scripted(definition, script, calls),
+      scripted(configV1.ConfigAdminServiceService, config, calls),
       scripted(eventsV1.EventAdminServiceService, events, calls),
       scripted(sagaV1.SagaServiceService, sagas, calls),
       scripted(healthRecordV1.HealthRecordServiceService, healthRecords, calls),
@@ -65,7 +68,7 @@ const fakeService = async <D extends Definition>(service: string, definition: D,
     metrics: createMetrics(),
   });
   await server.run();
-  return { script, events, sagas, healthRecords, identities, calls, server };
+  return { script, config, events, sagas, healthRecords, identities, calls, server };
 };
 
 /** A feed a test pushes into; ends when its reader leaves. */
@@ -138,6 +141,8 @@ export interface FakeMesh {
   readonly user: Script<userV1.UserServiceService>;
   readonly sync: Script<syncV1.SyncServiceService>;
   readonly agent: Script<agentV1.AgentServiceService>;
+  /** The settings of each of them, by its name. */
+  readonly configs: Readonly<Record<string, Script<configV1.ConfigAdminServiceService>>>;
   /** The care of domain events in each of them, by its name. */
   readonly events: Readonly<Record<string, Script<eventsV1.EventAdminServiceService>>>;
   /** Sagas of each of them, by its name. */
@@ -173,6 +178,7 @@ export const fakeMesh = async (): Promise<FakeMesh> => {
     user: user.script,
     sync: sync.script,
     agent: agent.script,
+    configs: Object.fromEntries(Object.entries(all).map(([name, { config }]) => [name, config])),
     events: Object.fromEntries(Object.entries(all).map(([name, { events }]) => [name, events])),
     sagas: Object.fromEntries(Object.entries(all).map(([name, { sagas }]) => [name, sagas])),
     healthRecords: sync.healthRecords,

@@ -1,6 +1,7 @@
 import {
   agentV1,
   authV1,
+  configV1,
   eventsV1,
   healthRecordV1,
   identityV1,
@@ -9,7 +10,14 @@ import {
   userV1,
 } from '@skein/contracts';
 import type { Platform } from '@skein/platform';
-import type { Clients, EventAdmins, HealthRecords, Identities, SagaClients } from '../ports.ts';
+import type {
+  Clients,
+  ConfigAdmins,
+  EventAdmins,
+  HealthRecords,
+  Identities,
+  SagaClients,
+} from '../ports.ts';
 
 /**
  * The services behind, found by discovery. Named as retryable is what has the same effect when it runs twice:
@@ -58,6 +66,18 @@ export const openEventAdmins = (platform: Pick<Platform, 'client'>): EventAdmins
       platform.client(eventsV1.EventAdminServiceService, service, {
         retryable: ['listDeadLetters', 'replayEvents'],
       }),
+    ]),
+  );
+
+/** Services that tell their settings; our own are known here. */
+const withConfig = ['agent', 'auth', 'session-sync', 'user'];
+
+/** The settings of every other service. */
+export const openConfigAdmins = (platform: Pick<Platform, 'client'>): ConfigAdmins =>
+  Object.fromEntries(
+    withConfig.map((service) => [
+      service,
+      platform.client(configV1.ConfigAdminServiceService, service, { retryable: ['getConfig'] }),
     ]),
   );
 

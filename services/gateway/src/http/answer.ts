@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { toAppError } from '@skein/contracts';
 import type { Request, Response } from 'express';
@@ -17,7 +18,18 @@ export const sendJson = (req: Request, res: Response, row: Route, answer: unknow
   res.vary('Accept');
   const type = classic ? classicType : (row.responseType ?? 'application/json');
   res.setHeader('Content-Type', `${type}; charset=utf-8`);
-  res.end(JSON.stringify(classic ? { success: true, data: answer } : answer));
+  const text = JSON.stringify(classic ? { success: true, data: answer } : answer);
+  if (row.tagged && isKnown(req, res, text)) res.status(304).end();
+  else res.end(text);
+};
+
+/** Names the answer by its content; true when the client says that it has it. */
+const isKnown = (req: Request, res: Response, text: string): boolean => {
+  const tag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
+  res.setHeader('ETag', tag);
+  const known = req.headers['if-none-match'] ?? '';
+  // A proxy that compresses makes it a weak one.
+  return known.split(',').some((one) => one.trim().replace(/^W\//, '') === tag);
 };
 
 /** Comment lines keep proxies from closing a stream that is quiet while the answer is thought about. */

@@ -6,6 +6,7 @@ import type { AuthSide } from '../auth/auth-side.ts';
 import type { GatewayConfig } from '../config.ts';
 import type {
   Clients,
+  ConfigAdmins,
   EventAdmins,
   HealthRecords,
   Identities,
@@ -24,6 +25,7 @@ import type { Route } from './route.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { authRoutes } from './routes/auth.ts';
 import { classicRoutes } from './routes/classic.ts';
+import { configRoutes } from './routes/config.ts';
 import { conflictRoutes } from './routes/conflicts.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { documentRoutes } from './routes/documents.ts';
@@ -45,6 +47,9 @@ export interface HttpSideOptions {
   readonly config: GatewayConfig;
   readonly clients: Clients;
   readonly eventAdmins: EventAdmins;
+  readonly configAdmins: ConfigAdmins;
+  /** Names this process among its replicas. */
+  readonly instance: string;
   readonly sagas: SagaClients;
   readonly healthRecords: HealthRecords;
   readonly identities: Identities;
@@ -68,7 +73,7 @@ const builtConsole = join(import.meta.dirname, '../../../../packages/console/dis
 const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSignal): Route[] => {
   const { config, clients, live, clock, newId, auth, facts } = options;
   return [
-    ...authRoutes(clients),
+    ...authRoutes(clients, () => config.REGISTRATION_OPEN),
     ...meRoutes(clients),
     ...spaceRoutes(clients),
     ...invitationRoutes(clients),
@@ -76,6 +81,7 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     ...documentRoutes(clients),
     ...conflictRoutes(clients),
     ...adminRoutes(options.eventAdmins),
+    ...configRoutes({ config, instance: options.instance, others: options.configAdmins }),
     ...healthRecordRoutes(options.healthRecords),
     ...projectRoutes(clients),
     ...identityRoutes(options.identities),
@@ -90,7 +96,6 @@ const routesOf = (options: HttpSideOptions, publicUrl: string, leaving: AbortSig
     }),
     ...serviceRoutes({
       ...{ keys: auth.keys, live, issuer: config.AUTH_ISSUER, publicUrl, leaving, facts },
-      pingMs: config.PING_MS,
     }),
   ];
 };

@@ -97,6 +97,8 @@ interface RowOf<P, Q, B, R> {
   readonly raw?: RequestHandler;
   /** `Cache-Control` of success; `no-store` unless said. */
   readonly cacheControl?: string;
+  /** Success has an `ETag`, and 304 answers whoever has it already. */
+  readonly tagged?: boolean;
 }
 
 /** A row whose shapes were checked by `route`. */

@@ -1,4 +1,4 @@
-import type { authV1 } from '@skein/contracts';
+import { AppError, type authV1 } from '@skein/contracts';
 import { must } from '@skein/service-kit';
 import { z } from 'zod';
 import type { Clients } from '../../ports.ts';
@@ -46,8 +46,8 @@ export const encodeToken = (token: authV1.ApiToken): z.infer<typeof apiToken> =>
 
 const tag = 'auth';
 
-/** Accounts, logins, tickets and API tokens. */
-export const authRoutes = ({ auth }: Clients): Route[] => [
+/** Accounts, logins, tickets and API tokens. `isOpen` says whether anybody may make an account now. */
+export const authRoutes = ({ auth }: Clients, isOpen: () => boolean): Route[] => [
   route({
     method: 'post',
     path: '/v1/auth/register',
@@ -59,8 +59,9 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
     status: 201,
     response: signedIn,
     limit: (limits, { address }) => limits.register(address),
-    handle: async ({ body, address, ctx }) =>
-      encodeSignedIn(
+    handle: async ({ body, address, ctx }) => {
+      if (!isOpen()) throw new AppError('forbidden', 'Nobody can make an account here at the moment');
+      return encodeSignedIn(
         await auth.register(
           {
             email: body.email,
@@ -71,7 +72,8 @@ export const authRoutes = ({ auth }: Clients): Route[] => [
           },
           ctx,
         ),
-      ),
+      );
+    },
   }),
   route({
     method: 'post',

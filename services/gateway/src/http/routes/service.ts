@@ -6,7 +6,6 @@ import { streamQueries } from '../../stream/open.ts';
 import { type Route, route } from '../route.ts';
 import { jwks } from '../schemas/account.ts';
 import { freeObject } from '../schemas/basics.ts';
-import { maxTextBytes } from '../schemas/space.ts';
 
 /** What the routes about the gateway itself need. */
 export interface ServiceDeps {
@@ -14,7 +13,6 @@ export interface ServiceDeps {
   readonly live: Pick<LiveSide, 'stream' | 'poll'>;
   readonly issuer: string;
   readonly publicUrl: string;
-  readonly pingMs: number;
   readonly leaving: AbortSignal;
   /** Facts for operators about parts of this process, such as the age of the keys. */
   readonly facts: () => Readonly<Record<string, unknown>>;
@@ -28,7 +26,7 @@ const taken = (): Promise<undefined> => {
 
 const tag = 'service';
 
-/** Keys, client settings, live streams, health. */
+/** Keys, live streams, health. */
 export const serviceRoutes = (deps: ServiceDeps): Route[] => [
   route({
     method: 'get',
@@ -56,30 +54,6 @@ export const serviceRoutes = (deps: ServiceDeps): Route[] => [
       response_types_supported: ['token'],
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: ['EdDSA'],
-    }),
-  }),
-  route({
-    method: 'get',
-    path: '/v1/config/client',
-    tag,
-    summary: 'What a client needs to know before it connects',
-    access: 'public',
-    status: 200,
-    response: z.object({
-      protocol: z.literal(1),
-      transports: z.array(z.string()),
-      connectPath: z.string(),
-      pingMs: z.int(),
-      maxFrame: z.int(),
-      maxTextBytes: z.int(),
-    }),
-    handle: async () => ({
-      protocol: 1 as const,
-      transports: ['websocket', 'sse', 'poll'],
-      connectPath: '/v1/connect',
-      pingMs: deps.pingMs,
-      maxFrame: 1_000_000,
-      maxTextBytes,
     }),
   }),
   route({
