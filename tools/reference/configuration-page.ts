@@ -33,11 +33,12 @@ const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.s
 
 const settings = (schema: ConfigSchema): string =>
   table(
-    ['variable', 'value', 'default', 'what it does'],
+    ['variable', 'value', 'default', 'live', 'what it does'],
     Object.entries(schema).map(([name, one]) => [
       code(name),
       cell(one.kind),
       fallbackText(name, one),
+      one.live ? 'yes' : '',
       cell(sentence(one.help)),
     ]),
   );
@@ -59,8 +60,10 @@ export const configurationPage = (): string =>
   page(
     'Configuration',
     'the config.ts of each service and the help of the launcher',
-    `Services are configured by environment variables and nothing else. A service reads all of them before it listens,
-lists every fault at once and ends with exit code 78 if there is one. \`npx node services/<name>/src/main.ts --help\`
+    `Services are configured by environment variables. A service reads all of them before it listens, lists every fault at
+once and ends with exit code 78 if there is one. What is marked live may come from the config centre of \`CONFIG_URL\`
+instead and change while the service runs; the environment wins
+([change settings while running](../how-to/change-settings-while-running.md)). \`npx node services/<name>/src/main.ts --help\`
 prints what is here. URLs and secrets are never printed or logged.`,
     '## npm start',
     `\`\`\`text\n${help.trim()}\n\`\`\``,

@@ -21,6 +21,7 @@ import {
 import { loadSecrets, type Secrets } from './secrets.ts';
 import { type Environment, type Surroundings, serviceEnv } from './service-env.ts';
 import { inGroups, together } from './service-processes.ts';
+import { placeSettings, settingsUrl } from './settings-file.ts';
 import { type ProcessEvent, type SupervisedProcess, supervise } from './supervised-process.ts';
 import { type TraceSink, traceSink } from './trace-sink.ts';
 
@@ -32,6 +33,8 @@ export interface LocalMeshOptions extends PortPlan {
   readonly mesh: boolean;
   /** The environment of the services is this plus what the launcher decides; what is set here wins for the URLs. */
   readonly env: Environment;
+  /** Of a new data directory, until its settings say something else. Default `info`. */
+  readonly logLevel?: string;
   /** The program of a service; its sources by default. For trying the bundles that go into images. */
   readonly mainOf?: (service: ServiceName) => string;
   /** Told what happens, by the name of the part. */
@@ -58,7 +61,7 @@ export interface LocalMesh extends Service {
     pause(component: DrillComponent): Promise<void>;
     resume(component: DrillComponent): Promise<void>;
   };
-  /** What each part is, for people: database, discovery, events, model, telemetry. */
+  /** What each part is, for people: database, discovery, events, settings, model, telemetry. */
   readonly uses: Readonly<Record<string, string>>;
   /** Ends every process at once, without draining: what is left of a stop that takes too long. */
   abandon(): void;
@@ -111,6 +114,7 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
       release = takeDataDir(dataDir);
       await endLeftovers(dataDir, line('launcher'));
       secrets = loadSecrets(dataDir);
+      placeSettings(dataDir, options.logLevel ?? 'info');
       record = recordProcesses(dataDir, run);
     },
     stop: async () => {
@@ -237,6 +241,7 @@ export const localMesh = (options: LocalMeshOptions): LocalMesh => {
           foreign('DISCOVERY_URL') ??
           (consul ? `Consul at ${consul.current()?.httpAddress}` : 'fixed local addresses'),
         events: foreign('EVENTS_URL') ?? (nats ? `NATS JetStream at ${nats.current()?.url}` : 'PostgreSQL'),
+        settings: foreign('CONFIG_URL') ?? `${settingsUrl(dataDir)}, live`,
         model: given('AGENT_MODEL_URL')
           ? `${given('AGENT_MODEL') ?? ''} at AGENT_MODEL_URL`
           : 'the built-in offline answerer (set AGENT_MODEL_URL for a language model)',

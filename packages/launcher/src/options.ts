@@ -38,7 +38,8 @@ Environment (the services get it too: "npx node services/<name>/src/main.ts --he
   EVENTS_URL                nats://host:port instead of the Postgres bus
   OTEL_EXPORTER_OTLP_ENDPOINT   where traces go
   AGENT_MODEL_URL, AGENT_MODEL, AGENT_MODEL_KEY   an OpenAI-compatible endpoint or Ollama, its model and its key
-  LOG_LEVEL                 trace, debug, info, warn, error [warn; with --json info]
+  CONFIG_URL                consul://host:port or another file instead of config.yaml in the data directory
+  LOG_LEVEL                 trace, debug, info, warn, error [what config.yaml says: warn, with --json info, at first]
   CORS_ORIGINS              web origins that may call the public API, comma-separated
   NO_COLOR                  no colours
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type PortPlan, portsOf, type ServiceName, serviceNames } from './ports.ts';
 import type { Secrets } from './secrets.ts';
+import { settingsUrl } from './settings-file.ts';
 
 /** An environment as the launcher was given it. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -67,7 +68,7 @@ export const serviceEnv = (
     ...inherited(env, name),
     NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'] || join(around.dataDir, 'compile-cache'),
     INSTANCE_ID: instance,
-    LOG_LEVEL: env['LOG_LEVEL'] || 'info',
+    CONFIG_URL: env['CONFIG_URL'] || settingsUrl(around.dataDir),
     ...(withoutDatabase.includes(name) ? {} : { DATABASE_URL: around.databaseUrl }),
     DISCOVERY_URL: around.discoveryUrl ?? staticDiscovery(around, around.instances),
     EVENTS_URL: around.eventsUrl,

@@ -21,7 +21,7 @@ describe('the environment of a service', () => {
     expect(serviceEnv(around, 'user', 1, 'user.2')).toEqual({
       NODE_COMPILE_CACHE: '/data/compile-cache',
       INSTANCE_ID: 'user.2',
-      LOG_LEVEL: 'info',
+      CONFIG_URL: 'file:///data/config.yaml',
       DATABASE_URL: 'postgres://here/skein',
       DISCOVERY_URL:
         'static:auth=127.0.0.1:8101;127.0.0.1:8111,user=127.0.0.1:8102;127.0.0.1:8112,session-sync=127.0.0.1:8103;127.0.0.1:8113,agent=127.0.0.1:8104;127.0.0.1:8114',

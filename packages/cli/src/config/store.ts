@@ -1,10 +1,12 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Change, type ConfigStore, readDocument, type Settings, type Snapshot } from '@skein/config';
 import type { Screen } from '../screen.ts';
 import { UsageError } from '../usage.ts';
 import { faultsOf, isShown, scopes } from './schemas.ts';
 
 /** How often a change is made again over somebody else's that came in between. */
-const attempts = 5;
+const attempts = 8;
+const pauseMs = 50;
 
 /** One setting as it is, or as it would be. */
 export interface Difference {
@@ -76,6 +78,7 @@ export const edit = async (
   { dryRun }: { readonly dryRun: boolean },
 ): Promise<boolean> => {
   for (let attempt = 0; attempt < attempts; attempt += 1) {
+    if (attempt > 0) await delay(pauseMs * attempt * (0.5 + Math.random()));
     const snapshot = await store.read();
     const planned = Object.entries(edits).map(([scope, change]) => {
       const before = settingsOf(snapshot, scope);
