@@ -193,6 +193,11 @@ const wrong: readonly {
     says: 'events.url is missing: nats://host:port',
   },
   {
+    what: 'a config centre that is nowhere',
+    set: 'configCentre.kind=consul,configCentre.url=',
+    says: 'configCentre.url is missing: consul://host:port',
+  },
+  {
     what: 'no address of Consul',
     profile: 'default',
     set: 'discovery.url=',

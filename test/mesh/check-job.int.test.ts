@@ -95,7 +95,7 @@ describe('the check before an install, upgrade or rollback', () => {
       `auth: NATS at 127.0.0.1:${port} is NOT reached (`,
       `auth: Consul at 127.0.0.1:${port} is NOT reached (connect ECONNREFUSED`,
       'DATABASE_URL is the key database-url of the Secret skein.',
-      'Values to look at: events, discovery, networkPolicy.database, networkPolicy.events, networkPolicy.discovery.',
+      'Values to look at: events, discovery, configCentre, networkPolicy.database, networkPolicy.events, networkPolicy.discovery.',
     ])
       expect(output).toContain(sentence);
     expect(output).not.toContain('secret-password');

@@ -12,6 +12,7 @@ const filledIn: Readonly<Record<string, string>> = {
   HOST_IP: '10.0.0.1',
   DATABASE_URL: 'postgres://somebody@db:5432/skein',
   DATABASE_DIRECT_URL: 'postgres://somebody@db:5433/skein',
+  CONFIG_URL: 'consul://consul:8500',
   EVENTS_URL: 'nats://nats:4222',
   INTERNAL_SECRET: 'i'.repeat(32),
   AUTH_MASTER_KEY: 'm'.repeat(32),
@@ -74,6 +75,16 @@ describe('what a profile is about', () => {
     expect(await urlOf('skein', 'blue', '--set', 'discovery.url=consul://consul/mine')).toBe(
       'consul://consul/mine',
     );
+  });
+
+  it('the config centre is told to whoever has one, and its log level is not overridden', async () => {
+    expect((await told('external', 'user'))['CONFIG_URL']).toBe('consul://10.0.0.1:8500/eu/skein');
+    expect(await renderProfile('ha')).toMatch(
+      /CONFIG_URL[^-]*secretKeyRef:\s+name: skein-config\s+key: config-url/,
+    );
+    const plain = await told('default', 'user');
+    expect(plain).not.toHaveProperty('CONFIG_URL');
+    expect(plain).not.toHaveProperty('LOG_LEVEL');
   });
 
   it('migrations go past a pooler where there is one, by a key of the Secret that has the other URL', async () => {

@@ -206,6 +206,8 @@ describe('how calls find their way in the mesh', () => {
     };
     expect(await portsOf('consul://$(HOST_IP):8501')).toEqual(['8501']);
     expect(await portsOf('consul://$(HOST_IP)')).toEqual(['8500']);
+    const centre = 'configCentre.kind=consul,configCentre.url=consul://$(HOST_IP):8600/eu/skein';
+    expect(await portsOf(`consul://$(HOST_IP),${centre}`)).toEqual(['8500,8600']);
     expect(await portsOf('consul://consul.skein-platform.svc.cluster.local:8500')).toEqual([undefined]);
   });
 

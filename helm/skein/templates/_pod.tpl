@@ -30,10 +30,15 @@ capabilities:
 sidecar.istio.io/nativeSidecar: "true"
 proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
 {{- end }}
-{{- $discovery := .Values.discovery }}
-{{- if and .Values.istio.enabled (eq $discovery.kind "consul") (contains "$(HOST_IP)" $discovery.url) }}
+{{- $ports := list }}
+{{- range list .Values.discovery .Values.configCentre }}
+{{- if and (eq .kind "consul") (contains "$(HOST_IP)" .url) }}
+{{- $ports = append $ports (regexReplaceAll "^[^)]*[)]:?([0-9]*).*$" .url "${1}" | default "8500") }}
+{{- end }}
+{{- end }}
+{{- if and .Values.istio.enabled $ports }}
 # The agent of a node has the node's address, which belongs to no Service: the proxy would refuse it.
-traffic.sidecar.istio.io/excludeOutboundPorts: {{ regexFind "[0-9]+$" $discovery.url | default "8500" | quote }}
+traffic.sidecar.istio.io/excludeOutboundPorts: {{ join "," ($ports | uniq) | quote }}
 {{- end }}
 {{- end -}}
 
@@ -48,6 +53,9 @@ traffic.sidecar.istio.io/excludeOutboundPorts: {{ regexFind "[0-9]+$" $discovery
     fieldRef:
       fieldPath: status.podIP
 {{ include "skein.discoveryEnv" .root }}
+{{- with include "skein.configCentreEnv" .root }}
+{{ . }}
+{{- end }}
 {{ include "skein.secretEnv" (dict "root" .root "env" "INTERNAL_SECRET" "block" .root.Values.internalSecret "inline" .root.Values.internalSecret.value "own" .own) }}
 {{- with .root.Values.internalSecret.alsoKey }}
 {{ include "skein.secretEnv" (dict "root" $.root "env" "INTERNAL_SECRET_ALSO" "block" (merge (dict "key" .) $.root.Values.internalSecret)) }}

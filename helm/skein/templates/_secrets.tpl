@@ -75,6 +75,18 @@ Secret).
 {{- end -}}
 {{- end -}}
 
+{{/* CONFIG_URL, where there is a config centre; after HOST_IP, which may be used in it. */}}
+{{- define "skein.configCentreEnv" -}}
+{{- $centre := .Values.configCentre -}}
+{{- if eq $centre.kind "none" -}}
+{{- else if $centre.existingSecret -}}
+{{- include "skein.secretEnv" (dict "root" . "env" "CONFIG_URL" "block" $centre) -}}
+{{- else -}}
+- name: CONFIG_URL
+  value: {{ $centre.url | quote }}
+{{- end -}}
+{{- end -}}
+
 {{/* What is given inline, as the data of a Secret. Empty when everything is in Secrets of others. */}}
 {{- define "skein.secretData" -}}
 {{- with .Values.database }}{{ if and .url (not .existingSecret) }}

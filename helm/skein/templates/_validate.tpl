@@ -63,6 +63,9 @@
 {{- if and (eq .Values.discovery.kind "consul") (not .Values.discovery.url) (not .Values.discovery.existingSecret) -}}
 {{- $faults = append $faults "discovery.url is missing: consul://host:port, or discovery.existingSecret with it" -}}
 {{- end -}}
+{{- if and (eq .Values.configCentre.kind "consul") (not .Values.configCentre.url) (not .Values.configCentre.existingSecret) -}}
+{{- $faults = append $faults "configCentre.url is missing: consul://host:port, or configCentre.existingSecret with it" -}}
+{{- end -}}
 {{- if and (eq .Values.istio.jwt.keys "inline") (not .Values.istio.jwt.jwks) -}}
 {{- $faults = append $faults "istio.jwt.jwks is missing: the answer of /.well-known/jwks.json, for istio.jwt.keys inline" -}}
 {{- else if and (eq .Values.istio.jwt.keys "inline") (not (hasKey (fromJson .Values.istio.jwt.jwks) "keys")) -}}
@@ -71,7 +74,7 @@
 {{- if .Values.networkPolicy.enabled -}}
 {{- $needed := list "database" -}}
 {{- if eq .Values.events.kind "nats" -}}{{- $needed = append $needed "events" -}}{{- end -}}
-{{- if eq .Values.discovery.kind "consul" -}}{{- $needed = append $needed "discovery" -}}{{- end -}}
+{{- if has "consul" (list .Values.discovery.kind .Values.configCentre.kind) -}}{{- $needed = append $needed "discovery" -}}{{- end -}}
 {{- range $needed -}}
 {{- if not (index $.Values.networkPolicy .).to -}}
 {{- $faults = append $faults (printf "networkPolicy.%s.to is empty, so nobody reaches it: name its peers, such as [{ipBlock: {cidr: 192.0.2.10/32}}]" .) -}}

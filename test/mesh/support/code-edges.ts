@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { eventAdminService } from '@skein/platform';
+import { configAdminService, eventAdminService } from '@skein/platform';
 import type { Implementation } from '@skein/rpc';
 import { sagaService } from '@skein/saga';
 import { ConfigError, type ConfigSchema, readConfig } from '@skein/service-kit';
@@ -51,11 +51,12 @@ const known = <S extends ConfigSchema>(
 const noApp = {} as never;
 const events = eventAdminService({ database: noApp, consumers: [] });
 const sagas = sagaService(noApp);
+const settings = configAdminService('', noApp);
 
 /** The five services. */
 export const services: Readonly<Record<string, Known>> = {
-  agent: known(agentConfig, agent, [agentHandlers(noApp, noApp, noApp), agentErasure(noApp), sagas, events]),
-  auth: known(authConfig, auth, [authService(noApp), sagas, authErasure(noApp), events]),
+  agent: known(agentConfig, agent, [agentHandlers(noApp, noApp, noApp), agentErasure(noApp), sagas, events, settings]),
+  auth: known(authConfig, auth, [authService(noApp), sagas, authErasure(noApp), events, settings]),
   gateway: known(gatewayConfig, gateway, []),
   'session-sync': known(sessionSyncConfig, sessionSync, [
     ...[
@@ -66,8 +67,9 @@ export const services: Readonly<Record<string, Known>> = {
       sagas,
     ],
     events,
+    settings,
   ]),
-  user: known(userConfig, user, [userService(noApp), identityService(noApp), sagas, events]),
+  user: known(userConfig, user, [userService(noApp), identityService(noApp), sagas, events, settings]),
 };
 
 const secret = 'x'.repeat(32);

@@ -33,6 +33,8 @@ const limits: Readonly<Record<string, Json>> = {
   'events.url': { pattern: '^((nats|tls)://.+)?$' },
   'discovery.kind': { enum: ['consul', 'static'] },
   'discovery.url': { pattern: '^(consul://.+)?$' },
+  'configCentre.kind': { enum: ['none', 'consul'] },
+  'configCentre.url': { pattern: '^(consul://.+)?$' },
   clusterDomain: { pattern: `^${hostName}$` },
   bindAddress: { enum: ['0.0.0.0', '::'] },
   issuer: { minLength: 1 },
