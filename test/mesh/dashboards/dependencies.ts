@@ -30,7 +30,7 @@ export const dependencies: Board = {
       ],
     },
     {
-      title: 'NATS and Consul',
+      title: 'NATS, Consul and the config centre',
       panels: [
         { title: 'Connected to NATS', unit: 'short', queries: [perPod('skein_nats_up')] },
         { title: 'Consul answers', unit: 'short', queries: [perPod('skein_consul_up')] },
@@ -39,6 +39,13 @@ export const dependencies: Board = {
           about: 'The least that any caller knows.',
           unit: 'short',
           queries: [{ expr: 'min by (target) (skein_consul_instances{$ns})', legend: '{{target}}' }],
+        },
+        { title: 'Config centre answers', unit: 'short', queries: [perPod('skein_config_up')] },
+        {
+          title: 'Settings that are not valid',
+          about: 'Of the config centre; what was valid last stays in use.',
+          unit: 'short',
+          queries: [perPod('skein_config_refused')],
         },
       ],
     },

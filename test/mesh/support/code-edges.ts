@@ -55,7 +55,13 @@ const settings = configAdminService('', noApp);
 
 /** The five services. */
 export const services: Readonly<Record<string, Known>> = {
-  agent: known(agentConfig, agent, [agentHandlers(noApp, noApp, noApp), agentErasure(noApp), sagas, events, settings]),
+  agent: known(agentConfig, agent, [
+    agentHandlers(noApp, noApp, noApp),
+    agentErasure(noApp),
+    sagas,
+    events,
+    settings,
+  ]),
   auth: known(authConfig, auth, [authService(noApp), sagas, authErasure(noApp), events, settings]),
   gateway: known(gatewayConfig, gateway, []),
   'session-sync': known(sessionSyncConfig, sessionSync, [

@@ -10,14 +10,7 @@ import {
   userV1,
 } from '@skein/contracts';
 import type { Platform } from '@skein/platform';
-import type {
-  Clients,
-  ConfigAdmins,
-  EventAdmins,
-  HealthRecords,
-  Identities,
-  SagaClients,
-} from '../ports.ts';
+import type { Clients, ConfigAdmins, EventAdmins, HealthRecords, Identities, SagaClients } from '../ports.ts';
 
 /**
  * The services behind, found by discovery. Named as retryable is what has the same effect when it runs twice:
