@@ -79,6 +79,11 @@ describe('what a profile is about', () => {
 
   it('the config centre is told to whoever has one, and its log level is not overridden', async () => {
     expect((await told('external', 'user'))['CONFIG_URL']).toBe('consul://10.0.0.1:8500/eu/skein');
+    const { output } = await helm(
+      ...['template', 'skein', chart, '--namespace', 'blue', '--values', profileValues('default')],
+      ...['--set', 'configCentre.kind=consul'],
+    );
+    expect(output).toContain('consul://consul.skein-platform.svc.cluster.local:8500/skein/config/blue-skein');
     expect(await renderProfile('ha')).toMatch(
       /CONFIG_URL[^-]*secretKeyRef:\s+name: skein-config\s+key: config-url/,
     );

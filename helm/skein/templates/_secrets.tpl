@@ -82,8 +82,10 @@ Secret).
 {{- else if $centre.existingSecret -}}
 {{- include "skein.secretEnv" (dict "root" . "env" "CONFIG_URL" "block" $centre) -}}
 {{- else -}}
+{{- /* A folder of its own in Consul, as discovery has a name of its own. */}}
+{{- $folder := regexMatch "^consul://[^/]+$" $centre.url | ternary (printf "/skein/config/%s-%s" .Release.Namespace (include "skein.fullname" .)) "" -}}
 - name: CONFIG_URL
-  value: {{ $centre.url | quote }}
+  value: {{ printf "%s%s" $centre.url $folder | quote }}
 {{- end -}}
 {{- end -}}
 
