@@ -35,7 +35,7 @@ const isEmpty = ({ documents }: Snapshot): boolean => Object.keys(documents).len
 
 /** Resolves with the time or the signal. */
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  delay(ms, undefined, { signal }).catch(() => {});
+  delay(Math.max(0, ms), undefined, { signal }).catch(() => {});
 
 /**
  * Keeps a configuration as the config centre says, for as long as it runs. While the centre is away, and when it has

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { implement, rootContext } from '@skein/rpc';
 import { ConfigError, readConfig } from '@skein/service-kit';
 import { afterEach, expect, test } from 'vitest';
@@ -174,4 +177,24 @@ test('every fault of the configuration is found at once', () => {
 test('by default nothing outside this machine is listened to', () => {
   const config = readConfig(platformConfig, base);
   expect([config.GRPC_HOST, config.MANAGEMENT_HOST]).toEqual(['127.0.0.1', '127.0.0.1']);
+});
+
+test('the config centre changes the log level of a running process', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'skein-platform-'));
+  cleanups.push(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, 'config.yaml');
+  const platform = await open('echo', { CONFIG_URL: `file:${path}`, LOG_LEVEL: '' });
+  await start(platform, []);
+  expect(platform.log.level).toBe('info');
+  await writeFile(path, 'all: { LOG_LEVEL: silent }\n');
+  await expect.poll(() => platform.log.level).toBe('silent');
+});
+
+test('a config centre that is none is a fault of the configuration', async () => {
+  await expect(open('echo', { CONFIG_URL: 'file:config.yaml' })).rejects.toThrow(
+    new ConfigError(['CONFIG_URL: must be file:/absolute/path']),
+  );
+  await expect(open('echo', { CONFIG_URL: 'consul://' })).rejects.toThrow(
+    new ConfigError(['CONFIG_URL: must be consul://host:port']),
+  );
 });

@@ -77,3 +77,15 @@ test('whatever the times, no window holds more than burst plus rate allow', () =
     { numRuns: 200 },
   );
 });
+
+test('a limit that changes holds from the next call on, and nobody gets a fresh burst by it', () => {
+  let limit = 10;
+  const limiter = gcra(() => ({ limit, periodMs: 1_000 }));
+  for (let n = 0; n < 10; n += 1) expect(limiter.take('k', 0).allowed).toBe(true);
+  expect(limiter.take('k', 0).allowed).toBe(false);
+  limit = 5;
+  expect(limiter.take('k', 0).allowed).toBe(false);
+  expect(limiter.take('other', 0).remaining).toBe(4);
+  limit = 100;
+  expect(limiter.take('k', 100).allowed).toBe(true);
+});

@@ -85,3 +85,14 @@ it('refuses the connection above the bound until one signs in or closes', () => 
   expect(guard.admit({}, '192.0.2.1')).toEqual({ ok: false, retryAfterMs: 5_000 });
   expect(guard.admit(a, '192.0.2.1'), 'signed in: not counted again').toEqual({ ok: true });
 });
+
+it('takes each limit as it is at the moment', () => {
+  const now = { ...config };
+  const limits = localLimits(now, clockAt(0));
+  expect(passed(50, () => limits.message('u1'))).toBe(40);
+  Object.assign(now, { MESSAGES_BURST: 3, UNAUTHENTICATED_PER_ADDRESS: 1 });
+  expect(passed(50, () => limits.message('u2'))).toBe(3);
+  expect(limits.message('u3', 100)).toEqual({ ok: true });
+  expect(limits.unauthenticated.admit({}, '192.0.2.1').ok).toBe(true);
+  expect(limits.unauthenticated.admit({}, '192.0.2.1').ok).toBe(false);
+});
