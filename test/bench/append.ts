@@ -37,8 +37,8 @@ const cluster = await testCluster({ maxConnections: 100 });
 const admin = new pg.Client({ connectionString: cluster.url });
 await admin.connect();
 const databaseOf = async (name: string): Promise<string> => {
-  await admin.query(`create database ${name}`);
-  return cluster.url.replace(/^(\w+:\/\/[^/]*\/)[^?]*/, `$1${name}`);
+  await admin.query(`create database bench_${name}`);
+  return cluster.url.replace(/^(\w+:\/\/[^/]*\/)[^?]*/, `$1bench_${name}`);
 };
 const wal = async (): Promise<number> => {
   const { rows } = await admin.query<{ at: number }>(
