@@ -141,8 +141,9 @@ export const createWriter = (options: WriterOptions): Writer => {
         type === 'welcome' ? (frame.streams ?? []) : type === 'subscribed' ? [{ space, lastSeq }] : [];
       if (type === 'welcome') welcomed = true;
       if (type === 'welcome')
-        for (const one of streams)
-          queues.set(one.space, expectedFrom(queueOf(one.space), (one.lastSeq ?? 0) + 1));
+        // A space that is away for now says nothing about it.
+        for (const { space: at, lastSeq: reached } of streams)
+          if (reached !== undefined) queues.set(at, expectedFrom(queueOf(at), reached + 1));
       leaving ||= streams.some((one) => isForeign(queueOf(one.space), one.lastSeq ?? 0));
       // Of a space that was left the server says that it is closed, and the queue is given up.
       if (['welcome', 'subscribed', 'unsubscribed'].includes(type) && !reborn())
