@@ -116,22 +116,6 @@ describe('a feed', () => {
     expect(feed?.head).toBe(701);
   });
 
-  it('compares many heads a part at a time, every one of them once in a round', async () => {
-    const asked: (readonly string[])[] = [];
-    const positions = async (spaces: readonly string[]) => {
-      asked.push(spaces);
-      return spaces.map((one) => ({ space: one, epoch: 'e', head: 0 }));
-    };
-    const reads = { positions, events: async () => [] };
-    const feeds = createFeeds({ reads, timers: fakeTimers(), failed: () => {} });
-    const spaces = Array.from({ length: 2_000 }, (_, n) => `space ${n}`);
-    await Promise.all(spaces.map((one) => feeds.watch(one, watcher())));
-    asked.length = 0;
-    for (let part = 0; part < 10; part += 1) await feeds.checkHeads(10);
-    expect(asked.map(({ length }) => length)).toEqual(Array.from({ length: 10 }, () => 200));
-    expect(new Set(asked.flat())).toEqual(new Set(spaces));
-  });
-
   it('tells its watchers that they are lost when the epoch changes', async () => {
     const { feeds, rotate } = setUp(5);
     const watching = watcher();
