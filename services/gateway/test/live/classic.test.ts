@@ -261,7 +261,9 @@ describe('/ws/{user_id}', () => {
     const { socket } = await open('ann', 'phone');
     live.sync.append('space-ann', 'persona.changed', { persona: 'laoke' });
     await socket.first('persona_change');
-    await expect.poll(() => live.sync.acks.at(-1)).toMatchObject({ deviceId: 'phone', offset: 1, epoch: 'e1' });
+    await expect
+      .poll(() => live.sync.acks.at(-1))
+      .toMatchObject({ deviceId: 'phone', offset: 1, epoch: 'e1' });
   });
 
   it('takes the device from platform_register', async () => {
