@@ -1,5 +1,5 @@
 import type { LogEntry } from './history.ts';
-import type { Remains } from './oracles.ts';
+import type { Remains } from './remains.ts';
 
 /** Role by person. */
 type Roles = ReadonlyMap<string, string>;
