@@ -137,7 +137,8 @@ try {
   const two = await opened('replicas', (url) => skein(url, 1, 2));
   const some = (...all: (Appender | undefined)[]) => all.filter((one) => one !== undefined);
   const rows = await measure(apart, some(ours, inserts, store));
-  const contended = await measure([together], some(ours, two, store));
+  // Emmett refuses writers that meet in a stream; its callers would have to try again.
+  const contended = await measure([together], some(ours, two));
   const kept: string[] = [];
   for (const system of systems) {
     const there = await system.count();
