@@ -6,6 +6,7 @@ import { dropDeadLetters, listDeadLetters, retryDeadLetters } from './dead-lette
 import { openGateway } from './gateway.ts';
 import { verifyLedger } from './ledger.ts';
 import { reanchor } from './reanchor.ts';
+import { rebuild } from './rebuild.ts';
 import { listSagas, operateSagas, sagaVerbs } from './sagas.ts';
 import { screenOf } from './screen.ts';
 import { help, UsageError } from './usage.ts';
@@ -77,6 +78,7 @@ export const runCommand = async (args: readonly string[], surroundings: Surround
   }
   const screen = screenOf(values.json, write);
   const reason = () => needed(values.reason, '--reason, which is kept in the journal,');
+  const actor = () => `${accountName()}@${hostname()}`;
   const some = () => {
     if (ids.length === 0) throw new UsageError(`Name one or more ids, as "skein ${group} list" shows them.`);
     return ids;
@@ -118,8 +120,17 @@ export const runCommand = async (args: readonly string[], surroundings: Surround
       return true;
     }
     case 'db reanchor': {
-      const actor = `${accountName()}@${hostname()}`;
-      await reanchor(needed(env['DATABASE_URL'], 'DATABASE_URL'), screen, { actor, reason: reason() });
+      await reanchor(needed(env['DATABASE_URL'], 'DATABASE_URL'), screen, {
+        actor: actor(),
+        reason: reason(),
+      });
+      return true;
+    }
+    case 'db rebuild': {
+      await rebuild(needed(env['DATABASE_URL'], 'DATABASE_URL'), screen, {
+        actor: actor(),
+        reason: reason(),
+      });
       return true;
     }
     default:

@@ -25,6 +25,8 @@ export const help = `skein: look after a running mesh.
   skein config summary [SERVICE]                what running services have for settings, and where from
   skein db reanchor --reason TEXT               after a restore, an import or a fail-over that lost something,
                                                 while all services are stopped
+  skein db rebuild --reason TEXT                build the tables of session-sync that follow from its log again,
+                                                while all services run
 
 Options
   --json                    one JSON object a line

@@ -121,6 +121,7 @@ describe('a command line that cannot be used', () => {
     ['no reason', token, ['dead-letters', 'drop', 'one'], /--reason/],
     ['no time', token, ['events', 'replay', '--service', 'auth', '--reason', 'x'], /--from is needed/],
     ['no database', {}, ['db', 'reanchor', '--reason', 'x'], /DATABASE_URL is needed/],
+    ['no database to rebuild in', {}, ['db', 'rebuild', '--reason', 'x'], /DATABASE_URL is needed/],
   ])('has %s', async (_, env, args, sentence) => {
     const refused = run(env, ...args);
     await expect(refused).rejects.toBeInstanceOf(UsageError);

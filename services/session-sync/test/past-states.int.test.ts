@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type PastStateLimits, postgresPastStates } from '../src/adapters/postgres-past-states.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
+import { keepsCheckpoint } from '../src/domain/checkpoints.ts';
 import type { LoggedEvent } from '../src/domain/event.ts';
 import { actingFor, startOnNewDatabase } from './harness.ts';
 import { joined, recorderOf, type State } from './recorder.ts';
@@ -125,5 +126,39 @@ describe('a past state', () => {
     expect(await made()).toEqual([5]);
     states.grown(space, events(10, 10));
     expect(await made()).toEqual([5, 10]);
+  });
+
+  it('keeps ever fewer checkpoints the older they are, and needs no others', async () => {
+    const seen = await live('thinned');
+    const space = personalSpaceId('thinned');
+    const head = seen.at(-1)?.offset ?? 0;
+    const states = postgresPastStates(database, { every: 1 });
+    const kept = async () => {
+      const rows = await database.query<{ offset: number }>(
+        'select "offset" from state_checkpoint where space = $1 order by 1',
+        [space],
+      );
+      return rows.map(({ offset }) => offset);
+    };
+    // As the log grows, one after the other; and at once, out of a log that was there before.
+    for (const grown of [head, head + 20, head + 40, head + 300]) {
+      await database.query(
+        `insert into event (stream, "offset", id, type, time_ms, json, correlation_id)
+         select $1, n, gen_random_uuid(), 'reaction.changed', 0, '{}', 'c'
+         from generate_series((select max("offset") + 1 from event where stream = $1), $2::bigint) n`,
+        [space, grown],
+      );
+      const { epoch } = seen[0] as State;
+      (await states.read(space, { epoch, offset: grown }, signal)).release();
+      expect(await kept()).toEqual(
+        (await kept()).filter((offset) => offset <= grown && keepsCheckpoint(offset, grown)),
+      );
+      for (const state of seen) {
+        const read = await states.read(space, state, signal);
+        read.release();
+        expect(joined(read, read.parts)).toEqual(state);
+      }
+    }
+    expect((await kept()).length).toBeLessThan(16 + 8 * Math.log2((head + 300) / 16) + 1);
   });
 });

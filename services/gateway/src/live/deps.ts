@@ -78,6 +78,8 @@ export interface LiveDeps {
   readonly newId: () => string;
   /** Sockets that we closed, by code; `cut` for those that stood still. */
   readonly closes: Counter;
+  /** Documents that a client had otherwise than the server, though not older. */
+  readonly diverged: Counter;
   /** Told of every socket that was opened or refused: when its token came, and `ok` or a code of the error table. */
   readonly opened: (kind: 'connect' | 'classic', startedMs: number, code: string) => void;
   readonly random: () => number;

@@ -99,7 +99,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
     callTimeoutMs: config.CALL_TIMEOUT_MS,
     ...options.tuning,
   };
-  const { closes, opened, began, handed } = liveMetrics(metrics, () => clock.now());
+  const { closes, diverged, opened, began, handed } = liveMetrics(metrics, () => clock.now());
   let live: Upstream | undefined;
   const send: Upstream['send'] = (request) => live?.send(request);
   const people = new People(() => config.SOCKETS_PER_PERSON);
@@ -159,6 +159,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
     random,
     newId,
     closes,
+    diverged,
     opened,
     addressOf: addressBehind(config.TRUST_PROXY),
     tuning,

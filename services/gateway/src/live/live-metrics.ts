@@ -4,7 +4,7 @@ import type { LiveDeps } from './deps.ts';
 import type { Batch } from './frame.ts';
 
 /** What the socket side counts as things happen. */
-export interface LiveMetrics extends Pick<LiveDeps, 'closes' | 'opened'> {
+export interface LiveMetrics extends Pick<LiveDeps, 'closes' | 'diverged' | 'opened'> {
   began(how: StreamBeginning): void;
   handed(batch: Batch, receivers: number): void;
 }
@@ -34,6 +34,10 @@ export const liveMetrics = (metrics: MetricRegistry, now: () => number): LiveMet
     .with({});
   return {
     closes: metrics.counter('gateway_sockets_closed_total', 'Sockets closed by the gateway, by close code'),
+    diverged: metrics.counter(
+      'gateway_divergent_documents_total',
+      'Documents that a client had otherwise than the server, at the same version or above, and was sent anew.',
+    ),
     opened: (kind, startedMs, code) => opening.observe((now() - startedMs) / 1_000, { kind, code }),
     began: (how) => begun.add(1, { how }),
     handed: ({ frames }, receivers) => {

@@ -167,11 +167,12 @@ export class ConnectSocket implements SocketHandler, Guest {
   }
 
   private portOf(connection: Connection): RequestPort {
-    const { clients, verifier } = this.deps;
+    const { clients, verifier, diverged } = this.deps;
     return {
       clients,
       verifier,
       connection,
+      diverged,
       renew: (principal) => connection.renew(principal, verifier),
       send: (frame) => this.send(frame),
       call: () => connection.detachedCall(),

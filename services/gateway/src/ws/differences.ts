@@ -21,20 +21,30 @@ const documentJson = ({ collection, id, version, valueJson, hash }: syncV1.Docum
 const goneJson = ({ collection, id, version }: syncV1.DocumentVersion): string =>
   JSON.stringify({ collection, id, version });
 
+const keyOf = (collection: string, id: string): string => JSON.stringify([collection, id]);
+
 /**
  * Everything in which a client differs from a space, read page by page. `start` is told the offset of the first page:
- * what changed after it also comes, or came, as an event.
+ * what changed after it also comes, or came, as an event. `diverged` is told of documents the client has otherwise
+ * though not older.
  */
 export async function* differences(
   sync: Clients['sync'],
   asked: { readonly space: string; readonly versions: syncV1.DocumentVersion[] },
   call: () => CallContext,
   start: (offset: number) => void,
+  diverged: (count: number) => void = () => {},
 ): AsyncGenerator<Difference> {
+  const had = new Map(asked.versions.map(({ collection, id, version }) => [keyOf(collection, id), version]));
   let cursor = '';
   do {
     const page = await sync.compareDocuments({ ...asked, cursor }, call());
     if (cursor === '') start(page.offset);
+    // What is older than ours is late; what is not, and differs all the same, should not be.
+    const wrong = page.documents.filter(
+      (one) => (had.get(keyOf(one.collection, one.id)) ?? 0) >= one.version,
+    );
+    if (wrong.length > 0) diverged(wrong.length);
     for (const one of page.gone) yield { kind: 'gone', json: goneJson(one) };
     for (const one of page.documents) yield { kind: 'document', json: documentJson(one) };
     cursor = page.next;

@@ -1,5 +1,6 @@
 import { AppError, type syncV1 } from '@skein/contracts';
 import type { CallContext } from '@skein/rpc';
+import type { Counter } from '@skein/telemetry';
 import type { Connection } from '../live/connection.ts';
 import { controlFrame, type Frame, rawFrame } from '../live/frame.ts';
 import { expiryOf } from '../live/sign-in.ts';
@@ -12,6 +13,7 @@ export interface RequestPort {
   readonly clients: Clients;
   readonly verifier: TokenVerifier;
   readonly connection: Connection;
+  readonly diverged: Counter;
   renew(principal: Principal): Promise<void>;
   send(frame: Frame): void;
   call(): CallContext;
@@ -159,6 +161,7 @@ export const requests: {
         (head) => {
           offset = head;
         },
+        (count) => port.diverged.add(count),
       );
       for await (const { documents, gone, more } of inPieces(differing, connection.sink, connection.signal)) {
         const head = JSON.stringify({ type: 'sync_response', space, offset, ...(more ? { more } : {}) });

@@ -194,6 +194,25 @@ describe('/v1/connect', () => {
     await ann.first('result', { id: 9 });
   });
 
+  it('counts the documents that a client has otherwise than the server, but not those it has not yet', async () => {
+    const document = (id: string) => ({
+      ...{ collection: 'task', id, version: 3, valueJson: '1', hash: 'ours', offset: 3, updatedAtMs: 0 },
+    });
+    live.mesh.sync.compareDocuments = async () => ({
+      ...{ offset: 3, documents: ['same', 'above', 'older', 'unknown'].map(document), gone: [], next: '' },
+    });
+    const counted = () => Number(/gateway_divergent_documents_total (\d+)/.exec(live.metrics())?.[1] ?? 0);
+    const before = counted();
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    const version = (id: string, version: number) => ({ collection: 'task', id, version, hash: 'theirs' });
+    const versions = [version('same', 3), version('above', 4), version('older', 2)];
+    ann.send({ type: 'sync_request', id: 1, space: 'personal', versions });
+    await ann.first('result', { id: 1 });
+    expect((await ann.first('sync_response'))?.['documents']).toHaveLength(4);
+    expect(counted() - before).toBe(2);
+  });
+
   it('answers a sync_request with frames below the limit, to the last page, with the first page’s offset', async () => {
     const document = (n: number) => ({
       ...{ collection: 'task', id: `d${n}`, version: 1, valueJson: JSON.stringify('x'.repeat(200_000)) },

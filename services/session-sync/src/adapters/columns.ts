@@ -1,13 +1,5 @@
-/** Select lists that give rows the shape of `domain/state.ts`, for a table alias. */
-const list =
-  (names: Readonly<Record<string, string>>) =>
-  (alias: string): string =>
-    Object.entries(names)
-      .map(([property, column]) => `${alias}."${column}" as "${property}"`)
-      .join(', ');
-
-export const columns = {
-  conversation: list({
+export const columnNames = {
+  conversation: {
     id: 'id',
     space: 'space',
     title: 'title',
@@ -18,8 +10,8 @@ export const columns = {
     head: 'head',
     count: 'count',
     offset: 'offset',
-  }),
-  message: list({
+  },
+  message: {
     id: 'id',
     space: 'space',
     conversationId: 'conversation_id',
@@ -35,8 +27,8 @@ export const columns = {
     state: 'state',
     attachments: 'attachments',
     meta: 'meta',
-  }),
-  turn: list({
+  },
+  turn: {
     id: 'id',
     space: 'space',
     conversationId: 'conversation_id',
@@ -47,8 +39,8 @@ export const columns = {
     state: 'state',
     createdAtMs: 'created_at_ms',
     startedOffset: 'started_offset',
-  }),
-  document: list({
+  },
+  document: {
     space: 'space',
     collection: 'collection',
     id: 'id',
@@ -61,8 +53,8 @@ export const columns = {
     deleted: 'deleted',
     updatedAtMs: 'updated_at_ms',
     clientTimeMs: 'client_time_ms',
-  }),
-  conflict: list({
+  },
+  conflict: {
     id: 'id',
     space: 'space',
     collection: 'collection',
@@ -86,9 +78,9 @@ export const columns = {
     closedVersion: 'closed_version',
     closedAtMs: 'closed_at_ms',
     closedBy: 'closed_by',
-  }),
+  },
   /** What tells whether a conflict is open already. */
-  openConflict: list({
+  openConflict: {
     id: 'id',
     space: 'space',
     collection: 'collection',
@@ -99,8 +91,8 @@ export const columns = {
     userId: 'user_id',
     device: 'device',
     seq: 'seq',
-  }),
-  invitation: list({
+  },
+  invitation: {
     id: 'id',
     space: 'space',
     role: 'role',
@@ -110,5 +102,26 @@ export const columns = {
     createdAtMs: 'created_at_ms',
     expiresAtMs: 'expires_at_ms',
     acceptedBy: 'accepted_by',
-  }),
+  },
+  turnEnd: { turnId: 'turn_id', outcome: 'outcome', offset: 'offset', timeMs: 'time_ms' },
+  member: { space: 'space', userId: 'user_id', role: 'role', joinedAtMs: 'joined_at_ms' },
+} as const;
+
+const list =
+  (names: Readonly<Record<string, string>>) =>
+  (alias: string): string =>
+    Object.entries(names)
+      .map(([property, column]) => `${alias}."${column}" as "${property}"`)
+      .join(', ');
+
+/** Select lists that give rows the shape of `domain/state.ts`, for a table alias. */
+export const columns = {
+  conversation: list(columnNames.conversation),
+  message: list(columnNames.message),
+  turn: list(columnNames.turn),
+  document: list(columnNames.document),
+  conflict: list(columnNames.conflict),
+  openConflict: list(columnNames.openConflict),
+  invitation: list(columnNames.invitation),
+  member: list(columnNames.member),
 } as const;

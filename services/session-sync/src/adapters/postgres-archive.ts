@@ -20,7 +20,9 @@ export const postgresArchive = (database: Database, relay: string): Archive => {
   const move = (spaces: readonly string[], beforeMs: number): Promise<number | undefined> =>
     database.transaction(async (tx) => {
       const [lease] = await tx.query<{ mine: boolean }>(
-        `select pg_try_advisory_xact_lock(hashtextextended('skein archive of the log', 0)) as mine`,
+        // A rebuild of read models follows the log in the order it was written in.
+        `select pg_try_advisory_xact_lock(hashtextextended('skein archive of the log', 0))
+           and not exists (select 1 from read_model_rebuild where ended_at is null) as mine`,
       );
       if (!lease?.mine) return undefined;
       const rows = await tx.query<{ moved: number }>(

@@ -3,6 +3,7 @@ import type { DocumentReads } from '../app/ports.ts';
 import type { DocumentRow } from '../domain/state.ts';
 import { columns } from './columns.ts';
 import { type CursorKey, decodeCursor, encodeCursor } from './cursor.ts';
+import { holdTables } from './read-model-tables.ts';
 
 /** An answer stays below the 4 MB of a gRPC message; the asker comes again for the rest. */
 const answerBytes = 3_000_000;
@@ -52,7 +53,13 @@ const limited = (where: string, order: string) => `
 export const postgresDocuments = (database: Database): DocumentReads => {
   /** Position and rows of one moment. */
   const atOnce = <T>(read: (tx: Tx) => Promise<T>) =>
-    database.transaction(read, { isolation: 'repeatable read', readOnly: true });
+    database.transaction(
+      async (tx) => {
+        await holdTables(tx);
+        return read(tx);
+      },
+      { isolation: 'repeatable read', readOnly: true },
+    );
   return {
     list: async (space, collection, { limit, cursor }) => {
       const [afterCollection, afterId] = decodeCursor(cursor, ['text', 'text']) ?? ['', ''];

@@ -5,6 +5,7 @@ import type { HealthRecords, PendingRecord } from '../app/health-records.ts';
 import type { RecordingInput } from '../app/record-health-data.ts';
 import { type LedgerDocument, ledgerCollection } from '../domain/ledger.ts';
 import type { LedgerRow } from '../domain/state.ts';
+import { holdTables } from './read-model-tables.ts';
 
 /** Starts the saga of a record if the transaction commits. */
 export type StartRecording = (
@@ -135,6 +136,7 @@ export const postgresHealthRecords = (
       try {
         await database.transaction(
           async (tx) => {
+            await holdTables(tx);
             await entries(tx, space, told.entry, signal);
             await documents(tx, space, told.document, signal);
           },

@@ -1,6 +1,7 @@
 import { AppError } from '@skein/contracts';
 import type { Database } from '@skein/postgres';
 import type { PastStates } from '../app/ports.ts';
+import { keepsCheckpoint } from '../domain/checkpoints.ts';
 import {
   applyLogged,
   type Contents,
@@ -43,12 +44,27 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
   const tooLarge = () =>
     new AppError('too_large', 'The state of this space was too large to be read at once');
 
-  const save = (space: string, offset: number, contents: Contents) =>
-    database.query(
+  /** Keeps a checkpoint when its distance to the newest one does, and drops those that have become too far for theirs. */
+  const save = async (space: string, offset: number, newest: number, contents: Contents): Promise<void> => {
+    const kept = (one: number) => keepsCheckpoint(one / every, newest / every);
+    if (!kept(offset)) return;
+    await database.query(
       `insert into state_checkpoint (space, "offset", time_ms, contents)
        select $1, $2, time_ms, $3 from ${logAt('$1', 'array[$2::bigint]')} e on conflict do nothing`,
       [space, offset, encodeContents(contents)],
     );
+    if (offset < newest) return;
+    const there = await database.query<{ offset: number }>(
+      'select "offset" from state_checkpoint where space = $1',
+      [space],
+    );
+    const dropped = there.map((row) => row.offset).filter((one) => !kept(one));
+    if (dropped.length > 0)
+      await database.query('delete from state_checkpoint where space = $1 and "offset" = any($2::bigint[])', [
+        space,
+        dropped,
+      ]);
+  };
 
   /** Replays to an offset, and leaves a checkpoint wherever one is due on the way. */
   const contentsAt = async (space: string, to: number, signal?: AbortSignal): Promise<Contents> => {
@@ -56,6 +72,10 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
       `select "offset", contents from state_checkpoint where space = $1 and "offset" <= $2
        order by "offset" desc limit 1`,
       [space, to],
+    );
+    const [{ newest = 0 } = {}] = await database.query<{ newest: number }>(
+      'select coalesce(max("offset"), 0) as newest from state_checkpoint where space = $1',
+      [space],
     );
     const contents = start ? decodeContents(start.contents) : emptyContents();
     for (let from = start?.offset ?? 0; from < to; ) {
@@ -80,7 +100,7 @@ export const postgresPastStates = (database: Database, limits: PastStateLimits =
         after = last && !last.whole ? last.offset : upto;
         if (contents.documents.size + contents.conversations.size > entries) throw tooLarge();
       }
-      if (end % every === 0) await save(space, end, contents);
+      if (end % every === 0) await save(space, end, Math.max(newest, to - (to % every)), contents);
       from = end;
     }
     return contents;

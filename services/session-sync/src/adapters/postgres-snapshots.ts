@@ -4,6 +4,7 @@ import type { Snapshots } from '../app/ports.ts';
 import { jsonText } from '../domain/json-text.ts';
 import type { ConversationRow, DocumentRow } from '../domain/state.ts';
 import { columns } from './columns.ts';
+import { holdTables } from './read-model-tables.ts';
 import { snapshotParts } from './snapshot-parts.ts';
 
 /** A snapshot is held in memory until its reader has it: these bound how much all of them can be. */
@@ -43,6 +44,7 @@ export const postgresSnapshots = (database: Database, limits: SnapshotLimits = {
           async (tx) => {
             // It may be tried again.
             release();
+            await holdTables(tx);
             const [position] = await tx.query<{ epoch: string; head: number; bytes: string }>(positionSql, [
               space,
             ]);

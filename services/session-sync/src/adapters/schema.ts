@@ -5,6 +5,7 @@ import { archiveSql } from './archive-schema.ts';
 import { healthRecordSql, ledgerSql } from './commit-extras.ts';
 import { commitFunction, commitOnceFunction } from './commit-units.ts';
 import { erasureSql } from './erasure-schema.ts';
+import { rebuildSql } from './rebuild-schema.ts';
 
 /** Hash partitions of the log. Fixed for good: rows do not move between partitions. */
 const logPartitions = 8;
@@ -275,7 +276,11 @@ create table state_checkpoint (
 );
 `;
 
-/** The schema's history. */
+/**
+ * The schema's history. The steps here were taken before the first release, so they run on empty tables, and may rewrite
+ * and index them under their locks. A step after it must not: columns with a constant default, `not valid` constraints,
+ * and rows and indexes made in batches while the service runs.
+ */
 export const migrations: readonly Migration[] = [
   {
     version: 1,
@@ -301,4 +306,5 @@ export const migrations: readonly Migration[] = [
     sql: `${archiveSql}${commitFunction({ logged: true, ended: true, archived: true })}`,
   },
   { version: 12, name: 'erasing people', sql: erasureSql },
+  { version: 13, name: 'the rebuilding of read models', sql: rebuildSql },
 ];

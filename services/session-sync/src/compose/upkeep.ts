@@ -1,6 +1,7 @@
 import type { Service } from '@skein/service-kit';
 import type { CollectionPolicies } from '../adapters/collection-policies.ts';
 import { postgresArchive } from '../adapters/postgres-archive.ts';
+import { postgresRebuild } from '../adapters/postgres-rebuild.ts';
 import { postgresSweeps } from '../adapters/postgres-sweeps.ts';
 import { archiveUseCase } from '../app/archive.ts';
 import type { AppParts } from '../app/parts.ts';
@@ -17,6 +18,8 @@ const presenceSweepMs = 1_000;
 const presenceAnnounceMs = 3_000;
 const checkpointMs = 1_000;
 const archiveMs = 600_000;
+/** A person who has ordered a rebuild waits for it. */
+const rebuildMs = 2_000;
 /** Departures noted together in one statement. */
 const maxDepartures = 10_000;
 
@@ -80,6 +83,7 @@ export const upkeep = (
     every('departures', presenceSweepMs, 'noting departures', own.noteDepartures),
     every('checkpoints', checkpointMs, 'a checkpoint of past states', own.checkpoint),
     every('archive', archiveMs, 'moving events to the archive', archive),
+    every('read models', rebuildMs, 'rebuilding read models', postgresRebuild(database, log).run),
     every('sweep', config.SWEEP_MS, 'the sweep', sweep),
   ];
 };

@@ -66,7 +66,15 @@ export interface TurnEnded {
 }
 
 /** What the event says of itself: facts that come with the answer never replace it. */
-const reserved = new Set(['turnId', 'messageId', 'conversationId', 'role', 'text', 'persona', 'error']);
+export const answerFields: ReadonlySet<string> = new Set([
+  'turnId',
+  'messageId',
+  'conversationId',
+  'role',
+  'text',
+  'persona',
+  'error',
+]);
 
 const eventOf: Record<TurnOutcome, EventType> = {
   completed: 'message.completed',
@@ -98,7 +106,7 @@ export const endTurn = (state: SpaceState, asked: EndTurn): Decision<TurnEnded> 
   const command = sayable(state, turn, asked);
   const { actor, outcome, text, nowMs } = command;
   const offset = state.head + 1;
-  const meta = Object.fromEntries(Object.entries(command.meta).filter(([key]) => !reserved.has(key)));
+  const meta = Object.fromEntries(Object.entries(command.meta).filter(([key]) => !answerFields.has(key)));
   const data = {
     ...meta,
     turnId,

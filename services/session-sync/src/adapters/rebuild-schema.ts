@@ -1,0 +1,33 @@
+/**
+ * The rebuilding of read models: one order at a time, with how far it is, and up to which offset the new tables have
+ * the log of each space. Whoever changes the past of a space changes its epoch, and it is built again.
+ */
+export const rebuildSql = `
+create table read_model_rebuild (
+  id bigint generated always as identity primary key,
+  actor text not null,
+  reason text not null,
+  ordered_at timestamptz not null default now(),
+  ended_at timestamptz,
+  -- ordered; copying: space after space; following: what is written meanwhile; switched
+  phase text not null default 'ordered' check (phase in ('ordered', 'copying', 'following', 'switched')),
+  -- The new tables are like the old ones of this version of the schema.
+  schema_version int,
+  space uuid,
+  era int not null default 0,
+  xid xid8 not null default '0',
+  seq bigint not null default 0,
+  spaces bigint not null default 0,
+  events bigint not null default 0,
+  -- JSON: rows that were not as the log says, by table.
+  differences json not null default '{}'
+);
+create unique index read_model_rebuild_one on read_model_rebuild ((true)) where ended_at is null;
+create table read_model_checkpoint (
+  space uuid primary key,
+  epoch text not null,
+  "offset" bigint not null
+);
+-- Versions that classic clients raised without an event.
+create index document_raised on document (space, collection, id) where version > logged_version;
+`;

@@ -1,0 +1,256 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual, promisify } from 'node:util';
+import { openDatabase } from '@skein/postgres';
+import { createLogger } from '@skein/telemetry';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { postgresRebuild } from '../src/adapters/postgres-rebuild.ts';
+import { readModelTables } from '../src/adapters/read-model-tables.ts';
+import { migrations } from '../src/adapters/schema.ts';
+import { personalSpaceId } from '../src/app/personal-space.ts';
+import { actingFor, messageOf, startOnNewDatabase } from './harness.ts';
+import { recorderOf } from './recorder.ts';
+
+const signal = new AbortController().signal;
+const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
+const cli = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url));
+/** So small that every space takes several steps. */
+const small = { spaces: 2, events: 7, bytes: 3_000, rest: 50 };
+let sync: Awaited<ReturnType<typeof startOnNewDatabase>>;
+let database: ReturnType<typeof openDatabase>;
+const { stateOf, writerFor, live } = recorderOf(() => sync);
+const open = (applicationName: string) =>
+  openDatabase(
+    { url: sync.databaseUrl, schema: 'session_sync', migrations, applicationName, poolSize: 4 },
+    { log },
+  );
+beforeAll(async () => {
+  // What the service does by itself must not come in between: it is here done step by step.
+  sync = await startOnNewDatabase({}, { timers: { after: () => () => {} } });
+  database = open('test');
+  await database.run();
+  for (const user of ['ann', 'bob', 'cy']) await live(user);
+  await team();
+});
+afterAll(async () => {
+  await database.stop();
+  await sync.stop();
+});
+
+/** A space with members who come, change and go. */
+const team = async (): Promise<void> => {
+  const ctx = actingFor('ann');
+  const { space } = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: '' }, ctx);
+  const id = space?.id ?? '';
+  for (const [userId, role] of [
+    ['bob', 'editor'],
+    ['cy', 'viewer'],
+    ['bob', 'owner'],
+  ] as const)
+    await sync.gateway.putMember({ space: id, userId, role }, ctx);
+  await sync.gateway.removeMember({ space: id, userId: 'cy' }, ctx);
+  await sync.gateway.appendMessage(messageOf('to all', { space: id, attachmentsJson: '[ {"a":1.0} ]' }), ctx);
+};
+
+/** All rows, as text, by table. */
+const dump = async (): Promise<Record<string, string[]>> => {
+  const rows: Record<string, string[]> = {};
+  for (const { name, key } of Object.values(readModelTables))
+    rows[name] = (
+      await database.query<{ row: string }>(`select t::text as row from ${name} t order by ${key.join(', ')}`)
+    ).map(({ row }) => row);
+  return rows;
+};
+const order = () =>
+  database.query(`insert into read_model_rebuild (actor, reason) values ('op', 'because') returning id`);
+const newest = async () => {
+  const [row] = await database.query<{ phase: string; differences: object; spaces: number; events: number }>(
+    'select phase, differences, spaces, events from read_model_rebuild order by id desc limit 1',
+  );
+  return row;
+};
+/** Until it is through, however often others are in the way. */
+const rebuild = async (limits = {}): Promise<void> => {
+  await vi.waitFor(
+    async () => {
+      await postgresRebuild(database, log, limits).run(signal);
+      expect((await newest())?.phase).toBe('switched');
+    },
+    { timeout: 60_000, interval: 20 },
+  );
+};
+const structure = async () => ({
+  indexes: await database.query(
+    `select tablename, indexname, indexdef from pg_indexes where schemaname = 'session_sync' order by 1, 2`,
+  ),
+  constraints: await database.query(
+    `select conrelid::regclass::text as table, conname, pg_get_constraintdef(oid) as def from pg_constraint
+     where connamespace = 'session_sync'::regnamespace order by 1, 2`,
+  ),
+  columns: await database.query(
+    `select table_name, column_name, data_type, is_nullable, column_default, collation_name, ordinal_position
+     from information_schema.columns where table_schema = 'session_sync' order by 1, 2`,
+  ),
+});
+
+describe('a rebuild of the read models', () => {
+  it('gives the same rows and the same tables, in steps of any size', async () => {
+    const before = await dump();
+    const shape = await structure();
+    await order();
+    await rebuild(small);
+    expect(await newest()).toMatchObject({ phase: 'switched', differences: {} });
+    expect(await dump()).toEqual(before);
+    expect(await structure()).toEqual(shape);
+    await order();
+    await rebuild();
+    expect(await newest()).toMatchObject({ differences: {}, spaces: 4 });
+    expect(await dump()).toEqual(before);
+    // Nothing to do, nothing done.
+    await postgresRebuild(database, log).run(signal);
+    expect(await structure()).toEqual(shape);
+  });
+
+  it('equals the live rows while people go on writing, and nobody reads less than there is', async () => {
+    await order();
+    let writing = true;
+    const users = ['ann', 'bob', 'cy', 'new-1', 'new-2'];
+    const writers = users.map(async (user) => {
+      const { say, mutate } = writerFor(user);
+      for (let n = 0; writing; n += 1) {
+        await say(`${user} ${n}`);
+        await mutate(`w${n}`, 0, [{ op: 'set', path: [], value: { n } }], { device: `desk-${user}` });
+      }
+    });
+    const reader = (async () => {
+      while (writing) {
+        const now = await stateOf('ann');
+        expect(await stateOf('ann', String(now.offset))).toEqual(now);
+      }
+    })();
+    try {
+      await rebuild({ ...small, events: 40 });
+    } finally {
+      writing = false;
+    }
+    await Promise.all([...writers, reader]);
+    expect(await newest()).toMatchObject({ phase: 'switched', differences: {} });
+    const after = await dump();
+    await order();
+    await rebuild();
+    expect(await newest()).toMatchObject({ differences: {} });
+    expect(await dump()).toEqual(after);
+  }, 90_000);
+
+  it('heals what was changed by hand, and says how much', async () => {
+    const before = await dump();
+    await database.query(`update document set value = '{"forged":true}' where id = 'a'`);
+    await database.query(
+      `update conversation set count = count + 1, title = 'forged' where title = 'Renamed'`,
+    );
+    await database.query(`delete from message where text = 'hello'`);
+    await database.query(
+      `insert into member (space, user_id, role, joined_at_ms) values ($1, 'mallory', 'owner', 0)`,
+      [personalSpaceId('ann')],
+    );
+    await database.query(`update turn set state = 'queued' where state = 'ended'`);
+    await order();
+    await rebuild(small);
+    expect((await newest())?.differences).toEqual({
+      document: 3,
+      conversation: 3,
+      message: 3,
+      member: 1,
+      turn: 6,
+    });
+    expect(await dump()).toEqual(before);
+  });
+
+  it('goes on where it was, whenever the process dies', async () => {
+    const before = await dump();
+    await order();
+    let deaths = 0;
+    while ((await newest())?.phase !== 'switched') {
+      const doomed = open('doomed');
+      await doomed.run();
+      const at = await newest();
+      let ended = false;
+      const running = postgresRebuild(doomed, log, small)
+        .run(signal)
+        .catch(() => {
+          deaths += 1;
+        })
+        .finally(() => {
+          ended = true;
+        });
+      // At whatever it is just doing, once it has come further.
+      while (!ended && isDeepStrictEqual(await newest(), at));
+      await database.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'doomed' and state <> 'idle' and datname = current_database()`,
+      );
+      await running;
+      await doomed.stop();
+    }
+    expect(deaths).toBeGreaterThan(0);
+    expect(await newest()).toMatchObject({ differences: {} });
+    expect(await dump()).toEqual(before);
+  }, 60_000);
+
+  it('is one at a time', async () => {
+    await order();
+    await expect(order()).rejects.toMatchObject({ code: '23505' });
+    await Promise.all([rebuild(small), rebuild(small)]);
+    expect(await newest()).toMatchObject({ phase: 'switched', differences: {} });
+  });
+
+  it('builds a space again whose past is changed meanwhile', async () => {
+    const space = personalSpaceId('bob');
+    await order();
+    const stop = new AbortController();
+    const steps = postgresRebuild(database, log, { ...small, rest: 0 });
+    // As far as it comes without a switch: nothing is below a rest of nothing.
+    const running = steps.run(stop.signal);
+    await vi.waitFor(async () => expect((await newest())?.phase).toBe('following'), { timeout: 30_000 });
+    stop.abort();
+    await running.catch(() => {});
+    await database.query(
+      `update event set json = replace(json, 'hello', 'erased') where stream = $1 and type = 'message.created'`,
+      [space],
+    );
+    await database.query(`update space set epoch = 'another' where id = $1`, [space]);
+    await rebuild(small);
+    const rows = await database.query<{ text: string }>(
+      `select text from message where space = $1 and text in ('hello', 'erased')`,
+      [space],
+    );
+    expect(rows).toEqual([{ text: 'erased' }]);
+  });
+
+  it('is ordered by a command, which tells how it goes, and refuses a second one', async () => {
+    const running = await startOnNewDatabase();
+    await running.gateway.appendMessage(messageOf('mine'), actingFor('dora'));
+    const skein = async (reason: string) => {
+      const args = [cli, 'db', 'rebuild', '--reason', reason];
+      const { stdout } = await promisify(execFile)(process.execPath, args, {
+        env: { ...process.env, DATABASE_URL: running.databaseUrl },
+      });
+      return stdout;
+    };
+    const told = await skein('to be sure');
+    expect(told).toContain('Switched: 1 spaces');
+    expect(told).toContain('Every row was as the log says.');
+    // As if somebody else's had not ended yet, in a database whose service is gone.
+    await running.stop();
+    const other = openDatabase(
+      { url: running.databaseUrl, schema: 'session_sync', migrations, applicationName: 'test', poolSize: 1 },
+      { log },
+    );
+    await other.run();
+    await other.query(`insert into read_model_rebuild (actor, reason) values ('op', 'mine')`);
+    await expect(skein('mine too')).rejects.toMatchObject({
+      stderr: expect.stringContaining('A rebuild is under way already') as string,
+    });
+    await other.stop();
+  }, 60_000);
+});
