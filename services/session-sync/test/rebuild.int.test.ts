@@ -87,6 +87,10 @@ const structure = async () => ({
     `select conrelid::regclass::text as table, conname, pg_get_constraintdef(oid) as def from pg_constraint
      where connamespace = 'session_sync'::regnamespace order by 1, 2`,
   ),
+  triggers: await database.query(
+    `select tgrelid::regclass::text as table, tgname, pg_get_triggerdef(oid) as def from pg_trigger
+     where not tgisinternal order by 1, 2`,
+  ),
   columns: await database.query(
     `select table_name, column_name, data_type, is_nullable, column_default, collation_name, ordinal_position
      from information_schema.columns where table_schema = 'session_sync' order by 1, 2`,

@@ -78,8 +78,14 @@ export const lockTables = async (tx: Tx): Promise<void> => {
 /** Puts the new tables in the place of the old ones, which are gone then. */
 export const switchTables = async (tx: Tx): Promise<void> => {
   for (const { name } of tables) {
+    const triggers = await tx.query<{ definition: string }>(
+      'select pg_get_triggerdef(oid) as definition from pg_trigger where tgrelid = $1::regclass and not tgisinternal',
+      [name],
+    );
     await tx.query(`drop table ${name}`);
     await tx.query(`alter table ${name}_next rename to ${name}`);
+    // Not before: what was let in at its time is not let in again.
+    for (const { definition } of triggers) await tx.query(definition);
     const keys = await tx.query<{ name: string }>(
       `select conname as name from pg_constraint
        where conrelid = $1::regclass and contype in ('p', 'u', 'f') and conname like '%\\_next'`,

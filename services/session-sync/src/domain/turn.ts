@@ -74,6 +74,7 @@ export const answerFields: ReadonlySet<string> = new Set([
   'text',
   'persona',
   'error',
+  'erased',
 ]);
 
 const eventOf: Record<TurnOutcome, EventType> = {
