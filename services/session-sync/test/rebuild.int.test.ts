@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual, promisify } from 'node:util';
+import { erasureV1 } from '@skein/contracts';
 import { openDatabase } from '@skein/postgres';
 import { createLogger } from '@skein/telemetry';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -8,7 +9,7 @@ import { postgresRebuild } from '../src/adapters/postgres-rebuild.ts';
 import { readModelTables } from '../src/adapters/read-model-tables.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
-import { actingFor, messageOf, startOnNewDatabase } from './harness.ts';
+import { actingFor, asService, messageOf, startOnNewDatabase } from './harness.ts';
 import { recorderOf } from './recorder.ts';
 
 const signal = new AbortController().signal;
@@ -133,7 +134,8 @@ describe('a rebuild of the read models', () => {
       }
     })();
     try {
-      await rebuild({ ...small, events: 40 });
+      // A step does more than people write meanwhile, or it would never end.
+      await rebuild({ spaces: 1, events: 400, bytes: 500_000, rest: 400 });
     } finally {
       writing = false;
     }
@@ -229,6 +231,25 @@ describe('a rebuild of the read models', () => {
       [space],
     );
     expect(rows).toEqual([{ text: 'erased' }]);
+  });
+
+  it('gives what erasing a person has left', async () => {
+    const { space } = await sync.gateway.createSpace({ title: 'Two', idempotencyKey: '' }, actingFor('ann'));
+    const id = space?.id ?? '';
+    await sync.gateway.putMember({ space: id, userId: 'eve', role: 'editor' }, actingFor('ann'));
+    await live('eve');
+    const asked = await sync.gateway.appendMessage(messageOf('of eve', { space: id }), actingFor('eve'));
+    const end = { outcome: 'completed', text: 'to eve', errorCode: '', metaJson: '{"model":"m"}' };
+    await sync.agent.endTurn({ space: id, turnId: asked.turnId, ...end }, asService());
+    await sync.gateway.appendMessage(messageOf('of ann', { space: id }), actingFor('ann'));
+    const eraser = sync.clientOf(erasureV1.ErasureServiceService, 'user');
+    await eraser.eraseUser({ userId: 'eve', email: '' }, asService(60_000));
+    const before = await dump();
+    expect(JSON.stringify(before)).not.toContain('of eve');
+    await order();
+    await rebuild(small);
+    expect(await newest()).toMatchObject({ differences: {} });
+    expect(await dump()).toEqual(before);
   });
 
   it('is ordered by a command, which tells how it goes, and refuses a second one', async () => {

@@ -39,7 +39,8 @@ export const recorderOf = (running: () => Pick<Running, 'gateway' | 'agent'>) =>
   };
 
   const writerFor = (user: string) => {
-    const ctx = actingFor(user);
+    // A call's time begins with it.
+    const ctx = () => actingFor(user);
     const seqs = new Map<string, number>();
     return {
       /** A task, written by a device; one whose clock is behind loses against what is there. */
@@ -59,14 +60,14 @@ export const recorderOf = (running: () => Pick<Running, 'gateway' | 'agent'>) =>
             mutationsJson: JSON.stringify([mutation]),
             origin: { device: { id: device, platform: 'web', name: '' } },
           },
-          ctx,
+          ctx(),
         );
         const [result] = JSON.parse(resultsJson) as { outcome: string; conflictId?: string }[];
         expect(result?.outcome).toBe(outcome);
         return result ?? {};
       },
       say: (text: string, conversationId = '') =>
-        running().gateway.appendMessage(messageOf(text, { conversationId }), ctx),
+        running().gateway.appendMessage(messageOf(text, { conversationId }), ctx()),
       answer: (turnId: string, outcome: string) =>
         running().agent.endTurn(
           { space: personalSpaceId(user), turnId, outcome, text: 'so', errorCode: '', metaJson: '' },
@@ -78,7 +79,7 @@ export const recorderOf = (running: () => Pick<Running, 'gateway' | 'agent'>) =>
   /** Does a little of everything; returns what a recorder saw after each step. */
   const live = async (user: string): Promise<State[]> => {
     const { mutate, say, answer } = writerFor(user);
-    const ctx = actingFor(user);
+    const ctx = () => actingFor(user);
     const seen: State[] = [];
     const origin = { device: { id: 'laptop', platform: 'web', name: '' } };
     const recorded = async <R>(step: Promise<R>): Promise<R> => {
@@ -98,7 +99,7 @@ export const recorderOf = (running: () => Pick<Running, 'gateway' | 'agent'>) =>
     // A device that was away writes what somebody else has changed, loses, and its person brings it back.
     const late = { device: 'phone', outcome: 'conflict', behind: true };
     const { conflictId = '' } = await recorded(mutate('a', 1, [{ op: 'set', path: ['n'], value: 9 }], late));
-    await recorded(running().gateway.undoConflict({ space: 'personal', conflictId, origin }, ctx));
+    await recorded(running().gateway.undoConflict({ space: 'personal', conflictId, origin }, ctx()));
     // A classic device writes a whole value, byte for byte, and raises a version without an event.
     const classic = (version: number, seenOffset: number) =>
       running().gateway.applyClassic(
@@ -113,25 +114,25 @@ export const recorderOf = (running: () => Pick<Running, 'gateway' | 'agent'>) =>
           },
           seenOffset,
         },
-        ctx,
+        ctx(),
       );
     await recorded(classic(1, 0));
     await recorded(classic(7, 0));
     const { conversation } = await recorded(
       running().gateway.forkConversation(
         { space: 'personal', conversationId, messageId: first.messageId, title: '', reason: '', origin },
-        ctx,
+        ctx(),
       ),
     );
     await recorded(say('elsewhere', conversation?.id));
     await recorded(
       running().gateway.renameConversation(
         { space: 'personal', conversationId, title: 'Renamed', reason: '', origin },
-        ctx,
+        ctx(),
       ),
     );
     const session = { space: 'personal', persona: 'cruz', memoryEnabled: undefined, origin };
-    await recorded(running().gateway.changeSession(session, ctx));
+    await recorded(running().gateway.changeSession(session, ctx()));
     return seen;
   };
 
