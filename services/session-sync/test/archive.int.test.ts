@@ -154,7 +154,7 @@ describe('the archive', () => {
     );
     expect(forked.conversation).toMatchObject({ count: 1 });
     expect((await stateOf('old')).offset).toBe(head + 2);
-  });
+  }, 60_000);
 
   it('takes rows of bounded size, whole prefixes of a log, once, however many replicas are at it', async () => {
     await writerFor('long').say('first');
@@ -184,7 +184,7 @@ describe('the archive', () => {
     expect((await reads.events(spaceOf('long'), 0, 5_000)).map(({ offset }) => offset)).toEqual(
       Array.from({ length: head + 15 }, (_, index) => index + 1),
     );
-  });
+  }, 60_000);
 
   it('leaves what is younger, what is not published and the last event, and does nothing when it is told so', async () => {
     for (const text of ['a', 'b', 'c']) await writerFor('young').say(text);

@@ -32,7 +32,7 @@ beforeAll(async () => {
   await database.run();
   for (const user of ['ann', 'bob', 'cy']) await live(user);
   await team();
-});
+}, 60_000);
 afterAll(async () => {
   await database.stop();
   await sync.stop();
@@ -114,7 +114,7 @@ describe('a rebuild of the read models', () => {
     // Nothing to do, nothing done.
     await postgresRebuild(database, log).run(signal);
     expect(await structure()).toEqual(shape);
-  });
+  }, 60_000);
 
   it('equals the live rows while people go on writing, and nobody reads less than there is', async () => {
     await order();
@@ -170,7 +170,7 @@ describe('a rebuild of the read models', () => {
       turn: 6,
     });
     expect(await dump()).toEqual(before);
-  });
+  }, 60_000);
 
   it('goes on where it was, whenever the process dies', async () => {
     const before = await dump();
@@ -208,7 +208,7 @@ describe('a rebuild of the read models', () => {
     await expect(order()).rejects.toMatchObject({ code: '23505' });
     await Promise.all([rebuild(small), rebuild(small)]);
     expect(await newest()).toMatchObject({ phase: 'switched', differences: {} });
-  });
+  }, 60_000);
 
   it('builds a space again whose past is changed meanwhile', async () => {
     const space = personalSpaceId('bob');
@@ -231,7 +231,7 @@ describe('a rebuild of the read models', () => {
       [space],
     );
     expect(rows).toEqual([{ text: 'erased' }]);
-  });
+  }, 60_000);
 
   it('gives what erasing a person has left', async () => {
     const { space } = await sync.gateway.createSpace({ title: 'Two', idempotencyKey: '' }, actingFor('ann'));
@@ -250,7 +250,7 @@ describe('a rebuild of the read models', () => {
     await rebuild(small);
     expect(await newest()).toMatchObject({ differences: {} });
     expect(await dump()).toEqual(before);
-  });
+  }, 60_000);
 
   it('is ordered by a command, which tells how it goes, and refuses a second one', async () => {
     const running = await startOnNewDatabase();
