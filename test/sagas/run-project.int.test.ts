@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { agentV1, projectWorkV1, sagaV1, syncV1 } from '@skein/contracts';
 import { type Database, type Migration, openDatabase } from '@skein/postgres';
 import { testDatabase } from '@skein/postgres/testing';
@@ -19,7 +18,7 @@ import { config as agentConfig } from '../../services/agent/src/config.ts';
 import { migrations as syncMigrations } from '../../services/session-sync/src/adapters/schema.ts';
 import { compose as sync } from '../../services/session-sync/src/compose.ts';
 import { config as syncConfig } from '../../services/session-sync/src/config.ts';
-import { log, member, secret, startServices } from './services.ts';
+import { log, member, secret, shortPause, startServices } from './services.ts';
 
 let services: Awaited<ReturnType<typeof startServices>>;
 let ofAgent: Database;
@@ -183,7 +182,7 @@ describe('run-project', () => {
     const ports = projectSteps({
       ...{ projects, space, newId: () => crypto.randomUUID() },
       store: postgresTurnStore(ofAgent, { instance: 'test', leaseMs: 10_000 }),
-      delay: (_ms, signal) => delay(10, undefined, { signal }),
+      delay: shortPause,
     });
     const [smallest] = runProjects(ports, 30_000);
     const definition: SagaDefinition<ProjectInput> = {

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import type { Composed, ConfigSchema, readConfig } from '@skein/service-kit';
 import { readConfig as configOf } from '@skein/service-kit';
 import { createLogger } from '@skein/telemetry';
@@ -8,6 +9,10 @@ export const secret = 'a secret for tests, long enough to be one';
 
 /** Says nothing. */
 export const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
+
+/** How a worker waits before it looks again, which takes as good as no time here. */
+export const shortPause = (_ms: number, signal?: AbortSignal): Promise<void> =>
+  setTimeout(10, undefined, { signal });
 
 /** A port nobody listens on. */
 export const freePort = (): Promise<number> =>
