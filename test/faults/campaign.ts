@@ -17,11 +17,11 @@ export interface Injected extends Disturbance {
 
 /** What a campaign does. */
 export interface CampaignOptions {
-  /** Everything that is drawn follows from it; what becomes of it does not, processes being real. */
+  /** Decides which faults come in which order and how long they last; what they meet is up to real processes. */
   readonly seed: number;
   readonly load: Omit<LoadOptions, 'address'>;
-  /** The next fault, on none of the busy components; undefined: that was all. */
-  readonly next: (random: Random, busy: ReadonlySet<string>) => FaultKind | undefined;
+  /** The next fault; undefined: that was all. */
+  readonly next: (random: Random) => FaultKind | undefined;
   readonly told: (line: string) => void;
 }
 
@@ -42,41 +42,43 @@ const atOnce = 2;
 /** Mostly a fault comes when the one before is over. */
 const overlapShare = 0.3;
 const calmMs = 1_500;
+/** Seeds are positive 31-bit numbers. */
+export const maxSeed = 2 ** 31 - 1;
 const excerptLines = 60;
 
-/** Draws a kind by its weight, among those whose component has no fault now. */
-export const drawn = (random: Random, kinds: readonly FaultKind[], busy: ReadonlySet<string>): FaultKind => {
-  const free = kinds.filter(({ component }) => !busy.has(component));
-  let at = random() * free.reduce((sum, { weight }) => sum + weight, 0);
-  for (const kind of free) {
+/** Draws a kind by its weight. */
+export const drawn = (random: Random, kinds: readonly FaultKind[]): FaultKind => {
+  let at = random() * kinds.reduce((sum, { weight }) => sum + weight, 0);
+  for (const kind of kinds) {
     at -= kind.weight;
     if (at < 0) return kind;
   }
-  return random.pick(free);
+  return random.pick(kinds);
 };
 
 /** Puts one fault after the other on the stack, some of them together, until there are no more. */
 const injectAll = async (stack: FaultyStack, { seed, next, told }: CampaignOptions): Promise<Injected[]> => {
   const random = seededRandom(seed);
   const done: Injected[] = [];
-  const busy = new Set<string>();
-  const under = new Set<Promise<void>>();
-  for (let kind = next(random, busy); kind; kind = next(random, busy)) {
+  const under = new Map<string, Promise<void>>();
+  for (let kind = next(random); kind; kind = next(random)) {
     const { component, how } = kind;
-    busy.add(component);
+    // All that is drawn is drawn here: what runs beside it must not change what comes next.
+    const own = seededRandom(random.between(1, maxSeed));
+    const most = random.chance(overlapShare) ? atOnce : 1;
+    await pause(random.between(200, calmMs));
+    while (under.size >= most || under.has(component)) await Promise.race(under.values());
     const atMs = Date.now();
     told(`${component} ${how}`);
-    const work = kind.inject(stack, random).then(() => {
-      busy.delete(component);
+    const work = kind.inject(stack, own).then(() => {
       done.push({ component, how, atMs, healedMs: Date.now() - atMs });
+      under.delete(component);
     });
-    under.add(work);
-    void work.finally(() => under.delete(work)).catch(() => {});
-    while (under.size >= atOnce || (under.size > 0 && !random.chance(overlapShare)))
-      await Promise.race(under);
-    await pause(random.between(200, calmMs));
+    // Whoever waits next hears of a failure.
+    work.catch(() => {});
+    under.set(component, work);
   }
-  await Promise.all(under);
+  await Promise.all(under.values());
   return done;
 };
 

@@ -25,9 +25,9 @@ const main = async (): Promise<void> => {
   let endMs = Number.POSITIVE_INFINITY;
   const report = await campaign(stack, {
     ...{ seed, load: usualLoad, told },
-    next: (random, busy) => {
+    next: (random) => {
       if (endMs === Number.POSITIVE_INFINITY) endMs = Date.now() + minutes * 60_000;
-      return Date.now() < endMs ? drawn(random, faultKinds, busy) : undefined;
+      return Date.now() < endMs ? drawn(random, faultKinds) : undefined;
     },
   });
   const { summary, violations, excerpt } = report;

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { maxSeed } from './campaign.ts';
 
 /** What the command line said. */
 export interface FaultsOptions {
@@ -37,8 +38,6 @@ const definitions = {
   write: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
-
-const maxSeed = 2 ** 31 - 1;
 
 const numberOf = (name: string, text: string, max: number): number => {
   const value = Number(text);
