@@ -15,6 +15,7 @@ import { openAiModel } from './adapters/openai-model.ts';
 import { postgresErasures } from './adapters/postgres-erasures.ts';
 import { addTurn, postgresTurnStore } from './adapters/postgres-turn-store.ts';
 import { turnMetrics } from './adapters/turn-metrics.ts';
+import { patientReads } from './app/patient-reads.ts';
 import type { Model } from './app/ports.ts';
 import { runTurn } from './app/run-turn.ts';
 import { turnOf } from './app/turn-of-event.ts';
@@ -57,12 +58,13 @@ export const compose = async (
   const session = grpcSession(sync);
   const cancels = liveCancelSignals(live);
   const wait = (ms: number) => delay(ms);
+  const reads = patientReads(session, wait);
   const model =
     over.model ??
     (config.AGENT_MODEL_URL === ''
-      ? offlineModel({ session, paceMs: () => config.AGENT_OFFLINE_PACE_MS, delay: wait })
+      ? offlineModel({ session: reads, paceMs: () => config.AGENT_OFFLINE_PACE_MS, delay: wait })
       : openAiModel({
-          session,
+          session: reads,
           baseUrl: config.AGENT_MODEL_URL,
           model: config.AGENT_MODEL,
           apiKey: config.AGENT_MODEL_KEY,
