@@ -54,6 +54,7 @@ describe('POST /message/unified', () => {
   it('answers when the answer is complete', async () => {
     const answer = gateway.json('POST', '/message/unified', { token, body });
     await listened(turnId);
+    feed.begin(turnId);
     feed.token(turnId, 0, 'Hi');
     feed.end(turnId, 'message.completed', 'Hi there');
     expect(await answer).toEqual({ status: 200, body: answered('Hi there') });
@@ -104,6 +105,7 @@ describe('POST /message/unified', () => {
     expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
     expect(response.headers.get('cache-control')).toBe('no-store, no-transform');
     await listened(turnId);
+    feed.begin(turnId);
     feed.token(turnId, 3, 'far');
     feed.end(turnId, 'message.completed', 'So far so good');
     const events = (await response.text())

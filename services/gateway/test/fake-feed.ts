@@ -17,19 +17,23 @@ export const fakeFeed = (mesh: Pick<FakeMesh, 'sync'>) => {
     following(requests).catch(() => {});
     return responses.read(ctx.signal);
   };
+  const event = (type: string, data: object): void => {
+    offset += 1;
+    const json = JSON.stringify({ id: `ev-${offset}`, type, time: 1, actor: { kind: 'agent' }, data });
+    const events = [{ offset, id: `ev-${offset}`, type, json }];
+    responses.push({ frame: { $case: 'events', value: { space: 's1', epoch: 'e1', events } } });
+  };
   return {
     /** Tokens of an answer, `from` code points in. */
     token: (turnId: string, from: number, text: string) => {
       const value = { space: 's1', conversationId: 'c1', turnId, messageId: `answer-${turnId}`, from, text };
       responses.push({ frame: { $case: 'tokens', value } });
     },
+    /** A turn's beginning as an event of the log; its tokens are for nobody before it. */
+    begin: (turnId: string) =>
+      event('turn.started', { turnId, messageId: `answer-${turnId}`, conversationId: 'c1' }),
     /** The turn's end as an event of the log. */
-    end: (turnId: string, type: string, text: string) => {
-      offset += 1;
-      const data = { turnId, messageId: `answer-${turnId}`, conversationId: 'c1', text };
-      const json = JSON.stringify({ id: `ev-${offset}`, type, time: 1, actor: { kind: 'agent' }, data });
-      const events = [{ offset, id: `ev-${offset}`, type, json }];
-      responses.push({ frame: { $case: 'events', value: { space: 's1', epoch: 'e1', events } } });
-    },
+    end: (turnId: string, type: string, text: string) =>
+      event(type, { turnId, messageId: `answer-${turnId}`, conversationId: 'c1', text }),
   };
 };
