@@ -1,4 +1,5 @@
 import { afterAll, expect, it } from 'vitest';
+import { printed } from '../load/summary.ts';
 import { rollout } from './rollout.ts';
 import { loadedStack } from './support/loaded-stack.ts';
 import { remove } from './support/stack.ts';
@@ -18,7 +19,9 @@ useStack(loadedStack);
 afterAll(() => remove(loadedStack), 360_000);
 
 it('loses no message, call or socket while every service is upgraded and rolled back under load', async () => {
-  const { summary, stages } = await rollout(loadedStack, load, (line) => process.stdout.write(`${line}\n`));
+  const told = (line: string) => process.stdout.write(`${line}\n`);
+  const { summary, stages } = await rollout(loadedStack, load, told);
+  told(printed(summary));
   expect(summary).toMatchObject({
     ...{ examples: [], faults: { lost: 0, doubled: 0, gap: 0, behind: 0, unanswered: 0, failed: 0 } },
     sockets: { sockets: load.people * load.devices, failedAttempts: {}, snapshots: 0 },
