@@ -64,6 +64,9 @@ describe('the calls between the services', () => {
     const record = { value: { pulse: 72 } };
     const asked = await wayIn.ask('POST', '/v1/spaces/personal/health-records', { token, body: record });
     expect(asked).toMatchObject({ status: 202 });
+    // That of user asks all others to erase somebody.
+    const leaving = await wayIn.ask('DELETE', '/v1/me', { token: await register(wayIn) });
+    expect(leaving).toMatchObject({ status: 202 });
 
     // Proxies write their logs with a delay.
     const calls = await vi.waitFor(
@@ -72,7 +75,7 @@ describe('the calls between the services', () => {
         expect([...new Set(found.map(edgeOf))].sort()).toEqual(wanted);
         return found;
       },
-      { timeout: 40_000, interval: 2_000 },
+      { timeout: 90_000, interval: 2_000 },
     );
     const byEdge = Map.groupBy(calls, edgeOf);
     for (const { caller, callee, path, callerTls } of calls) {
