@@ -29,13 +29,18 @@ describe('the edges between services', () => {
     const found = new Set(codeCalls().map(({ caller, callee }) => `${caller} → ${callee}`));
     expect([...found].sort()).toEqual([
       'agent → session-sync',
+      // Of the sagas: registering, and erasing.
+      'auth → session-sync',
+      'auth → user',
       'gateway → agent',
       'gateway → auth',
       'gateway → session-sync',
       'gateway → user',
       'session-sync → agent',
       'session-sync → auth',
+      'user → agent',
       'user → auth',
+      'user → session-sync',
     ]);
   });
 
