@@ -96,11 +96,12 @@ describe('pods of the chart', () => {
         .map((one) => one.name)
         .sort();
     expect(Object.fromEntries(names.map((name) => [name, secretsOf(name)]))).toEqual({
-      agent: ['AGENT_MODEL_KEY', 'DATABASE_URL', 'INTERNAL_SECRET'],
-      auth: ['AUTH_MASTER_KEY', 'DATABASE_URL', 'INTERNAL_SECRET'],
-      gateway: ['INTERNAL_SECRET'],
-      'session-sync': ['DATABASE_URL', 'INTERNAL_SECRET'],
-      user: ['DATABASE_URL', 'INTERNAL_SECRET'],
+      // The token in CONFIG_URL may read settings, no more; what is secret is never among them.
+      agent: ['AGENT_MODEL_KEY', 'CONFIG_URL', 'DATABASE_URL', 'INTERNAL_SECRET'],
+      auth: ['AUTH_MASTER_KEY', 'CONFIG_URL', 'DATABASE_URL', 'INTERNAL_SECRET'],
+      gateway: ['CONFIG_URL', 'INTERNAL_SECRET'],
+      'session-sync': ['CONFIG_URL', 'DATABASE_URL', 'INTERNAL_SECRET'],
+      user: ['CONFIG_URL', 'DATABASE_URL', 'INTERNAL_SECRET'],
     });
   });
 
