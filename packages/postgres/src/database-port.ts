@@ -12,7 +12,8 @@ export interface QueryOptions {
   readonly signal?: AbortSignal | undefined;
   /**
    * How long the answer may take: after it the connection is cut and the query is `unavailable`, whatever became of it
-   * on the server. Default and at most: the statement's own bound and 3 s.
+   * on the server. Default: the database's bound of a statement and 3 s; whoever raises that bound for a transaction
+   * (`set local statement_timeout`) gives more here too.
    */
   readonly answerMs?: number | undefined;
 }

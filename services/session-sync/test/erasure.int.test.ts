@@ -1,8 +1,11 @@
 import { erasureV1, healthRecordV1 } from '@skein/contracts';
-import { openDatabase } from '@skein/postgres';
+import { type Database, openDatabase, type Queryable } from '@skein/postgres';
 import { rootContext } from '@skein/rpc';
 import { createLogger } from '@skein/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemIds } from '../src/adapters/ids.ts';
+import { nativeSha256 } from '../src/adapters/native-sha256.ts';
+import { redactSpace } from '../src/adapters/redact-space.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
 import { actingFor, asService, messageOf, openLive, type Running, startOnNewDatabase } from './harness.ts';
@@ -214,6 +217,31 @@ describe('erasing a person', () => {
     await sync.gateway.removeMember({ space, userId: 'guest' }, actingFor('host'));
     await erase('guest');
     expect(await holding('PARTING')).toEqual([]);
+  });
+
+  it('waits for its transaction as long as the server lets that run, not as for other statements', async () => {
+    const space = await newTeam('keeper', 'parted');
+    await sync.gateway.appendMessage(messageOf('LAST words', { space, reply: false }), actingFor('parted'));
+    const waits: (number | undefined)[] = [];
+    const noted: Database = {
+      ...database,
+      transaction: (fn, options) =>
+        database.transaction((tx) => {
+          const query: Queryable['query'] = (sql, params, own) => {
+            waits.push(own?.answerMs);
+            return tx.query(sql, params, own);
+          };
+          return fn({ query });
+        }, options),
+    };
+    const { signal } = new AbortController();
+    await redactSpace(
+      { database: noted, ids: systemIds, sha256: nativeSha256 },
+      { space, userId: 'parted', quoted: [] },
+      signal,
+    );
+    expect(await holding('LAST')).toEqual([]);
+    expect([...new Set(waits)]).toEqual([243_000]);
   });
 
   it('removes invitations by them and for them', async () => {

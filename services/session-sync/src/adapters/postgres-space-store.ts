@@ -16,6 +16,7 @@ import {
   SpacesMoved,
 } from '../app/ports.ts';
 import { keyOf, type Needs, type Writes } from '../domain/state.ts';
+import { answeredWithin } from './answered-within.ts';
 import { logAt } from './log-reads.ts';
 import { loadExtras } from './postgres-space-extras.ts';
 import { stateLoader } from './space-states.ts';
@@ -34,10 +35,6 @@ const holdingLocks = `set local idle_in_transaction_session_timeout = '5s'; set 
  * callers give up, or a database that is only slow would never get done with it.
  */
 const answerMs = 12_000;
-
-const answeredSoon = (db: Queryable): Queryable => ({
-  query: (sql, params, options) => db.query(sql, params, { answerMs, ...options }),
-});
 
 const commitSql = {
   name: 'session_sync_commit',
@@ -155,7 +152,7 @@ const writeError = (error: unknown): unknown => {
 export const postgresSpaceStore = (database: Database): SpaceStore => {
   const loadStates = stateLoader();
   const load = async (on: Queryable, needs: ReadonlyMap<string, readonly Needs[]>) => {
-    const db = answeredSoon(on);
+    const db = answeredWithin(on, answerMs);
     const extras = await loadExtras(db, needs);
     const states = await loadStates(db, needs);
     extras(states);
@@ -163,7 +160,7 @@ export const postgresSpaceStore = (database: Database): SpaceStore => {
   };
   const write = (db: Queryable, plans: readonly SpacePlan[]) => {
     const { sql, parameters } = commitOf(plans);
-    return answeredSoon(db).query(sql, parameters);
+    return answeredWithin(db, answerMs).query(sql, parameters);
   };
 
   return {

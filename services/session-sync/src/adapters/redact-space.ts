@@ -13,6 +13,7 @@ import {
 } from '../domain/erasure.ts';
 import { commitmentOf, genesis, type LedgerRecord, ledgerCollection, linkOf } from '../domain/ledger.ts';
 import { keyOf } from '../domain/state.ts';
+import { answeredWithin } from './answered-within.ts';
 import { logAt, logRange } from './log-reads.ts';
 import { idsOf, ownEvents } from './person-in-space.ts';
 
@@ -35,7 +36,9 @@ const pageBytes = 8_000_000;
 /** Documents that are followed at once; what is left comes in a further round. */
 const followed = 500;
 /** A person may have written a great part of a large space, and it changes at one moment. */
-const settleTimeout = '4min';
+const settleTimeoutMs = 240_000;
+/** The server's own bound comes first; its answer has a moment to arrive. */
+const answerMs = settleTimeoutMs + 3_000;
 
 type Found<T> = T & Record<string, unknown>;
 
@@ -238,11 +241,12 @@ const settle = (
   signal: AbortSignal,
 ): Promise<void> =>
   options.database.transaction(
-    async (tx) => {
+    async (begun) => {
       const { space, userId } = part;
+      const tx = answeredWithin(begun, answerMs);
       const hashOf = (value: Json) => valueHash(value, options.sha256);
-      await tx.query(`set local statement_timeout = '${settleTimeout}'`);
-      await tx.query(`set local transaction_timeout = '${settleTimeout}'`);
+      await tx.query(`set local statement_timeout = ${settleTimeoutMs}`);
+      await tx.query(`set local transaction_timeout = ${settleTimeoutMs}`);
       await tx.query('select pg_advisory_xact_lock(hashtextextended($1::text, 0))', [space]);
       const head = await follow(tx, space, at, redacted, signal);
       await documentsWithout(tx, part, redacted, hashOf);
