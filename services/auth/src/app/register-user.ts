@@ -1,3 +1,4 @@
+import type { Code } from '@skein/contracts';
 import type { CallContext } from '@skein/rpc';
 import { defineSaga } from '@skein/saga/definition';
 import { z } from 'zod';
@@ -27,12 +28,18 @@ const patient = {
   onGivenUp: 'park',
 } as const;
 
+/**
+ * An account that is gone, and nothing else: `forbidden` is also what a mesh answers while its rules are wrong or only
+ * half rolled out, and passes.
+ */
+const refuseOn: readonly Code[] = ['not_found'];
+
 /** Goes with the account: the first touch may have made it although this step never came. */
 const withAccount = async (): Promise<void> => {};
 
 /**
  * Registers a person whose credentials are there already: profile, personal space, and word of it to everybody. When
- * a service refuses for good, or an operator cancels it, the person is erased everywhere.
+ * the account is gone, or an operator cancels it, the person is erased everywhere.
  */
 export const registerUser = (ports: RegistrationPorts) =>
   defineSaga({ name: 'register-user', version: 1, input })
@@ -43,13 +50,13 @@ export const registerUser = (ports: RegistrationPorts) =>
     })
     .compensatable('profile', {
       ...patient,
-      refuseOn: ['not_found', 'forbidden'],
+      refuseOn,
       action: ({ input: { user }, call }) => ports.makeProfile(user, call),
       compensate: withAccount,
     })
     .compensatable('space', {
       ...patient,
-      refuseOn: ['not_found', 'forbidden'],
+      refuseOn,
       action: ({ input: { user }, call }) => ports.makeSpace(user, call),
       compensate: withAccount,
     })
