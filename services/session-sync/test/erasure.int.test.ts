@@ -244,6 +244,34 @@ describe('erasing a person', () => {
     expect([...new Set(waits)]).toEqual([243_000]);
   });
 
+  it('leaves the conflicts of others on what both wrote, to be undone as before', async () => {
+    const space = await newTeam('chief', 'clasher', 'colleague');
+    const write = (user: string, title: string, at: number) =>
+      mutate(
+        user,
+        'device',
+        [{ ...set(1, 0), ops: [{ op: 'set', path: [], value: { title, done: true } }], hlc: hlc(at) }],
+        space,
+      );
+    await write('chief', 'first', 9_000);
+    await write('clasher', 'CLASHING', 1_000);
+    await write('colleague', 'the colleague’s', 2_000);
+    const conflicts = async () => {
+      const request = { space, state: '', limit: 0, cursor: '' };
+      return (await sync.gateway.listConflicts(request, actingFor('colleague'))).items;
+    };
+    expect(await conflicts()).toHaveLength(2);
+    await erase('clasher');
+    expect(await holding('CLASHING')).toEqual([]);
+    const [left, ...more] = await conflicts();
+    expect(more).toEqual([]);
+    await sync.gateway.undoConflict(
+      { space, conflictId: left?.id ?? '', origin: undefined },
+      actingFor('colleague'),
+    );
+    expect(await documentsOf('colleague', space)).toEqual({ a: { title: 'the colleague’s', done: true } });
+  });
+
   it('removes invitations by them and for them', async () => {
     const space = await newTeam('inviter', 'invited');
     const invite = (by: string, email: string) =>

@@ -1,5 +1,6 @@
 import { type Json, sha256, valueHash } from '@skein/sync-core';
 import { describe, expect, it } from 'vitest';
+import { withoutSides } from '../src/domain/conflict-row.ts';
 import { redaction, resultWithoutValue, stampsWithout } from '../src/domain/erasure.ts';
 import { documentTrace } from '../src/domain/erasure-trace.ts';
 import { keyOf } from '../src/domain/state.ts';
@@ -61,6 +62,15 @@ describe('a document without one person', () => {
     expect([lost.holds(['never stood']), lost.holds({ x: 'theirs' })]).toEqual([true, false]);
   });
 
+  it('has no names of fields and nothing others wrote as well among the texts of the person', () => {
+    const one = documentTrace();
+    one.lost({ title: 'lost', state: 'open' });
+    one.next({ value: { title: 'mine' }, mine: true, restores: false });
+    one.next({ value: { title: 'theirs', state: 'open' }, mine: false, restores: false });
+    expect(one.holds({ title: 'another', state: 'open' })).toBe(false);
+    for (const text of ['lost', 'mine']) expect(one.holds({ title: text })).toBe(true);
+  });
+
   it('is nothing when nobody else had a part in it', () => {
     const mine = documentTrace();
     mine.next({ value: { a: 1 }, mine: true, restores: false });
@@ -74,6 +84,30 @@ describe('a document without one person', () => {
     one.next({ value: { a: 'x' }, mine: true, restores: false });
     one.deleted();
     expect(one.next({ value: { a: 'x' }, mine: false, restores: false })).toEqual({ a: 'x' });
+  });
+});
+
+describe('a conflict of which a side is erased', () => {
+  const conflict = {
+    winner: 'server',
+    serverValue: '"stood"',
+    clientValue: '"lost"',
+    clientHash: 'h',
+  } as const;
+  const left = (state: 'open' | 'settled' | 'resolved', side: string) =>
+    withoutSides({ ...conflict, state }, (text) => text === side);
+
+  it('is gone with what could have come back, and is only a memory once it has ended', () => {
+    expect(left('settled', '"lost"')).toBeUndefined();
+    expect(left('open', '"lost"')).toBeUndefined();
+    const ended = { state: 'resolved', serverValue: '"stood"', clientValue: null, clientHash: '' };
+    expect(left('resolved', '"lost"')).toEqual(ended);
+  });
+
+  it('lets nobody choose what is erased, and keeps what can still come back', () => {
+    const settled = { state: 'settled', serverValue: null, clientValue: '"lost"', clientHash: 'h' };
+    expect([left('open', '"stood"'), left('settled', '"stood"')]).toEqual([settled, settled]);
+    expect(left('open', '"other"')).toMatchObject({ state: 'open', serverValue: '"stood"' });
   });
 });
 

@@ -1,6 +1,7 @@
 import type { Database, Queryable, Tx } from '@skein/postgres';
 import { type Json, type Sha256, valueHash } from '@skein/sync-core';
 import type { Ids } from '../app/ports.ts';
+import { withoutSides } from '../domain/conflict-row.ts';
 import {
   erasedPlatform,
   erasedType,
@@ -12,8 +13,9 @@ import {
   stampsWithout,
 } from '../domain/erasure.ts';
 import { commitmentOf, genesis, type LedgerRecord, ledgerCollection, linkOf } from '../domain/ledger.ts';
-import { keyOf } from '../domain/state.ts';
+import { type ConflictRow, keyOf } from '../domain/state.ts';
 import { answeredWithin } from './answered-within.ts';
+import { columns } from './columns.ts';
 import { logAt, logRange } from './log-reads.ts';
 import { idsOf, ownEvents } from './person-in-space.ts';
 
@@ -123,17 +125,18 @@ const documentsWithout = async (
        where space = $1 and collection = $2 and id = $3`,
       [...place, JSON.stringify(value), hashOf(value), stampsWithout(userId, row.fields, value)],
     );
-    const conflicts = await tx.query<{ id: string; server: string | null; client: string | null }>(
-      `select id, server_value as server, client_value as client from conflict
-       where space = $1 and collection = $2 and document_id = $3`,
+    const conflicts = await tx.query<ConflictRow & Record<string, unknown>>(
+      `select ${columns.conflict('c')} from conflict c where space = $1 and collection = $2 and document_id = $3`,
       place,
     );
-    for (const { id: conflict, server, client } of conflicts) {
-      const left = (side: string | null) =>
-        side !== null && trace.holds(JSON.parse(side) as Json) ? null : side;
-      await tx.query('update conflict set server_value = $2, client_value = $3 where id = $1', [
-        ...[conflict, left(server), left(client)],
-      ]);
+    for (const conflict of conflicts) {
+      const left = withoutSides(conflict, (side) => trace.holds(JSON.parse(side) as Json));
+      if (left)
+        await tx.query(
+          'update conflict set state = $2, server_value = $3, client_value = $4, client_hash = $5 where id = $1',
+          [conflict.id, left.state, left.serverValue, left.clientValue, left.clientHash],
+        );
+      else await tx.query('delete from conflict where id = $1', [conflict.id]);
     }
   }
 };

@@ -51,6 +51,29 @@ export const askedAlready = (known: Iterable<OpenConflict>, row: ConflictRow): O
   return undefined;
 };
 
+/** What a kept conflict becomes where a side of it is erased. */
+type WithoutSides = Pick<ConflictRow, 'state' | 'serverValue' | 'clientValue' | 'clientHash'>;
+
+/**
+ * A conflict without the sides that are erased. An erased side is not the same as one that was never there, which
+ * would take the document away: nobody may bring it back. Undefined when that was all the conflict was kept for; where
+ * what stands was erased, the other side can still be brought back.
+ */
+export const withoutSides = (
+  { state, winner, serverValue, clientValue, clientHash }: WithoutSides & Pick<ConflictRow, 'winner'>,
+  erased: (side: string) => boolean,
+): WithoutSides | undefined => {
+  const gone = (side: string | null) => side !== null && erased(side);
+  const [server, client] = [gone(serverValue), gone(clientValue)];
+  const ended = state === 'resolved' || state === 'undone';
+  if (!ended && (winner === 'server' ? client : server)) return undefined;
+  return {
+    state: state === 'open' && (server || client) ? 'settled' : state,
+    serverValue: server ? null : serverValue,
+    ...(client ? { clientValue: null, clientHash: '' } : { clientValue, clientHash }),
+  };
+};
+
 /** How many conflicts of a document are open. */
 export const openOf = (known: Iterable<OpenConflict>, collection: string, documentId: string): number => {
   let count = 0;

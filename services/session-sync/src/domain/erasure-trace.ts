@@ -83,15 +83,11 @@ const isHollow = (kept: Kept): boolean => {
   return inside.length > 0 && inside.every(isHollow);
 };
 
-/** Every text in a value, the names of its fields among them. */
+/** Every text in a value. The names of its fields are none: whoever writes a field again uses the same. */
 export const textsIn = (value: Json, found: (text: string) => void): void => {
   if (typeof value === 'string') found(value);
   else if (Array.isArray(value)) for (const one of value as readonly Json[]) textsIn(one, found);
-  else if (isJsonObject(value))
-    for (const [key, one] of Object.entries(value)) {
-      found(key);
-      textsIn(one, found);
-    }
+  else if (isJsonObject(value)) for (const one of Object.values(value)) textsIn(one, found);
 };
 
 /** Texts of one document that are remembered as the person's. */
@@ -107,7 +103,7 @@ export interface DocumentTrace {
   readonly last: Json;
   /** A value of the person that lost and may come back. */
   lost(value: Json): void;
-  /** Whether a value holds a text of the person. */
+  /** Whether a value holds a text that only the person wrote. */
   holds(value: Json): boolean;
   /** Whether nobody else ever wrote to it. */
   readonly alone: boolean;
@@ -119,13 +115,15 @@ export interface DocumentTrace {
  */
 export const documentTrace = (): DocumentTrace => {
   const texts = new Set<string>();
+  const others = new Set<string>();
   let value: Json | undefined;
   let kept: Kept | undefined;
   let last: Json = null;
   let alone = true;
-  const note = (text: string): void => {
-    if (texts.size < maxTexts) texts.add(text);
+  const noteIn = (known: Set<string>) => (text: string) => {
+    if (known.size < maxTexts) known.add(text);
   };
+  const note = noteIn(texts);
   return {
     next: (change) => {
       const back: IsMine = (leaf) => change.restores && typeof leaf === 'string' && texts.has(leaf);
@@ -134,6 +132,7 @@ export const documentTrace = (): DocumentTrace => {
       if (!change.mine) alone = false;
       else noteNew(kept, value, note);
       last = withoutGone(kept) ?? null;
+      textsIn(last, noteIn(others));
       return last;
     },
     deleted: () => {
@@ -147,7 +146,7 @@ export const documentTrace = (): DocumentTrace => {
     holds: (one) => {
       let found = false;
       textsIn(one, (text) => {
-        found ||= texts.has(text);
+        found ||= texts.has(text) && !others.has(text);
       });
       return found;
     },
@@ -163,9 +162,5 @@ const noteNew = (kept: Kept | undefined, value: Json, found: (text: string) => v
   else if (Array.isArray(value))
     for (const [at, one] of (value as readonly Json[]).entries()) noteNew(listOf(kept)[at], one, found);
   else if (isJsonObject(value))
-    for (const [key, one] of Object.entries(value)) {
-      const inside = keptIn(kept, key);
-      if (inside !== undefined && isHollow(inside)) found(key);
-      noteNew(inside, one, found);
-    }
+    for (const [key, one] of Object.entries(value)) noteNew(keptIn(kept, key), one, found);
 };

@@ -165,7 +165,11 @@ export const redaction = (person: PersonInSpace): Redaction => {
       const event = JSON.parse(json) as PublicEvent;
       const mine = event.actor.user === userId;
       const about = keyOf(String(event.data['collection']), String(event.data['id']));
-      if (traces.has(about)) offsets.set(about, [...(offsets.get(about) ?? []), offset]);
+      if (traces.has(about)) {
+        const known = offsets.get(about);
+        if (known) known.push(offset);
+        else offsets.set(about, [offset]);
+      }
       const left = without(event, mine);
       if (left === undefined) return undefined;
       if (left === 'gone') return { offset, type: erasedType, json: erasedEvent(event.id, event.time) };
