@@ -64,7 +64,8 @@ describe('snapshots', () => {
     };
     const snapshots = postgresSnapshots(watched, { snapshotBytes: 10_000 });
     await expect(snapshots.read(space, signal)).rejects.toMatchObject({ code: 'too_large' });
-    expect(read).toHaveLength(1);
+    // The position, behind the lock that keeps a rebuilt table from coming in between.
+    expect(read.filter((sql) => !sql.startsWith('lock table'))).toHaveLength(1);
   });
 
   it('are counted until they are let go: together they are never more than the bound', async () => {
