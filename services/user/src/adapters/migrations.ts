@@ -112,4 +112,23 @@ create table identity (
 create trigger of_erased before insert on identity for each row execute function keep_nothing();
 `,
   },
+  {
+    version: 9,
+    name: 'erasures that may be ended before the account is closed',
+    sql: `
+-- The saga that erases the person; the latest one, where others were ended before.
+alter table erased_person add column saga_id uuid;
+-- From then on nothing new is kept about the person; null while the account is open.
+alter table erased_person add column closed_at timestamptz;
+update erased_person set closed_at = asked_at;
+create or replace function keep_nothing() returns trigger language plpgsql set search_path from current as $body$
+begin
+  return case
+    when exists (select 1 from erased_person where user_id = new.user_id and closed_at is not null) then null
+    else new
+  end;
+end
+$body$;
+`,
+  },
 ];

@@ -26,18 +26,36 @@ export interface ErasuresOptions {
 /** Erasing from the schema `user`, and the order to do it everywhere. */
 export const postgresErasures = ({ database, start, started, forgetSagas }: ErasuresOptions): Erasures => ({
   begin: async ({ userId, by, reason }, correlationId) => {
-    const { id } = await database.transaction(async (tx) => {
-      await tx.query(
-        'insert into erased_person (user_id, asked_by, reason) values ($1, $2, $3) on conflict do nothing',
+    const sagaId = await database.transaction(async (tx) => {
+      // The row is locked, new or not: of two who ask at once the second sees what the first has begun.
+      const [noted] = await tx.query<{ sagaId: string | null }>(
+        `insert into erased_person as p (user_id, asked_by, reason) values ($1, $2, $3)
+         on conflict (user_id) do update set reason = p.reason returning saga_id as "sagaId"`,
         [userId, by, reason],
       );
-      return start(tx, userId, correlationId);
+      const [good] = await tx.query<{ id: string }>(
+        `select id from saga where id = $1 and state not in ('compensated', 'killed')`,
+        [noted?.sagaId ?? null],
+      );
+      if (good) return good.id;
+      const { id } = await start(tx, userId, correlationId);
+      await tx.query(
+        'update erased_person set saga_id = $2, asked_at = now(), asked_by = $3, reason = $4 where user_id = $1',
+        [userId, id, by, reason],
+      );
+      return id;
     });
     started();
-    return { sagaId: id };
+    return { sagaId };
   },
   isAsked: async (userId) =>
     (await database.query('select 1 from erased_person where user_id = $1', [userId])).length > 0,
+  keepNothing: async (userId) => {
+    await database.query(
+      'update erased_person set closed_at = now() where user_id = $1 and closed_at is null',
+      [userId],
+    );
+  },
   erasePerson: async (userId, sagaId) => {
     await forgetSagas(userId, sagaId);
     await database.transaction(async (tx) => {

@@ -102,12 +102,14 @@ export interface MailQueue {
 /** Removing what is kept of people. */
 export interface Erasures {
   /**
-   * Notes that a person is to be erased, and begins it in the same transaction. Whoever asks again gets the same saga.
-   * From then on nothing new is kept about the person.
+   * Notes that a person is to be erased, and begins it in the same transaction. Whoever asks again gets the same saga,
+   * unless that was cancelled, refused or killed: then another one begins.
    */
   begin(asked: AskedErasure, correlationId: string): Promise<{ readonly sagaId: string }>;
   /** Whether that was asked for before. */
   isAsked(userId: string): Promise<boolean>;
+  /** From now on nothing new is kept about the person. Again changes nothing. */
+  keepNothing(userId: string): Promise<void>;
   /** What there is of the person, but for the saga that asks. Again changes nothing. */
   erasePerson(userId: string, sagaId: string): Promise<void>;
 }

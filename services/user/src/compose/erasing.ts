@@ -25,13 +25,14 @@ export const erasingParts = ({ platform, database, auth, accounts, orchestrator 
   const erasures = postgresErasures({
     database,
     start: (tx, user, correlationId) =>
-      orchestrator().start(tx, definition, { user }, { key: user, subject: user, correlationId }),
+      orchestrator().start(tx, definition, { user }, { subject: user, correlationId }),
     started: () => orchestrator().wake(),
     forgetSagas: (subject, except) =>
       forgetSagas(database, orchestrator(), { subject, by: 'erase-user', except }),
   });
   const ports: ErasingPorts = {
     closeAccount: (userId, call) => auth.closeAccount({ userId }, call),
+    keepNothing: (userId) => erasures.keepNothing(userId),
     eraseFromSpaces: async (userId, email, call) => {
       await spaces.eraseUser({ userId, email }, call);
     },
