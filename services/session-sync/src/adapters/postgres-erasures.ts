@@ -10,11 +10,22 @@ import { redactSpace } from './redact-space.ts';
 /** Rows of one statement: none holds its locks for long. */
 const batch = 5_000;
 
-/** What is in a space and in nothing else, each with the condition that names its rows. */
-const contents = [
-  { table: 'turn_end', key: 'turn_id', of: 'turn_id in (select id from turn where space = $1)' },
-  { table: 'event_archive', key: 'stream, last', of: 'stream = $1' },
+/** Rows of a space, by the condition that names them. */
+interface Contents {
+  readonly table: string;
+  readonly key: string;
+  readonly of: string;
+}
+
+/** The log of a space; what is moved to the archive meanwhile is found there. */
+const logOfSpace: readonly Contents[] = [
   { table: 'event', key: 'stream, "offset"', of: 'stream = $1' },
+  { table: 'event_archive', key: 'stream, last', of: 'stream = $1' },
+];
+
+/** What else is in a space and in nothing else. */
+const restOfSpace: readonly Contents[] = [
+  { table: 'turn_end', key: 'turn_id', of: 'turn_id in (select id from turn where space = $1)' },
   { table: 'message', key: 'id', of: 'space = $1' },
   { table: 'turn', key: 'id', of: 'space = $1' },
   { table: 'conversation', key: 'id', of: 'space = $1' },
@@ -28,7 +39,7 @@ const contents = [
   { table: 'invitation', key: 'id', of: 'space = $1' },
   { table: 'member', key: 'space, user_id', of: 'space = $1' },
   { table: 'space', key: 'id', of: 'id = $1' },
-] as const;
+];
 
 /** What belongs to a person and to no space. */
 const ofPerson = [
@@ -51,7 +62,21 @@ export interface ErasuresOptions {
 
 /** Erasing from this service's schema. */
 export const postgresErasures = (options: ErasuresOptions): Erasures => {
-  const { database, bus, forgetSagas } = options;
+  const { database, bus, ids, forgetSagas } = options;
+
+  const empty = async (contents: readonly Contents[], space: string, signal: AbortSignal): Promise<void> => {
+    // Until there is nothing: others may have taken some of a batch.
+    for (const { table, key, of } of contents)
+      for (let removed = batch; removed > 0; ) {
+        signal.throwIfAborted();
+        const rows = await database.query(
+          `delete from ${table} where (${key}) in (select ${key} from ${table} where ${of} limit ${batch}) returning 1`,
+          [space],
+        );
+        removed = rows.length;
+      }
+  };
+
   return {
     forbid: async (userId, nowMs) => {
       await database.query(
@@ -83,15 +108,10 @@ export const postgresErasures = (options: ErasuresOptions): Erasures => {
     quotedIn: (space, userId, signal) => quotedTurns(database, space, userId, signal),
     redact: (space, userId, quoted, signal) => redactSpace(options, { space, userId, quoted }, signal),
     drop: async (space, signal) => {
-      for (const { table, key, of } of contents)
-        for (;;) {
-          signal.throwIfAborted();
-          const rows = await database.query(
-            `delete from ${table} where (${key}) in (select ${key} from ${table} where ${of} limit ${batch}) returning 1`,
-            [space],
-          );
-          if (rows.length < batch) break;
-        }
+      await empty(logOfSpace, space, signal);
+      // A rebuild that has read the log begins anew with the space, before what it has made is removed from the tables.
+      await database.query('update space set epoch = $2 where id = $1', [space, ids.epoch()]);
+      await empty(restOfSpace, space, signal);
       await database.query('update ledger_entry set salt = null, record = null where space = $1', [space]);
     },
     forgetSagas,

@@ -153,11 +153,11 @@ export const buildParts = async (
   parts: readonly LogPart[],
   bytes: number,
 ): Promise<readonly LogPart[]> => {
+  const { events, read } = await readParts(tx, parts, bytes);
   await foundSpaces(
     tx,
-    parts.filter(({ after }) => after === 0).map(({ space }) => space),
+    read.filter(({ after }) => after === 0).map(({ space }) => space),
   );
-  const { events, read } = await readParts(tx, parts, bytes);
   const models = await loadTouched(tx, events);
   for (const event of events) applyToReadModels(models, event);
   await writeDocuments(tx, [...models.documents.values()]);
@@ -177,10 +177,11 @@ export const buildParts = async (
      where m.space = k.space and m.user_id = k.user_id`,
     [gone.map(({ space }) => space), gone.map(({ userId }) => userId)],
   );
+  // The epoch stays the one of the first part: when it is another one by now, the first part was of another log.
   await tx.query(
     `insert into read_model_checkpoint (space, epoch, "offset")
      select * from unnest($1::uuid[], $2::text[], $3::bigint[])
-     on conflict (space) do update set epoch = excluded.epoch, "offset" = excluded."offset"`,
+     on conflict (space) do update set "offset" = excluded."offset"`,
     [read.map(({ space }) => space), read.map(({ epoch }) => epoch), read.map(({ upto }) => upto)],
   );
   return read;

@@ -35,7 +35,10 @@ export const holdTables = async (tx: Tx): Promise<void> => {
   await tx.query('lock table document, conversation in access share mode');
 };
 
-/** Empty tables beside the old ones, alike in columns, keys and indexes, named with `_next`. */
+/**
+ * Empty tables beside the old ones, alike in columns, keys and indexes, named with `_next`. They refer to nothing yet:
+ * a space is not kept from going by rows that nobody reads.
+ */
 export const createNextTables = async (tx: Tx): Promise<void> => {
   for (const { name } of tables) {
     await tx.query(`drop table if exists ${name}_next`);
@@ -44,7 +47,7 @@ export const createNextTables = async (tx: Tx): Promise<void> => {
     );
     const keys = await tx.query<Definition>(
       `select conname as name, pg_get_constraintdef(oid) as definition from pg_constraint
-       where conrelid = $1::regclass and contype in ('p', 'u', 'f')`,
+       where conrelid = $1::regclass and contype in ('p', 'u')`,
       [name],
     );
     for (const key of keys)
@@ -82,13 +85,20 @@ export const switchTables = async (tx: Tx): Promise<void> => {
       'select pg_get_triggerdef(oid) as definition from pg_trigger where tgrelid = $1::regclass and not tgisinternal',
       [name],
     );
+    const references = await tx.query<Definition>(
+      `select conname as name, pg_get_constraintdef(oid) as definition from pg_constraint
+       where conrelid = $1::regclass and contype = 'f'`,
+      [name],
+    );
     await tx.query(`drop table ${name}`);
     await tx.query(`alter table ${name}_next rename to ${name}`);
     // Not before: what was let in at its time is not let in again.
     for (const { definition } of triggers) await tx.query(definition);
+    for (const reference of references)
+      await tx.query(`alter table ${name} add constraint ${reference.name} ${reference.definition}`);
     const keys = await tx.query<{ name: string }>(
       `select conname as name from pg_constraint
-       where conrelid = $1::regclass and contype in ('p', 'u', 'f') and conname like '%\\_next'`,
+       where conrelid = $1::regclass and contype in ('p', 'u') and conname like '%\\_next'`,
       [name],
     );
     for (const key of keys)
