@@ -117,7 +117,7 @@ describe('a log without one person', () => {
   const key = keyOf('task', 't1');
   const fresh = () =>
     redaction({
-      ...{ userId: 'me', turns: new Set(['turn-1']), titles: new Set(['my title']) },
+      ...{ userId: 'me', turns: new Set(['turn-1']) },
       ...{ documents: new Set([key]), lost: [], hashOf },
     });
   const redact = (events: readonly (readonly [actor: object, type: string, data: object])[]) => {
@@ -158,6 +158,20 @@ describe('a log without one person', () => {
     expect(fork).toMatchObject({ actor: other, data: { title: '', parent: 'c', reason: 'r' } });
     expect(answer?.data).toEqual({ turnId: 'turn-1', text: '', erased: true });
     expect([quote, theirs]).toEqual([undefined, undefined]);
+  });
+
+  it('leaves the same title where somebody else gave it', () => {
+    const events = redact([
+      [other, 'conversation.created', { conversationId: 'a', title: 'plan' }],
+      [me, 'conversation.created', { conversationId: 'b', title: 'plan' }],
+      [other, 'conversation.forked', { conversationId: 'c', title: 'plan', parent: 'a' }],
+      [other, 'conversation.forked', { conversationId: 'd', title: 'plan', parent: 'b' }],
+      [other, 'conversation.forked', { conversationId: 'e', title: 'plan', parent: 'd' }],
+      [other, 'conversation.renamed', { conversationId: 'b', title: 'plan B' }],
+      [other, 'conversation.forked', { conversationId: 'f', title: 'plan B', parent: 'b' }],
+    ]);
+    const blanked = events.map((event) => (event?.data as { conversationId?: string })?.conversationId);
+    expect(blanked).toEqual([undefined, 'b', undefined, 'd', 'e', undefined, undefined]);
   });
 
   it('takes the person out of documents and conflicts, and what is nothing without them away', () => {

@@ -240,7 +240,7 @@ const othersResults = async (tx: Tx, { space }: RedactedPart): Promise<void> => 
 const settle = (
   options: Options,
   part: RedactedPart,
-  { redacted, at, titles, turns }: { redacted: Redaction; at: number; titles: string[]; turns: string[] },
+  { redacted, at, turns }: { redacted: Redaction; at: number; turns: string[] },
   signal: AbortSignal,
 ): Promise<void> =>
   options.database.transaction(
@@ -262,8 +262,8 @@ const settle = (
          where space = $1 and role = 'assistant' and turn_id = any($2::uuid[])`,
         [space, turns],
       );
-      await tx.query(`update conversation set title = '' where space = $1 and title = any($2)`, [
-        ...[space, titles],
+      await tx.query(`update conversation set title = '' where space = $1 and id = any($2::uuid[])`, [
+        ...[space, [...redacted.titled]],
       ]);
       await othersResults(tx, part);
       await tx.query('delete from state_checkpoint where space = $1', [space]);
@@ -288,7 +288,6 @@ export const redactSpace = async (
 ): Promise<void> => {
   const { database, sha256 } = options;
   const { space, userId, quoted } = part;
-  const titles = new Set<string>();
   const documents = new Set<string>();
   let fresh = quoted.length > 0;
   await ownEvents(
@@ -297,7 +296,6 @@ export const redactSpace = async (
     userId,
     (json) => {
       const facts = factsOf(userId, json);
-      if (facts.title !== undefined) titles.add(facts.title);
       if (facts.document !== undefined) documents.add(facts.document);
       fresh ||= facts.fresh;
     },
@@ -319,10 +317,10 @@ export const redactSpace = async (
   for (let from = 0; from === 0 || from < keys.length; from += followed) {
     await database.query('delete from redaction where space = $1', [space]);
     const redacted = redaction({
-      ...{ userId, turns, titles, lost, hashOf: (value) => valueHash(value, sha256) },
+      ...{ userId, turns, lost, hashOf: (value) => valueHash(value, sha256) },
       documents: new Set(keys.slice(from, from + followed)),
     });
     const at = await follow(database, space, 0, redacted, signal);
-    await settle(options, part, { redacted, at, titles: [...titles], turns: [...turns] }, signal);
+    await settle(options, part, { redacted, at, turns: [...turns] }, signal);
   }
 };

@@ -42,8 +42,6 @@ export interface PersonInSpace {
   readonly userId: string;
   /** Of the person's own turns, and of answers that quote them. */
   readonly turns: ReadonlySet<string>;
-  /** Titles the person gave to conversations: forks carry them on. */
-  readonly titles: ReadonlySet<string>;
   /** Keys (`keyOf`) of documents to follow. */
   readonly documents: ReadonlySet<string>;
   /** Values of the person that lost, by the key of their document. */
@@ -51,16 +49,14 @@ export interface PersonInSpace {
   readonly hashOf: (value: Json) => string;
 }
 
-/** What an event of the person tells beforehand: a title, or a document that was touched. */
+/** What an event of the person tells beforehand: a document that was touched. */
 export const factsOf = (
   userId: string,
   json: string,
-): { readonly title?: string; readonly document?: string; readonly fresh: boolean } => {
+): { readonly document?: string; readonly fresh: boolean } => {
   const { actor, type, data } = JSON.parse(json) as PublicEvent;
   if (actor.user !== userId) return { fresh: false };
   const fresh = actor.platform !== erasedPlatform;
-  if (type.startsWith('conversation.') && typeof data['title'] === 'string' && data['title'] !== '')
-    return { title: data['title'], fresh };
   if (type.startsWith('document.') || type.startsWith('conflict.'))
     return { document: keyOf(String(data['collection']), String(data['id'])), fresh };
   return { fresh };
@@ -80,6 +76,8 @@ export interface Redaction {
   readonly traces: ReadonlyMap<string, DocumentTrace>;
   /** Where the events about a followed document are. */
   offsetsOf(key: string): readonly number[];
+  /** Conversations that have a title of the person now: their own, or one a fork has carried on. */
+  readonly titled: ReadonlySet<string>;
 }
 
 /**
@@ -87,9 +85,11 @@ export interface Redaction {
  * values lose what the person wrote; what was the person's alone becomes `event.erased`.
  */
 export const redaction = (person: PersonInSpace): Redaction => {
-  const { userId, turns, titles, documents } = person;
+  const { userId, turns, documents } = person;
   const traces = new Map<string, DocumentTrace>([...documents].map((key) => [key, documentTrace()]));
   const offsets = new Map<string, number[]>();
+  const titled = new Set<string>();
+  const titlesGiven = new Set<string>();
   for (const { key, value } of person.lost) traces.get(key)?.lost(value);
 
   const encode = (event: PublicEvent, mine: boolean, data: Record<string, unknown>): string => {
@@ -120,8 +120,19 @@ export const redaction = (person: PersonInSpace): Redaction => {
       case 'conversation.created':
       case 'conversation.forked':
       case 'conversation.renamed': {
-        if (!mine && !titles.has(String(data['title']))) return undefined;
-        const { title: _, reason, ...rest } = data;
+        const { title, reason, ...rest } = data;
+        const conversation = String(data['conversationId']);
+        // The same words elsewhere are whoever wrote them; only a fork carries on what its parent had, maybe a moment ago.
+        const carried =
+          type === 'conversation.forked' && titlesGiven.has(keyOf(String(data['parent']), String(title)));
+        if (!mine && !carried) {
+          titled.delete(conversation);
+          return undefined;
+        }
+        if (title !== '') {
+          titled.add(conversation);
+          titlesGiven.add(keyOf(conversation, String(title)));
+        }
         return { ...rest, title: '', ...(mine || reason === undefined ? {} : { reason }) };
       }
       case 'document.changed':
@@ -160,6 +171,7 @@ export const redaction = (person: PersonInSpace): Redaction => {
 
   return {
     traces,
+    titled,
     offsetsOf: (key) => offsets.get(key) ?? [],
     event: ({ offset, type, json }) => {
       const event = JSON.parse(json) as PublicEvent;
