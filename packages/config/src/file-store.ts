@@ -94,7 +94,13 @@ const withChanges = (path: string, text: string, changes: readonly Change[]): st
   const after = { ...before, ...Object.fromEntries(changes.map(({ scope, settings }) => [scope, settings])) };
   if (path.endsWith('.json')) return `${JSON.stringify(after, null, 2)}\n`;
   const file = parseDocument(text);
-  if (!isMap(file.contents)) return text + writeDocument(after);
+  if (!isMap(file.contents)) {
+    // Nothing but comments, or a null that is written out: that gives way, the comments stay.
+    const [from, to] = file.contents?.range ?? [text.length, text.length];
+    const above = text.slice(0, from);
+    const gap = above === '' || above.endsWith('\n') ? '' : '\n';
+    return above + gap + writeDocument(after) + text.slice(to).replace(/^\r?\n/, '');
+  }
   for (const { scope, settings } of changes) file.set(scope, file.createNode(settings));
   return file.toString({ lineWidth: 0 });
 };

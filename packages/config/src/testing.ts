@@ -187,6 +187,7 @@ export const testConfigStore = (name: string, make: () => Promise<StoreUnderTest
       expect(config.RATE).toBe(30);
     });
 
+    // Five waits, one after the other.
     it('keeps everything while the store is away or has lost its documents, and then goes on', async () => {
       await put('gateway', { RATE: 30 });
       const { config, metrics } = await start();
@@ -201,6 +202,6 @@ export const testConfigStore = (name: string, make: () => Promise<StoreUnderTest
       expect(config.RATE).toBe(30);
       await put('gateway', { RATE: 40 });
       await expect.poll(() => config.RATE, patience).toBe(40);
-    });
+    }, 60_000);
   });
 };

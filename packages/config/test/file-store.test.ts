@@ -49,13 +49,21 @@ describe('a file with settings', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o640);
   });
 
-  it('begins below what comments there are', async () => {
+  it.each([
+    ['# nothing yet\n', '# nothing yet\nall:\n  A: 1\n'],
+    ['# nothing yet', '# nothing yet\nall:\n  A: 1\n'],
+    ['null', 'all:\n  A: 1\n'],
+    ['# mine\n~\n# and mine\n', '# mine\nall:\n  A: 1\n# and mine\n'],
+    ['---\n', '---\nall:\n  A: 1\n'],
+    ['--- # mine\n', '--- \nall:\n  A: 1\n# mine\n'],
+  ])('keeps the comments of a file that says nothing yet: %j', async (text, written) => {
     const path = join(folder, 'config.yaml');
-    await writeFile(path, '# nothing yet\n');
+    await writeFile(path, text);
     expect(await fileStore(`file:${path}`).write([{ scope: 'all', settings: { A: 1 }, seen: '' }])).toBe(
       true,
     );
-    expect(await readFile(path, 'utf8')).toBe('# nothing yet\nall:\n  A: 1\n');
+    expect(await readFile(path, 'utf8')).toBe(written);
+    expect((await fileStore(`file:${path}`).read()).documents['all']?.settings).toEqual({ A: 1 });
   });
 
   it('is not written over while it cannot be read', async () => {
