@@ -184,7 +184,7 @@ describe('run-project', () => {
       store: postgresTurnStore(ofAgent, { instance: 'test', leaseMs: 10_000 }),
       delay: shortPause,
     });
-    const [smallest] = runProjects(ports, 30_000);
+    const [smallest] = runProjects(ports, () => 30_000);
     const definition: SagaDefinition<ProjectInput> = {
       ...must(smallest, 'a project of one task'),
       name: 'run-project-of-test',

@@ -51,6 +51,7 @@ export class Attempt implements CompensationContext {
   readonly #correlationId: string;
   readonly #step: Step;
   readonly #direction: Direction;
+  readonly #timeoutMs: number;
   #controller: AbortController | undefined;
   #call: CallContext | undefined;
   #settle: ((attempted: Attempted) => void) | undefined;
@@ -66,6 +67,7 @@ export class Attempt implements CompensationContext {
     this.#correlationId = options.correlationId;
     this.#step = step;
     this.#direction = direction;
+    this.#timeoutMs = typeof step.timeoutMs === 'function' ? step.timeoutMs() : step.timeoutMs;
   }
 
   get output(): unknown {
@@ -80,7 +82,7 @@ export class Attempt implements CompensationContext {
 
   get call(): CallContext {
     this.#call ??= rootContext({
-      timeoutMs: this.#step.timeoutMs,
+      timeoutMs: this.#timeoutMs,
       signal: this.signal,
       correlationId: this.#correlationId,
       idempotencyKey: this.key,
@@ -101,8 +103,8 @@ export class Attempt implements CompensationContext {
     return new Promise((resolve) => {
       this.#settle = resolve;
       const timer = setTimeout(() => {
-        this.abort(new AppError('deadline_exceeded', `The step took longer than ${step.timeoutMs} ms`));
-      }, step.timeoutMs);
+        this.abort(new AppError('deadline_exceeded', `The step took longer than ${this.#timeoutMs} ms`));
+      }, this.#timeoutMs);
       const settle = (attempted: Attempted) => {
         clearTimeout(timer);
         resolve(attempted);

@@ -58,8 +58,11 @@ export interface CompensationContext<Input = unknown, Results = unknown, Output 
 }
 
 interface StepOptions {
-  /** Longest attempt. What comes later is not known to have failed: it is tried again with the same key. Default 10 s. */
-  readonly timeoutMs?: number;
+  /**
+   * Longest attempt; a function is asked as each one begins. What comes later is not known to have failed: it is tried
+   * again with the same key. Default 10 s.
+   */
+  readonly timeoutMs?: number | (() => number);
   readonly retry?: Partial<RetryPolicy>;
 }
 
@@ -101,7 +104,7 @@ export interface Step {
   readonly action: (ctx: StepContext) => Promise<unknown>;
   readonly compensate: ((ctx: CompensationContext) => Promise<void>) | undefined;
   readonly retry: RetryPolicy;
-  readonly timeoutMs: number;
+  readonly timeoutMs: number | (() => number);
   readonly refuseOn: readonly Code[];
   readonly onGivenUp: 'compensate' | 'park';
 }

@@ -108,7 +108,7 @@ export const compose = async (
   const app = turns({ store, session, cancels, wake: () => worker.wake(), clock: systemClock, delay: wait });
   const { projects, useCases, orchestrator } = projectParts({
     ...{ platform, database, sync, store },
-    turnTimeoutMs: config.AGENT_TURN_TIMEOUT_MS,
+    turnTimeoutMs: () => config.AGENT_TURN_TIMEOUT_MS,
   });
   const erasures = postgresErasures(database, (subject) =>
     forgetSagas(database, orchestrator, { subject, by: 'erase-user' }),

@@ -62,7 +62,7 @@ interface Assigned {
 const runProject = (
   tasks: number,
   ports: ProjectPorts,
-  taskTimeoutMs: number,
+  taskTimeoutMs: () => number,
 ): SagaDefinition<ProjectInput, Assigned> => {
   const begun = defineSaga({ name: 'run-project', version: revision * 100 + tasks, input }).compensatable(
     'assign',
@@ -100,9 +100,9 @@ const runProject = (
   });
 };
 
-/** The definitions for every number of tasks: the first is for one. */
+/** The definitions for every number of tasks: the first is for one. What a task may take is asked as each one begins. */
 export const runProjects = (
   ports: ProjectPorts,
-  taskTimeoutMs: number,
+  taskTimeoutMs: () => number,
 ): readonly SagaDefinition<ProjectInput, Assigned>[] =>
   Array.from({ length: maxTasks }, (_, at) => runProject(at + 1, ports, taskTimeoutMs));

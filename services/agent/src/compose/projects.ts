@@ -24,7 +24,7 @@ interface Base {
   readonly database: Database;
   readonly sync: RpcClient<typeof syncV1.SyncServiceService>;
   readonly store: TurnStore;
-  readonly turnTimeoutMs: number;
+  readonly turnTimeoutMs: () => number;
 }
 
 /** Projects: their use cases, and the orchestrator that runs their sagas. */
@@ -52,7 +52,7 @@ export const projectParts = ({
     ...{ projects, space: grpcProjectSpace(sync, work), store, newId: () => uuidv7() },
     delay: (ms: number, signal: AbortSignal) => delay(ms, undefined, { signal }),
   };
-  const definitions = runProjects(projectSteps(deps), taskTimeoutFactor * turnTimeoutMs);
+  const definitions = runProjects(projectSteps(deps), () => taskTimeoutFactor * turnTimeoutMs());
   const orchestrator = sagas({ database, definitions, instance, log, metrics, maxInHand: maxProjects });
   return { projects, useCases: projectUseCases(deps), orchestrator };
 };
