@@ -19,7 +19,8 @@ beforeEach(async () => {
     {
       ...{ url: String(through), schema: 'silence', applicationName: 'test', poolSize: 2 },
       migrations: [{ version: 1, name: 'facts', sql: 'create table facts (id int primary key)' }],
-      ...{ statementTimeoutMs: 200, acquireTimeoutMs: 1_000 },
+      // They bound what has to succeed too.
+      ...{ statementTimeoutMs: 1_500, acquireTimeoutMs: 10_000 },
     },
     { log: silentLog() },
   );
@@ -33,7 +34,7 @@ afterEach(async () => {
 });
 
 /** Past the statement's own bound and the margin for its answer, on a machine that is busy. */
-const patienceMs = 15_000;
+const patienceMs = 60_000;
 
 describe('a network that swallows everything', () => {
   it(
@@ -46,14 +47,20 @@ describe('a network that swallows everything', () => {
     patienceMs,
   );
 
-  it('costs a statement no more than its caller can wait', async () => {
-    proxy.halfOpen();
-    const startedAt = performance.now();
-    await expect(db.query('select 1', [], { answerMs: 100 })).rejects.toMatchObject({ code: 'unavailable' });
-    // The statement's own bound is 200 ms and 3 s.
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
-    expect(await db.query('select 2 as two')).toEqual([{ two: 2 }]);
-  });
+  it(
+    'costs a statement no more than its caller can wait',
+    async () => {
+      proxy.halfOpen();
+      const startedAt = performance.now();
+      await expect(db.query('select 1', [], { answerMs: 100 })).rejects.toMatchObject({
+        code: 'unavailable',
+      });
+      // The statement's own bound is 1.5 s and 3 s.
+      expect(performance.now() - startedAt).toBeLessThan(4_500);
+      expect(await db.query('select 2 as two')).toEqual([{ two: 2 }]);
+    },
+    patienceMs,
+  );
 
   it(
     'ends a transaction in the middle, with everything that waits in it',
@@ -81,7 +88,7 @@ describe('a network that swallows everything', () => {
         .catch((error: unknown) => error);
       expect(isCommitUnknown(caught)).toBe(true);
       proxy.heal();
-      await expect.poll(() => db.query('select 1 as one')).toEqual([{ one: 1 }]);
+      await expect.poll(() => db.query('select 1 as one'), { timeout: 30_000 }).toEqual([{ one: 1 }]);
     },
     patienceMs,
   );
