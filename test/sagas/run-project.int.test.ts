@@ -94,10 +94,11 @@ const project = (tasks: readonly string[]): agentV1.StartProjectRequest => ({
 describe('a project', () => {
   it('is assigned, done task after task in a conversation of its own, and collected', async () => {
     const gateway = clientOf(agentV1.AgentServiceService, 'agent', 'gateway');
-    const asked = project([
-      'Design the database schema and the API of a service',
-      'What do the numbers say?',
-    ]);
+    const asked = {
+      ...project(['Design the database schema and the API of a service', 'What do the numbers say?']),
+      // The longest there is, in bytes.
+      title: '海'.repeat(85),
+    };
     const begun = await gateway.startProject(asked, acting('ada', 'key-1'));
     expect(await gateway.startProject(asked, acting('ada', 'key-1'))).toEqual(begun);
     await expect(gateway.startProject(project(['other']), acting('ada', 'key-1'))).rejects.toMatchObject({
@@ -111,7 +112,7 @@ describe('a project', () => {
     const [whole, ...others] = (await documents('ada', 'project')).values();
     expect(others).toEqual([]);
     expect(whole).toMatchObject({
-      ...{ title: 'A small project', state: 'done', counts: { done: 2, failed: 0, cancelled: 0 } },
+      ...{ title: asked.title, state: 'done', counts: { done: 2, failed: 0, cancelled: 0 } },
       conversation: expect.any(String),
     });
     const tasks = await documents('ada', 'task');

@@ -5,7 +5,7 @@ import {
   assigneeOf,
   maxTaskLength,
   maxTasks,
-  maxTitleLength,
+  maxTitleBytes,
   type Project,
   type ProjectTask,
   type TaskEnd,
@@ -36,17 +36,23 @@ const personOf = ({ actor }: CallContext): string => {
   return actor.userId;
 };
 
+/** Whatever session-sync would refuse is refused here, where the person still hears of it. */
 const faultsOf = ({ title, tasks }: NewProject): FieldError[] => {
   const errors: FieldError[] = [];
-  const check = (path: string, text: string, max: number) => {
+  const check = (path: string, text: string) => {
     if (text.trim() === '') errors.push({ path, message: 'must not be empty' });
-    if (text.length > max) errors.push({ path, message: `must be at most ${max} characters long` });
+    if (text.includes('\u0000')) errors.push({ path, message: 'must not contain U+0000' });
   };
-  check('title', title, maxTitleLength);
+  check('title', title);
+  if (Buffer.byteLength(title) > maxTitleBytes)
+    errors.push({ path: 'title', message: `must be at most ${maxTitleBytes} bytes long` });
   if (tasks.length === 0 || tasks.length > maxTasks)
     errors.push({ path: 'tasks', message: `must be 1 to ${maxTasks} tasks` });
   for (const [at, { text, persona }] of tasks.slice(0, maxTasks).entries()) {
-    check(`tasks.${at}.text`, text, maxTaskLength);
+    const path = `tasks.${at}.text`;
+    check(path, text);
+    if (text.length > maxTaskLength)
+      errors.push({ path, message: `must be at most ${maxTaskLength} characters long` });
     if (persona !== '' && !personas.some(({ id }) => id === persona))
       errors.push({
         path: `tasks.${at}.persona`,
@@ -61,7 +67,11 @@ export const projectUseCases = ({
   projects,
   space,
   newId,
-}: Pick<ProjectDeps, 'projects' | 'space' | 'newId'>) => ({
+}: {
+  readonly projects: Pick<Projects, 'begin' | 'cancel'>;
+  readonly space: Pick<ProjectSpace, 'find'>;
+  readonly newId: () => string;
+}) => ({
   /** What becomes of it is told by its saga and by its documents in the space. */
   start: async (
     given: NewProject,
