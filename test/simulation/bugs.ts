@@ -79,7 +79,9 @@ const stateFirst = (database: Database, { schedule, random }: Ground): Database 
       };
       return work(reading);
     }, options);
-    early.delete([...early.keys()][0] ?? '');
+    // The position is the first that was read: to lock a table gives no row.
+    const position = [...early].find(([, rows]) => rows.length > 0);
+    early.delete(position?.[0] ?? '');
     await new Promise<void>((resolve) => schedule.after(random.between(5, 300), resolve));
     return database.transaction((tx) => {
       const mixed: Tx = {
