@@ -28,6 +28,8 @@ const maxAckPending = 256;
 /** The server waits longer than the handler may take, by as much again up to this, so that an answer is never late by a hair. */
 const maxAckMarginMs = 5_000;
 const retryMs = 500;
+/** What was given back and is not here again so long after its time went to another replica. */
+const comesBackMs = 2_000;
 /** One may be lost on the way; after two in a row nothing is to be expected of this pull. */
 const maxHeartbeatsMissed = 2;
 
@@ -39,15 +41,30 @@ const waited = (ms: number, signal: AbortSignal): Promise<void> =>
 
 /** A message that was pulled and is neither acknowledged nor given back. */
 interface InHand {
+  readonly place: string;
   /** Of several deliveries of the same event, the newest. */
   message: JsMsg;
+}
+
+/** The events in hand about one user or space; handed over one by one. */
+interface Lane {
+  /** Not begun yet, in the order of the stream. */
+  readonly waiting: InHand[];
+  /** Places of those that were given back: earlier than whatever is new. */
+  readonly missing: Set<string>;
+  /** Called when none is missing any more. */
+  complete: () => void;
   work: Promise<void>;
 }
 
+/** Whom or what the event is about: `skein.events.<type>.<subject>`, where only types contain dots. */
+const aboutOf = ({ subject }: JsMsg): string => subject.slice(subject.lastIndexOf('.') + 1);
+
 /**
  * A durable consumer as a part: pulls, hands over one event of a subject at a time, and is made again when the server
- * lost it. What waits in hand, for the one before it or for its next attempt, is kept alive at the server, so that only
- * attempts count as deliveries. One that failed stays in hand until it is done: the next of its subject never overtakes.
+ * lost it. What waits in hand, for the one before it or for its next attempt, is kept alive at the server. One that failed
+ * stays in hand for `maxDeliver` attempts: the next of its subject does not overtake. Then it is given back with all
+ * that wait behind it, for a replica that may do better; those that come back come before what is new.
  */
 export const jetStreamSubscription = (
   subscription: Subscription,
@@ -61,8 +78,8 @@ export const jetStreamSubscription = (
   let loop: Promise<void> = Promise.resolve();
   let messages: ConsumerMessages | undefined;
   const inHand = new Map<string, InHand>();
-  /** The last delivery of each subject in hand: the next one waits for it. */
-  const chains = new Map<string, Promise<void>>();
+  const lanes = new Map<string, Lane>();
+  const givenBackMs = backoffAfter(1, backoffMs);
 
   /** Undefined for what no publisher of ours can have stored: it is put away for good, or it would come for ever. */
   const read = (message: JsMsg): DomainEvent | undefined => {
@@ -75,47 +92,84 @@ export const jetStreamSubscription = (
     }
   };
 
-  /** Hands an event over until that succeeds; gives it back when the subscription stops before. */
-  const deliver = async (held: InHand): Promise<void> => {
+  /** Hands an event over until that succeeds; false after its last attempt, and when the subscription stops before. */
+  const deliver = async (held: InHand): Promise<boolean> => {
     const { message } = held;
     const event = read(message);
-    if (!event) return;
-    for (let attempt = message.info.deliveryCount; !stopping.signal.aborted; attempt += 1) {
-      const last = attempt >= maxDeliver;
+    if (!event) return true;
+    // Counted here: for the server, every time it was given back is a delivery, also those of a stop.
+    for (let attempt = 1; attempt <= maxDeliver && !stopping.signal.aborted; attempt += 1) {
+      const last = attempt === maxDeliver;
       const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(ackWaitMs)]);
       try {
         await subscription.handle(event, { attempt, last, signal });
         held.message.ack();
-        return;
+        return true;
       } catch (error) {
         if (last)
           log.error({ consumer, subject: message.subject, err: error }, 'the event cannot be put aside');
-        await waited(backoffAfter(attempt, backoffMs), stopping.signal);
+        else await waited(backoffAfter(attempt, backoffMs), stopping.signal);
       }
     }
-    held.message.nak();
+    return false;
+  };
+
+  const giveBack = ({ place, message }: InHand): void => {
+    inHand.delete(place);
+    message.nak(stopping.signal.aborted ? undefined : givenBackMs);
+  };
+
+  /** Until all that were given back are here again, or are not to be expected. */
+  const complete = async (lane: Lane): Promise<void> => {
+    const back = new AbortController();
+    lane.complete = () => back.abort();
+    await waited(givenBackMs + comesBackMs, AbortSignal.any([stopping.signal, back.signal]));
+    lane.missing.clear();
+  };
+
+  const workOff = async (about: string, lane: Lane): Promise<void> => {
+    const { waiting, missing } = lane;
+    for (let held = waiting.shift(); held; held = waiting.shift()) {
+      if (await deliver(held)) {
+        inHand.delete(held.place);
+        continue;
+      }
+      for (const one of [held, ...waiting.splice(0)]) {
+        giveBack(one);
+        missing.add(one.place);
+      }
+      await complete(lane);
+    }
+    lanes.delete(about);
   };
 
   const take = (message: JsMsg): void => {
     // The time as well: another stream, after a store was lost, counts from 1 again.
     const place = `${message.seq} ${message.info.timestampNanos}`;
-    const known = inHand.get(place);
-    if (known) {
+    const again = inHand.get(place);
+    if (again) {
       // The server did not hear in time that we have it.
-      known.message = message;
+      again.message = message;
       message.working();
       return;
     }
-    const held: InHand = { message, work: Promise.resolve() };
-    const before = chains.get(message.subject) ?? Promise.resolve();
-    const work = before.then(() => deliver(held));
-    held.work = work;
-    chains.set(message.subject, work);
+    const held: InHand = { place, message };
     inHand.set(place, held);
-    void work.finally(() => {
-      inHand.delete(place);
-      if (chains.get(message.subject) === work) chains.delete(message.subject);
-    });
+    const about = aboutOf(message);
+    const known = lanes.get(about);
+    if (known) {
+      const { waiting, missing } = known;
+      const before = waiting.findLastIndex((one) => one.message.seq < message.seq);
+      waiting.splice(before + 1, 0, held);
+      if (missing.delete(place) && missing.size === 0) known.complete();
+      return;
+    }
+    const lane: Lane = {
+      ...{ waiting: [held], missing: new Set<string>() },
+      ...{ complete: () => {}, work: Promise.resolve() },
+    };
+    lanes.set(about, lane);
+    lane.work = workOff(about, lane);
   };
 
   const keepAlive = (): void => {
@@ -182,7 +236,7 @@ export const jetStreamSubscription = (
       messages?.stop();
       stopping.abort();
       // What is being handled finishes; its acknowledgement must still find the connection.
-      await Promise.allSettled([...inHand.values()].map(({ work }) => work));
+      await Promise.allSettled([...lanes.values()].map(({ work }) => work));
       clearInterval(alive);
       abort.abort();
       await loop;

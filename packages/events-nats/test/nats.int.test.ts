@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { type NatsOptions, startNats } from '@skein/components';
+import type { EventBus } from '@skein/events';
 import { loginEvent, testEventBus } from '@skein/events/testing';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -130,6 +131,56 @@ describe('JetStream', () => {
     // A new consumer begins with the oldest event: effects stay single by the inbox.
     await expect.poll(() => got, { timeout: waitMs }).toEqual([before.id, before.id, after.id]);
   });
+
+  it('leaves to other replicas what one cannot handle', async () => {
+    const nats = await server();
+    const consumer = randomUUID();
+    const listen = async (handle: Parameters<EventBus['subscribe']>[0]['handle']) => {
+      const bus = jetStreamBus({ link: await connected(nats.url), log });
+      const part = bus.subscribe({
+        ...{ consumer, types: ['user.login'], handle },
+        ...{ backoffMs: [10], maxDeliver: 2 },
+      });
+      await part.run();
+      onTestFinished(() => part.stop());
+      return bus;
+    };
+    // More than a consumer has in hand: all that is with a replica that is cut off from its database.
+    const events = Array.from({ length: 300 }, (_, at) => loginEvent(`u${at}`, at));
+    const tried = new Set<string>();
+    const bus = await listen(async ({ id }) => {
+      tried.add(id);
+      throw new Error('the database is away');
+    });
+    await bus.publish(events);
+    await expect.poll(() => tried.size, { timeout: waitMs }).toBe(256);
+    const got = new Set<string>();
+    await listen(async ({ id }) => void got.add(id));
+    await expect.poll(() => got.size, { timeout: 2 * waitMs }).toBe(events.length);
+  }, 60_000);
+
+  it('keeps the order of a subject over an outage with more events than it has in hand', async () => {
+    const nats = await server();
+    const bus = jetStreamBus({ link: await connected(nats.url), log });
+    let failures = 0;
+    const got: number[] = [];
+    const part = bus.subscribe({
+      consumer: randomUUID(),
+      types: ['user.login'],
+      handle: async ({ data }) => {
+        // Given back three times.
+        if (failures++ < 6) throw new Error('the database is away');
+        got.push((data as { at: number }).at);
+      },
+      ...{ backoffMs: [10], maxDeliver: 2 },
+    });
+    const all = Array.from({ length: 300 }, (_, at) => at);
+    await bus.publish(all.map((at) => loginEvent('same', at)));
+    await part.run();
+    onTestFinished(() => part.stop());
+    await expect.poll(() => got.length, { timeout: waitMs }).toBe(all.length);
+    expect(got).toEqual(all);
+  }, 30_000);
 
   it('tells how far all consumers of a type are', async () => {
     const nats = await server();

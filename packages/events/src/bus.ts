@@ -4,7 +4,7 @@ import type { EventsOf } from './erase.ts';
 
 /** What a handler knows of one delivery. */
 export interface Delivery {
-  /** From 1. */
+  /** From 1, counted by the process that has the event: a restart is no attempt. */
   readonly attempt: number;
   /** True when it is time to put the event aside instead of asking for another delivery. */
   readonly last: boolean;
@@ -32,9 +32,9 @@ export interface Subscription {
 
 /**
  * The durable bus. Delivery is at least once; of one subject a replica is handed one event at a time, in order, also
- * when deliveries fail. Two replicas of a consumer may have neighbours at the same time, and a replica that dies may
- * leave a later one done before an earlier one. Effects are made once by an inbox. The bus is a pipe that can be refilled: the truth is the
- * publisher's log.
+ * when deliveries fail and whatever their types. Two replicas of a consumer may have neighbours at the same time, and a
+ * replica that dies, or gives back what it cannot handle, may leave a later one done before an earlier one. Effects are
+ * made once by an inbox. The bus is a pipe that can be refilled: the truth is the publisher's log.
  */
 export interface EventBus extends Service {
   /** Resolves when all of them are stored. The same event id within the bus's memory is stored once. */
