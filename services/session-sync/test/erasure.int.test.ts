@@ -5,6 +5,7 @@ import { createLogger } from '@skein/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemIds } from '../src/adapters/ids.ts';
 import { nativeSha256 } from '../src/adapters/native-sha256.ts';
+import { postgresErasures } from '../src/adapters/postgres-erasures.ts';
 import { redactSpace } from '../src/adapters/redact-space.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
@@ -216,6 +217,51 @@ describe('erasing a person', () => {
       { userId: 'writer', role: 'owner' },
     ]);
     expect(await database.query('select 1 from space where id = $1', [own])).toEqual([]);
+  });
+
+  it('leaves a team to whoever comes in at the last moment, with what they write there', async () => {
+    const space = await newTeam('lonely');
+    await sync.gateway.appendMessage(messageOf('LONELY words', { space, reply: false }), actingFor('lonely'));
+    let erasing: Promise<unknown> | undefined;
+    await database.transaction(async (tx) => {
+      // As a commit that lets somebody in, while the space is about to be dropped.
+      await tx.query('select pg_advisory_xact_lock_shared(hashtextextended($1::text, 0))', [space]);
+      erasing = erase('lonely');
+      erasing.catch(() => {});
+      const waiting = () =>
+        tx.query(
+          `select 1 from pg_locks w join pg_locks mine using (locktype, database, classid, objid, objsubid)
+           where locktype = 'advisory' and mine.pid = pg_backend_pid() and not w.granted`,
+        );
+      await expect.poll(waiting, { timeout: 20_000 }).toHaveLength(1);
+      await tx.query(
+        `insert into member (space, user_id, role, joined_at_ms) values ($1, 'newcomer', 'editor', 1)`,
+        [space],
+      );
+    });
+    await mutate('newcomer', 'desk', [set(1, 'kept')], space);
+    await erasing;
+    const { items } = await sync.gateway.listMembers({ space, limit: 0, cursor: '' }, actingFor('newcomer'));
+    expect(items).toEqual([{ userId: 'newcomer', role: 'owner' }]);
+    expect(await documentsOf('newcomer', space)).toEqual({ a: { title: 'kept' } });
+    expect(await holding('LONELY')).toEqual([]);
+  });
+
+  it('lets nobody in by an invitation of theirs once it has begun', async () => {
+    const space = await newTeam('parting');
+    const invite = { space, role: 'editor', email: '', expiresInHours: 0 };
+    const { invitation } = await sync.gateway.createInvitation(invite, actingFor('parting'));
+    const { forbid } = postgresErasures({
+      ...{ database, ids: systemIds, sha256: nativeSha256 },
+      ...{ bus: { erase: async () => {} }, forgetSagas: async () => {} },
+    });
+    await forbid('parting', 1);
+    const accepted = sync.gateway.acceptInvitation(
+      { code: invitation?.code ?? '', email: '' },
+      actingFor('visitor'),
+    );
+    await expect(accepted).rejects.toMatchObject({ code: 'not_found' });
+    await erase('parting');
   });
 
   it('finds what they wrote into a space they have left', async () => {

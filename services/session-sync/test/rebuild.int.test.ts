@@ -323,7 +323,7 @@ describe('a rebuild of the read models', () => {
     });
     const turns = await database.query<{ id: string }>('select id from turn where space = $1', [gus]);
     expect(turns.length).toBeGreaterThan(0);
-    await drop(gus, signal);
+    expect(await drop(gus, 'gus', signal)).toBe(true);
     expect(switched).toBe(true);
     expect([...(await held(fay)), ...(await held(gus))]).toEqual([]);
     const ends = await database.query('select 1 from turn_end where turn_id = any($1)', [

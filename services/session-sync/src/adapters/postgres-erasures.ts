@@ -41,13 +41,15 @@ const restOfSpace: readonly Contents[] = [
   { table: 'space', key: 'id', of: 'id = $1' },
 ];
 
+const deleteInvitations = 'delete from invitation where created_by = $1';
+
 /** What belongs to a person and to no space. */
 const ofPerson = [
   'delete from device where user_id = $1',
   'delete from device_login where user_id = $1',
   'delete from idempotency_keys where scope = $1',
   'delete from health_record where user_id = $1',
-  'delete from invitation where created_by = $1',
+  deleteInvitations,
   'update invitation set email = null where accepted_by = $1',
 ];
 
@@ -77,12 +79,24 @@ export const postgresErasures = (options: ErasuresOptions): Erasures => {
       }
   };
 
+  /** Nobody comes in any more, unless somebody has; whoever is on their way finds the invitation gone. */
+  const close = (space: string, userId: string): Promise<boolean> =>
+    database.transaction(async (tx) => {
+      await tx.query('select pg_advisory_xact_lock(hashtextextended($1::text, 0))', [space]);
+      const others = 'select 1 from member where space = $1 and user_id <> $2 limit 1';
+      if ((await tx.query(others, [space, userId])).length > 0) return false;
+      await tx.query('delete from invitation where space = $1', [space]);
+      await tx.query('delete from member where space = $1', [space]);
+      return true;
+    });
+
   return {
     forbid: async (userId, nowMs) => {
       await database.query(
         'insert into erased_person (user_id, erased_at_ms) values ($1, $2) on conflict do nothing',
         [userId, nowMs],
       );
+      await database.query(deleteInvitations, [userId]);
     },
     spacesOf: async (userId) => {
       const rows = await database.query<{
@@ -107,12 +121,14 @@ export const postgresErasures = (options: ErasuresOptions): Erasures => {
     },
     quotedIn: (space, userId, signal) => quotedTurns(database, space, userId, signal),
     redact: (space, userId, quoted, signal) => redactSpace(options, { space, userId, quoted }, signal),
-    drop: async (space, signal) => {
+    drop: async (space, userId, signal) => {
+      if (!(await close(space, userId))) return false;
       await empty(logOfSpace, space, signal);
       // A rebuild that has read the log begins anew with the space, before what it has made is removed from the tables.
       await database.query('update space set epoch = $2 where id = $1', [space, ids.epoch()]);
       await empty(restOfSpace, space, signal);
       await database.query('update ledger_entry set salt = null, record = null where space = $1', [space]);
+      return true;
     },
     forgetSagas,
     forget: (userId, email) =>

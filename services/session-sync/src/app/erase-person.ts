@@ -1,3 +1,4 @@
+import { AppError } from '@skein/contracts';
 import type { Clock } from '@skein/service-kit';
 import { leaveForGood } from '../domain/member.ts';
 import type { Role } from '../domain/state.ts';
@@ -13,7 +14,7 @@ export interface PersonsSpace {
 
 /** Removing what is kept of a person. Every part of it can be repeated. */
 export interface Erasures {
-  /** From now on nothing new is kept about the person. */
+  /** From now on nothing new is kept about the person, and nobody comes in by an invitation of theirs. */
   forbid(userId: string, nowMs: number): Promise<void>;
   spacesOf(userId: string): Promise<readonly PersonsSpace[]>;
   /** Turns of others whose answers quote what the person wrote in a space. */
@@ -23,8 +24,8 @@ export interface Erasures {
    * the epoch is another one.
    */
   redact(space: string, userId: string, quoted: readonly string[], signal: AbortSignal): Promise<void>;
-  /** Removes a space; of its ledger the chain stays. */
-  drop(space: string, signal: AbortSignal): Promise<void>;
+  /** Removes a space nobody but the person is in, if it is one; of its ledger the chain stays. */
+  drop(space: string, userId: string, signal: AbortSignal): Promise<boolean>;
   /** Ends and forgets the sagas about the person. */
   forgetSagas(userId: string): Promise<void>;
   /** What belongs to no space: devices, logins, answers to requests, invitations by or for the person. */
@@ -59,8 +60,17 @@ export const erasePerson =
     const { signal, correlationId } = call;
     await erasures.forbid(userId, clock.now());
     await erasures.forgetSagas(userId);
-    for (const { id, member, heir } of await erasures.spacesOf(userId)) {
-      if (member && heir)
+    for (const space of await erasures.spacesOf(userId)) {
+      const { id } = space;
+      if (!space.heir && (await erasures.drop(id, userId, signal))) {
+        await erasures.forgetEvents(id);
+        continue;
+      }
+      // Somebody may have come in since the spaces were read.
+      const now = space.heir ? space : (await erasures.spacesOf(userId)).find((one) => one.id === id);
+      const heir = now?.heir;
+      if (!heir) throw new AppError('unavailable', 'Whoever came into the space has left it: ask again');
+      if (now.member)
         await writer.write(
           {
             space: id,
@@ -70,12 +80,10 @@ export const erasePerson =
           },
           signal,
         );
-      if (heir) {
-        const quoted = await erasures.quotedIn(id, userId, signal);
-        if (quoted.length > 0) await forgetTurns(quoted);
-        await erasures.redact(id, userId, quoted, signal);
-      } else await erasures.drop(id, signal);
-      await erasures.forgetEvents(id, heir ? userId : undefined);
+      const quoted = await erasures.quotedIn(id, userId, signal);
+      if (quoted.length > 0) await forgetTurns(quoted);
+      await erasures.redact(id, userId, quoted, signal);
+      await erasures.forgetEvents(id, userId);
     }
     await erasures.forget(userId, email);
   };
