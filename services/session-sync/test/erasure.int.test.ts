@@ -245,7 +245,7 @@ describe('erasing a person', () => {
     expect(items).toEqual([{ userId: 'newcomer', role: 'owner' }]);
     expect(await documentsOf('newcomer', space)).toEqual({ a: { title: 'kept' } });
     expect(await holding('LONELY')).toEqual([]);
-  });
+  }, 60_000);
 
   it('lets nobody in by an invitation of theirs once it has begun', async () => {
     const space = await newTeam('parting');
