@@ -6,7 +6,7 @@ import { dropDeadLetters, listDeadLetters, retryDeadLetters } from './dead-lette
 import { openGateway } from './gateway.ts';
 import { verifyLedger } from './ledger.ts';
 import { reanchor } from './reanchor.ts';
-import { rebuild } from './rebuild.ts';
+import { cancelRebuild, rebuild } from './rebuild.ts';
 import { listSagas, operateSagas, sagaVerbs } from './sagas.ts';
 import { screenOf } from './screen.ts';
 import { help, UsageError } from './usage.ts';
@@ -121,6 +121,13 @@ export const runCommand = async (args: readonly string[], surroundings: Surround
     }
     case 'db reanchor': {
       await reanchor(needed(env['DATABASE_URL'], 'DATABASE_URL'), screen, {
+        actor: actor(),
+        reason: reason(),
+      });
+      return true;
+    }
+    case 'db cancel-rebuild': {
+      await cancelRebuild(needed(env['DATABASE_URL'], 'DATABASE_URL'), screen, {
         actor: actor(),
         reason: reason(),
       });

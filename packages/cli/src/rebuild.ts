@@ -11,20 +11,24 @@ const table = 'session_sync.read_model_rebuild';
 
 interface Progress extends Row {
   readonly id: number;
-  readonly phase: 'ordered' | 'copying' | 'following' | 'switched';
+  readonly phase: 'ordered' | 'copying' | 'following' | 'switched' | 'cancelled';
   readonly spaces: number;
   readonly events: number;
   /** Rows that were not as the log says, by table. */
   readonly differences: Readonly<Record<string, number>>;
 }
 
-const place = async (tx: Tx, { actor, reason }: Order): Promise<number> => {
+const needSchema = async (tx: Tx): Promise<void> => {
   const [found] = await tx.query<{ there: boolean }>(`select to_regclass($1) is not null as there`, [table]);
   if (!found?.there)
     throw new AppError(
       'not_found',
       'There is no schema of session-sync that can be rebuilt in this database: check DATABASE_URL, and start session-sync once',
     );
+};
+
+const place = async (tx: Tx, { actor, reason }: Order): Promise<number> => {
+  await needSchema(tx);
   try {
     const [row] = await tx.query<{ id: number }>(
       `insert into ${table} (actor, reason) values ($1, $2) returning id`,
@@ -35,7 +39,7 @@ const place = async (tx: Tx, { actor, reason }: Order): Promise<number> => {
     if (!isUniqueViolation(error)) throw error;
     throw new AppError(
       'conflict',
-      'A rebuild is under way already: wait for its end, which the log of session-sync tells',
+      'A rebuild is under way already: wait for its end, which the log of session-sync tells, or cancel it with "skein db cancel-rebuild"',
       { cause: error },
     );
   }
@@ -47,6 +51,7 @@ const sentence = ({ phase, spaces, events }: Progress): string =>
     copying: `Building: ${spaces} spaces, ${events} events.`,
     following: `Catching up: ${spaces} spaces, ${events} events.`,
     switched: `Switched: ${spaces} spaces, ${events} events.`,
+    cancelled: 'Cancelled.',
   })[phase];
 
 /**
@@ -72,6 +77,8 @@ export const rebuild = async (url: string, screen: Screen, order: Order): Promis
       screen.say('Nothing moves: is session-sync running? Waiting on.');
     }
     last = text;
+    if (phase === 'cancelled')
+      throw new AppError('conflict', 'The rebuild was cancelled: what is shown is as it was before');
     if (phase === 'switched') {
       const healed = Object.entries(differences).map(([name, count]) => `${count} in ${name}`);
       screen.say(
@@ -83,4 +90,18 @@ export const rebuild = async (url: string, screen: Screen, order: Order): Promis
     }
     await delay(askEveryMs);
   }
+};
+
+/** Ends a rebuild before it is through: what is shown stays as it is, and the log is archived again. */
+export const cancelRebuild = async (url: string, screen: Screen, { actor, reason }: Order): Promise<void> => {
+  const cancelled = await adminTransaction(url, async (tx) => {
+    await needSchema(tx);
+    const [row] = await tx.query<{ done: boolean }>('select session_sync.cancel_rebuild($1, $2) as done', [
+      actor,
+      reason,
+    ]);
+    return row?.done;
+  });
+  if (!cancelled) throw new AppError('not_found', 'No rebuild is under way: there is nothing to cancel');
+  screen.row({ phase: 'cancelled' }, 'Cancelled: what is shown is as it was before.');
 };

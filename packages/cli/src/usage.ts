@@ -27,6 +27,7 @@ export const help = `skein: look after a running mesh.
                                                 while all services are stopped
   skein db rebuild --reason TEXT                build the tables of session-sync that follow from its log again,
                                                 while all services run
+  skein db cancel-rebuild --reason TEXT         end that before it is through
 
 Options
   --json                    one JSON object a line

@@ -264,6 +264,43 @@ describe('a rebuild of the read models', () => {
     expect(rows).toEqual([]);
   }, 60_000);
 
+  it('builds a long space again in steps, and switches no part of it', async () => {
+    const space = personalSpaceId('ann');
+    const before = await dump();
+    await order();
+    const stop = new AbortController();
+    const running = postgresRebuild(database, log, { ...small, rest: 0 }).run(stop.signal);
+    await vi.waitFor(async () => expect((await newest())?.phase).toBe('following'), { timeout: 30_000 });
+    stop.abort();
+    await running.catch(() => {});
+    await database.query(`update space set epoch = 'of a long one' where id = $1`, [space]);
+    const steps: number[] = [];
+    const transaction: typeof database.transaction = (work, options) =>
+      database.transaction(async (tx) => {
+        const offset = async () => {
+          const [row] = await tx.query<{ offset: number; epoch: string }>(
+            'select "offset", epoch from read_model_checkpoint where space = $1',
+            [space],
+          );
+          return row?.epoch === 'of a long one' ? row.offset : 0;
+        };
+        const at = await offset();
+        const done = await work(tx);
+        steps.push((await offset()) - at);
+        return done;
+      }, options);
+    await vi.waitFor(
+      async () => {
+        await postgresRebuild({ ...database, transaction }, log, { ...small, rest: 1 }).run(signal);
+        expect((await newest())?.phase).toBe('switched');
+      },
+      { timeout: 30_000, interval: 20 },
+    );
+    expect(Math.max(...steps)).toBe(small.events);
+    expect(steps.filter((events) => events > 0).length).toBeGreaterThan(3);
+    expect(await dump()).toEqual(before);
+  }, 60_000);
+
   it('gives what erasing a person has left', async () => {
     const { space } = await sync.gateway.createSpace({ title: 'Two', idempotencyKey: '' }, actingFor('ann'));
     const id = space?.id ?? '';
@@ -332,17 +369,17 @@ describe('a rebuild of the read models', () => {
     expect(ends).toEqual([]);
   }, 60_000);
 
-  it('is ordered by a command, which tells how it goes, and refuses a second one', async () => {
+  it('is ordered by a command, which tells how it goes, and refuses a second one, and cancelled by one', async () => {
     const running = await startOnNewDatabase();
     await running.gateway.appendMessage(messageOf('mine'), actingFor('dora'));
-    const skein = async (reason: string) => {
-      const args = [cli, 'db', 'rebuild', '--reason', reason];
+    const skein = async (verb: string, reason: string) => {
+      const args = [cli, 'db', verb, '--reason', reason];
       const { stdout } = await promisify(execFile)(process.execPath, args, {
         env: { ...process.env, DATABASE_URL: running.databaseUrl },
       });
       return stdout;
     };
-    const told = await skein('to be sure');
+    const told = await skein('rebuild', 'to be sure');
     expect(told).toContain('Switched: 1 spaces');
     expect(told).toContain('Every row was as the log says.');
     // As if somebody else's had not ended yet, in a database whose service is gone.
@@ -353,8 +390,20 @@ describe('a rebuild of the read models', () => {
     );
     await other.run();
     await other.query(`insert into read_model_rebuild (actor, reason) values ('op', 'mine')`);
-    await expect(skein('mine too')).rejects.toMatchObject({
+    await expect(skein('rebuild', 'mine too')).rejects.toMatchObject({
       stderr: expect.stringContaining('A rebuild is under way already') as string,
+    });
+    const stop = new AbortController();
+    const step = postgresRebuild(other, log).run(stop.signal);
+    stop.abort();
+    await expect(step).rejects.toThrow();
+    expect(await skein('cancel-rebuild', 'it takes too long')).toContain('Cancelled');
+    expect(await other.query('select phase, reason from read_model_rebuild where id > 1')).toEqual([
+      { phase: 'cancelled', reason: expect.stringMatching(/^mine; cancelled by .+: it takes too long$/) },
+    ]);
+    expect(await other.query(`select 1 from pg_tables where tablename like '%\\_next'`)).toEqual([]);
+    await expect(skein('cancel-rebuild', 'again')).rejects.toMatchObject({
+      stderr: expect.stringContaining('No rebuild is under way') as string,
     });
     await other.stop();
   }, 60_000);

@@ -45,6 +45,9 @@ interface SpaceRow extends Record<string, unknown> {
 /** What became of a step. `later`: others are in the way; the next call tries again. */
 type Step = 'nothing' | 'more' | 'later';
 
+/** How often the last step reads a part while everybody waits. */
+const maxTimes = 10;
+
 const lockTimeout = '55P03';
 
 const orderSql = `
@@ -60,6 +63,24 @@ const spaceColumns = `s.id as space, s.epoch, coalesce(c."offset", 0) as done,
 /** Spaces whose past was changed since it was copied, or that are gone. */
 const changedSql = `select c.space from read_model_checkpoint c left join space s on s.id = c.space
   where s.epoch is distinct from c.epoch`;
+
+/** Spaces of whose logs the new tables have a part, or that were changed: nothing is switched while there is one. */
+const unfinishedSql = `${changedSql} or c.behind`;
+
+/** The next parts of these spaces, at most `room` events in all. */
+const partsOf = (found: readonly SpaceRow[], room: number): LogPart[] => {
+  const parts: LogPart[] = [];
+  let left = room;
+  for (const { space, epoch, head, done: after } of found) {
+    if (left <= 0) break;
+    const upto = Math.min(head, after + left);
+    parts.push({ space, epoch, after, upto, head });
+    left -= upto - after;
+  }
+  return parts;
+};
+
+const atHead = ({ upto, head }: LogPart): boolean => upto === head;
 
 const addUp = (
   one: Readonly<Record<string, number>>,
@@ -105,17 +126,8 @@ export const postgresRebuild = (
       await tx.query(`update read_model_rebuild set phase = 'following' where id = $1`, [id]);
       return 'more';
     }
-    const heads = new Map(found.map((row) => [row.space, row.head]));
-    const parts: LogPart[] = [];
-    let room = maxEvents;
-    for (const { space, epoch, head, done: after } of found) {
-      if (room <= 0) break;
-      const upto = Math.min(head, after + room);
-      parts.push({ space, epoch, after, upto });
-      room -= upto - after;
-    }
-    const read = await buildParts(tx, parts, bytes);
-    const whole = read.filter(({ space, upto }) => upto === heads.get(space)).map((part) => part.space);
+    const read = await buildParts(tx, partsOf(found, maxEvents), bytes);
+    const whole = read.filter(atHead).map(({ space }) => space);
     const differences = await differencesOf(tx, whole);
     const [before] = await tx.query<{ differences: Record<string, number> }>(
       'select differences from read_model_rebuild where id = $1',
@@ -135,20 +147,17 @@ export const postgresRebuild = (
     return 'more';
   };
 
-  /** Brings spaces up to their heads; false when that would be too much for one step. */
-  const catchUp = async (tx: Tx, spaces: readonly string[]): Promise<boolean> => {
-    for (let pass = 0; pass < 10; pass += 1) {
-      const found = await tx.query<SpaceRow>(
-        `select * from (select ${spaceColumns} where s.id = any($1::uuid[])) f
-         where head > done or not exists (select 1 from read_model_checkpoint c where c.space = f.space)
-         order by space`,
-        [spaces],
-      );
-      if (found.length === 0) return true;
-      const parts = found.map(({ space, epoch, head, done: after }) => ({ space, epoch, after, upto: head }));
-      await buildParts(tx, parts, bytes);
-    }
-    return false;
+  /** Brings spaces nearer to their heads, by at most `room` events; true when all are there. */
+  const catchUp = async (tx: Tx, spaces: readonly string[], room: number): Promise<boolean> => {
+    const found = await tx.query<SpaceRow>(
+      `select * from (select ${spaceColumns} where s.id = any($1::uuid[])) f
+       where head > done or not exists (select 1 from read_model_checkpoint c where c.space = f.space)
+       order by space`,
+      [spaces],
+    );
+    if (found.length === 0) return true;
+    const read = await buildParts(tx, partsOf(found, room), bytes);
+    return read.length === found.length && read.every(atHead);
   };
 
   /** Takes spaces out whose past was changed; they are built again. */
@@ -180,9 +189,12 @@ export const postgresRebuild = (
       const changed = (await tx.query<{ space: string }>(changedSql)).map(({ space }) => space);
       await takeOut(tx, changed);
       spaces.push(...changed);
-      await analyzeNextTables(tx);
     }
-    if (!(await catchUp(tx, spaces))) return 'more';
+    const behind = await tx.query<{ space: string }>('select space from read_model_checkpoint where behind');
+    spaces.push(...behind.map(({ space }) => space));
+    // A long log takes several steps, from where it is.
+    if (!(await catchUp(tx, spaces, maxEvents))) return 'more';
+    if (count < rest) await analyzeNextTables(tx);
     if (last)
       await tx.query(
         'update read_model_rebuild set era = $2, xid = $3::xid8, seq = $4, events = events + $5 where id = $1',
@@ -197,12 +209,14 @@ export const postgresRebuild = (
     const [order] = await tx.query<Order>(orderSql);
     if (order?.phase !== 'following') return 'nothing';
     const { count, spaces } = await written(tx, order, 'true', rest + 1);
-    const [changed] = await tx.query(`${changedSql} limit 1`);
-    if (count > rest || changed) return 'more';
+    const [unfinished] = await tx.query(`${unfinishedSql} limit 1`);
+    if (count > rest || unfinished) return 'more';
     const silent = await tx.query<{ id: string }>(
       'select id from space s where not exists (select 1 from read_model_checkpoint c where c.space = s.id)',
     );
-    if (!(await catchUp(tx, [...spaces, ...silent.map(({ id }) => id)]))) return 'more';
+    const late = [...spaces, ...silent.map(({ id }) => id)];
+    // What is left is little; only its bytes can be too many for one time.
+    for (let time = 1; !(await catchUp(tx, late, rest + 1)); time += 1) if (time === maxTimes) return 'more';
     await tx.query(
       `update document_next n set version = d.version from document d
        where d.version > d.logged_version and n.space = d.space and n.collection = d.collection and n.id = d.id

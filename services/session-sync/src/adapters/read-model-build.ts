@@ -25,6 +25,8 @@ export interface LogPart {
   /** Exclusive; the new tables have what is before it. */
   readonly after: number;
   readonly upto: number;
+  /** Where the log ended when it was looked at. */
+  readonly head: number;
 }
 
 type Found<T> = T & Record<string, unknown>;
@@ -179,10 +181,15 @@ export const buildParts = async (
   );
   // The epoch stays the one of the first part: when it is another one by now, the first part was of another log.
   await tx.query(
-    `insert into read_model_checkpoint (space, epoch, "offset")
-     select * from unnest($1::uuid[], $2::text[], $3::bigint[])
-     on conflict (space) do update set "offset" = excluded."offset"`,
-    [read.map(({ space }) => space), read.map(({ epoch }) => epoch), read.map(({ upto }) => upto)],
+    `insert into read_model_checkpoint (space, epoch, "offset", behind)
+     select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::boolean[])
+     on conflict (space) do update set "offset" = excluded."offset", behind = excluded.behind`,
+    [
+      read.map(({ space }) => space),
+      read.map(({ epoch }) => epoch),
+      read.map(({ upto }) => upto),
+      read.map(({ upto, head }) => upto < head),
+    ],
   );
   return read;
 };

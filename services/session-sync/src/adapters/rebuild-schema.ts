@@ -31,3 +31,23 @@ create table read_model_checkpoint (
 -- Versions that classic clients raised without an event.
 create index document_raised on document (space, collection, id) where version > logged_version;
 `;
+
+/** Long logs are built in several steps, and a rebuild can be ended before it is through. */
+export const rebuildEndSql = `
+alter table read_model_checkpoint add column behind boolean not null default false;
+alter table read_model_rebuild drop constraint read_model_rebuild_phase_check;
+alter table read_model_rebuild add constraint read_model_rebuild_phase_check
+  check (phase in ('ordered', 'copying', 'following', 'switched', 'cancelled'));
+-- Waits for the step that is being done. The new tables are dropped: nobody would erase from them any more.
+create function cancel_rebuild(by_whom text, why text) returns boolean language plpgsql set search_path from current as $body$
+begin
+  update read_model_rebuild set phase = 'cancelled', ended_at = now(),
+    reason = format('%s; cancelled by %s: %s', reason, by_whom, why) where ended_at is null;
+  if not found then
+    return false;
+  end if;
+  drop table if exists document_next, turn_end_next, message_next, conversation_next, turn_next, member_next;
+  return true;
+end
+$body$;
+`;

@@ -5,7 +5,7 @@ import { archiveSql } from './archive-schema.ts';
 import { healthRecordSql, ledgerSql } from './commit-extras.ts';
 import { commitFunction, commitOnceFunction } from './commit-units.ts';
 import { erasureSql } from './erasure-schema.ts';
-import { rebuildSql } from './rebuild-schema.ts';
+import { rebuildEndSql, rebuildSql } from './rebuild-schema.ts';
 
 /** Hash partitions of the log. Fixed for good: rows do not move between partitions. */
 const logPartitions = 8;
@@ -307,4 +307,5 @@ export const migrations: readonly Migration[] = [
   },
   { version: 12, name: 'erasing people', sql: erasureSql },
   { version: 13, name: 'the rebuilding of read models', sql: rebuildSql },
+  { version: 14, name: 'the end of a rebuild', sql: rebuildEndSql },
 ];
