@@ -182,6 +182,33 @@ describe('JetStream', () => {
     expect(got).toEqual(all);
   }, 30_000);
 
+  it('puts what was given back before what comes meanwhile', async () => {
+    const nats = await server();
+    const bus = jetStreamBus({ link: await connected(nats.url), log });
+    const failed = Promise.withResolvers<void>();
+    let failures = 0;
+    const got: number[] = [];
+    const part = bus.subscribe({
+      consumer: randomUUID(),
+      types: ['user.login'],
+      handle: async ({ data }) => {
+        if (failures++ === 0) {
+          failed.resolve();
+          throw new Error('the database is away');
+        }
+        got.push((data as { at: number }).at);
+      },
+      // Given back at once, for a time in which the third one comes.
+      ...{ backoffMs: [1_000], maxDeliver: 1 },
+    });
+    await bus.publish([loginEvent('same', 1), loginEvent('same', 2)]);
+    await part.run();
+    onTestFinished(() => part.stop());
+    await failed.promise;
+    await bus.publish([loginEvent('same', 3)]);
+    await expect.poll(() => got, { timeout: waitMs }).toEqual([1, 2, 3]);
+  });
+
   it('tells how far all consumers of a type are', async () => {
     const nats = await server();
     const bus = jetStreamBus({ link: await connected(nats.url), log });
