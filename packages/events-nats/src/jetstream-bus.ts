@@ -5,7 +5,6 @@ import {
   jetstream,
   jetstreamManager,
   RetentionPolicy,
-  type SeqMsgRequest,
   StorageType,
 } from '@nats-io/jetstream';
 import { headers, nanos } from '@nats-io/nats-core';
@@ -42,6 +41,9 @@ const subjects = 'skein.events.>';
 /** The server's memory of message ids: a second publishing within it is not stored. */
 const duplicateWindowMs = 120_000;
 const publishTimeoutMs = 5_000;
+/** Events that erasing reads in one request, and how long it waits for them. */
+const eraseBatch = 500;
+const eraseWaitMs = 2_000;
 const streamNotFound = 10_059;
 
 /** Undefined for what is no domain event: nothing of ours can have stored it. */
@@ -160,7 +162,7 @@ export const jetStreamBus = ({ link, log, replicas = 1 }: JetStreamBusOptions): 
         }
         return newest;
       }),
-    erase: ({ subject, userId }) =>
+    erase: ({ subject, userId }, signal) =>
       asked(async (jsm) => {
         await ensureStream(jsm);
         // The two tokens of a type, then the subject.
@@ -169,15 +171,30 @@ export const jetStreamBus = ({ link, log, replicas = 1 }: JetStreamBusOptions): 
           await jsm.streams.purge(stream, { filter });
           return;
         }
-        for (let seq = 1; ; ) {
-          // The server knows it here as well; the client's types know it only for direct reads.
-          const next = { seq, next_by_subj: filter } as SeqMsgRequest;
-          const message = await jsm.streams.getMessage(stream, next);
-          if (!message) return;
-          const data: unknown = readable(message)?.data;
-          if ((data as { readonly userId?: unknown } | undefined)?.userId === userId)
-            await jsm.streams.deleteMessage(stream, message.seq, true);
-          seq = message.seq + 1;
+        const consumer = await jetstream(link.get(), { timeout: publishTimeoutMs }).consumers.get(stream, {
+          filter_subjects: filter,
+        });
+        try {
+          let left = (await consumer.info()).num_pending;
+          while (left > 0) {
+            signal?.throwIfAborted();
+            let none = true;
+            for await (const message of await consumer.fetch({
+              max_messages: Math.min(left, eraseBatch),
+              expires: eraseWaitMs,
+            })) {
+              none = false;
+              const data: unknown = readable(message)?.data;
+              if ((data as { readonly userId?: unknown } | undefined)?.userId === userId)
+                await jsm.streams.deleteMessage(stream, message.seq, true);
+              left = message.info.pending;
+            }
+            // A slow server, or what was left is removed by now.
+            if (none) left = (await consumer.info()).num_pending;
+          }
+        } finally {
+          // Forgotten by the server in time when it cannot be reached.
+          await consumer.delete().catch((error: unknown) => log.debug({ err: error }, 'a reader stays'));
         }
       }),
     handled: (types) =>

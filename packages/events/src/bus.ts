@@ -46,8 +46,8 @@ export interface EventBus extends Service {
   store(): Promise<BusStore>;
   /** The newest stored event of these types. */
   newest(types: readonly DomainEventType[]): Promise<StoredEvent | undefined>;
-  /** Removes stored events for good, also those nobody has handled yet. */
-  erase(of: EventsOf): Promise<void>;
+  /** Removes stored events for good, also those nobody has handled yet; `signal` stops it between two of them. */
+  erase(of: EventsOf, signal?: AbortSignal): Promise<void>;
   /**
    * Every consumer of these types has handled everything up to this mark. Undefined when there is no consumer of
    * them yet, or when the bus shares the fate of the publisher's log and never loses its store alone.

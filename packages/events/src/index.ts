@@ -31,6 +31,7 @@ export {
   type OutboxSource,
   originPosition,
   outbox,
+  outboxSubjectsSql,
   type Position,
 } from './outbox.ts';
 export { type PostgresBusOptions, postgresBus } from './postgres-bus.ts';

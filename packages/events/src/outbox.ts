@@ -90,6 +90,11 @@ create table dead_letter (
 );
 `;
 
+/** Finds what an outbox has about somebody who is erased. A migration after `eventTablesSql`. */
+export const outboxSubjectsSql = `
+create index outbox_subject on outbox ((event::json ->> 'subject'));
+`;
+
 /**
  * What operators need: signs of a restore, replays, re-anchoring and a journal of who did what and why. A migration
  * after `eventTablesSql`. `log` is the table relays read (with the columns era and xid); `reanchored` are statements

@@ -35,6 +35,7 @@ create table if not exists skein_bus.event (
   event text not null
 );
 create index if not exists event_order on skein_bus.event (xid, seq);
+create index if not exists event_subject on skein_bus.event ((event::json ->> 'subject'));
 create index if not exists event_time on skein_bus.event (stored_at);
 create table if not exists skein_bus.consumer (
   name text primary key,

@@ -81,7 +81,9 @@ export const testEventBus = (name: string, make: () => Promise<BusUnderTest>): v
       const kept = loginEvent('u2');
       const shared = { ...loginEvent('u3'), data: { ...kept.data, userId: 'u1' } };
       const others = { ...loginEvent('u3'), data: { ...kept.data, userId: 'u4' } };
-      await bus.publish([loginEvent('u1'), kept, loginEvent('u1'), shared, others]);
+      // More than is read at a time.
+      const many = Array.from({ length: 600 }, () => ({ ...shared, id: randomUUID() }));
+      await bus.publish([loginEvent('u1'), kept, loginEvent('u1'), ...many, shared, others]);
       await bus.erase({ subject: 'u1' });
       await bus.erase({ subject: 'u3', userId: 'u1' });
       const got: string[] = [];

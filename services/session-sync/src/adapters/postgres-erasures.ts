@@ -136,9 +136,9 @@ export const postgresErasures = (options: ErasuresOptions): Erasures => {
         for (const statement of ofPerson) await tx.query(statement, [userId]);
         if (email !== '') await tx.query('delete from invitation where email = $1', [email]);
       }),
-    forgetEvents: async (space, userId) => {
+    forgetEvents: async (space, userId, signal) => {
       await database.transaction((tx) => eraseEvents(tx, { subject: space, userId }));
-      await bus.erase({ subject: space, userId });
+      await bus.erase({ subject: space, userId }, signal);
     },
   };
 };

@@ -31,7 +31,7 @@ export interface Erasures {
   /** What belongs to no space: devices, logins, answers to requests, invitations by or for the person. */
   forget(userId: string, email: string): Promise<void>;
   /** What was published about a space, or about the person in it. */
-  forgetEvents(space: string, userId?: string): Promise<void>;
+  forgetEvents(space: string, userId: string | undefined, signal: AbortSignal): Promise<void>;
 }
 
 /** What erasing is made of. */
@@ -63,7 +63,7 @@ export const erasePerson =
     for (const space of await erasures.spacesOf(userId)) {
       const { id } = space;
       if (!space.heir && (await erasures.drop(id, userId, signal))) {
-        await erasures.forgetEvents(id);
+        await erasures.forgetEvents(id, undefined, signal);
         continue;
       }
       // Somebody may have come in since the spaces were read.
@@ -83,7 +83,7 @@ export const erasePerson =
       const quoted = await erasures.quotedIn(id, userId, signal);
       if (quoted.length > 0) await forgetTurns(quoted);
       await erasures.redact(id, userId, quoted, signal);
-      await erasures.forgetEvents(id, userId);
+      await erasures.forgetEvents(id, userId, signal);
     }
     await erasures.forget(userId, email);
   };

@@ -1,4 +1,4 @@
-import { eventAdminSql, eventTablesSql } from '@skein/events';
+import { eventAdminSql, eventTablesSql, outboxSubjectsSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 
@@ -131,4 +131,5 @@ end
 $body$;
 `,
   },
+  { version: 10, name: 'subjects of the outbox', sql: outboxSubjectsSql },
 ];
