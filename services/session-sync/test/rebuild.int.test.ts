@@ -9,10 +9,10 @@ import { systemIds } from '../src/adapters/ids.ts';
 import { nativeSha256 } from '../src/adapters/native-sha256.ts';
 import { postgresErasures } from '../src/adapters/postgres-erasures.ts';
 import { postgresRebuild } from '../src/adapters/postgres-rebuild.ts';
-import { readModelTables } from '../src/adapters/read-model-tables.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
 import { actingFor, asService, messageOf, startOnNewDatabase } from './harness.ts';
+import { dump, structure } from './read-model-dump.ts';
 import { recorderOf } from './recorder.ts';
 
 const signal = new AbortController().signal;
@@ -56,15 +56,6 @@ const team = async (): Promise<void> => {
   await sync.gateway.appendMessage(messageOf('to all', { space: id, attachmentsJson: '[ {"a":1.0} ]' }), ctx);
 };
 
-/** All rows, as text, by table. */
-const dump = async (): Promise<Record<string, string[]>> => {
-  const rows: Record<string, string[]> = {};
-  for (const { name, key } of Object.values(readModelTables))
-    rows[name] = (
-      await database.query<{ row: string }>(`select t::text as row from ${name} t order by ${key.join(', ')}`)
-    ).map(({ row }) => row);
-  return rows;
-};
 const order = () =>
   database.query(`insert into read_model_rebuild (actor, reason) values ('op', 'because') returning id`);
 const newest = async () => {
@@ -83,40 +74,22 @@ const rebuild = async (limits = {}): Promise<void> => {
     { timeout: 60_000, interval: 20 },
   );
 };
-const structure = async () => ({
-  indexes: await database.query(
-    `select tablename, indexname, indexdef from pg_indexes where schemaname = 'session_sync' order by 1, 2`,
-  ),
-  constraints: await database.query(
-    `select conrelid::regclass::text as table, conname, pg_get_constraintdef(oid) as def from pg_constraint
-     where connamespace = 'session_sync'::regnamespace order by 1, 2`,
-  ),
-  triggers: await database.query(
-    `select tgrelid::regclass::text as table, tgname, pg_get_triggerdef(oid) as def from pg_trigger
-     where not tgisinternal order by 1, 2`,
-  ),
-  columns: await database.query(
-    `select table_name, column_name, data_type, is_nullable, column_default, collation_name, ordinal_position
-     from information_schema.columns where table_schema = 'session_sync' order by 1, 2`,
-  ),
-});
-
 describe('a rebuild of the read models', () => {
   it('gives the same rows and the same tables, in steps of any size', async () => {
-    const before = await dump();
-    const shape = await structure();
+    const before = await dump(database);
+    const shape = await structure(database);
     await order();
     await rebuild(small);
     expect(await newest()).toMatchObject({ phase: 'switched', differences: {} });
-    expect(await dump()).toEqual(before);
-    expect(await structure()).toEqual(shape);
+    expect(await dump(database)).toEqual(before);
+    expect(await structure(database)).toEqual(shape);
     await order();
     await rebuild();
     expect(await newest()).toMatchObject({ differences: {}, spaces: 4 });
-    expect(await dump()).toEqual(before);
+    expect(await dump(database)).toEqual(before);
     // Nothing to do, nothing done.
     await postgresRebuild(database, log).run(signal);
-    expect(await structure()).toEqual(shape);
+    expect(await structure(database)).toEqual(shape);
   }, 60_000);
 
   it('equals the live rows while people go on writing, and nobody reads less than there is', async () => {
@@ -144,15 +117,15 @@ describe('a rebuild of the read models', () => {
     }
     await Promise.all([...writers, reader]);
     expect(await newest()).toMatchObject({ phase: 'switched', differences: {} });
-    const after = await dump();
+    const after = await dump(database);
     await order();
     await rebuild();
     expect(await newest()).toMatchObject({ differences: {} });
-    expect(await dump()).toEqual(after);
+    expect(await dump(database)).toEqual(after);
   }, 90_000);
 
   it('heals what was changed by hand, and says how much', async () => {
-    const before = await dump();
+    const before = await dump(database);
     await database.query(`update document set value = '{"forged":true}' where id = 'a'`);
     await database.query(
       `update conversation set count = count + 1, title = 'forged' where title = 'Renamed'`,
@@ -172,11 +145,11 @@ describe('a rebuild of the read models', () => {
       member: 1,
       turn: 6,
     });
-    expect(await dump()).toEqual(before);
+    expect(await dump(database)).toEqual(before);
   }, 60_000);
 
   it('goes on where it was, whenever the process dies', async () => {
-    const before = await dump();
+    const before = await dump(database);
     await order();
     let deaths = 0;
     while ((await newest())?.phase !== 'switched') {
@@ -200,7 +173,7 @@ describe('a rebuild of the read models', () => {
     }
     expect(deaths).toBeGreaterThan(0);
     expect(await newest()).toMatchObject({ differences: {} });
-    expect(await dump()).toEqual(before);
+    expect(await dump(database)).toEqual(before);
   }, 60_000);
 
   it('is one at a time', async () => {
@@ -266,7 +239,7 @@ describe('a rebuild of the read models', () => {
 
   it('builds a long space again in steps, and switches no part of it', async () => {
     const space = personalSpaceId('ann');
-    const before = await dump();
+    const before = await dump(database);
     await order();
     const stop = new AbortController();
     const running = postgresRebuild(database, log, { ...small, rest: 0 }).run(stop.signal);
@@ -298,7 +271,7 @@ describe('a rebuild of the read models', () => {
     );
     expect(Math.max(...steps)).toBe(small.events);
     expect(steps.filter((events) => events > 0).length).toBeGreaterThan(3);
-    expect(await dump()).toEqual(before);
+    expect(await dump(database)).toEqual(before);
   }, 60_000);
 
   it('gives what erasing a person has left', async () => {
@@ -312,12 +285,12 @@ describe('a rebuild of the read models', () => {
     await sync.gateway.appendMessage(messageOf('of ann', { space: id }), actingFor('ann'));
     const eraser = sync.clientOf(erasureV1.ErasureServiceService, 'user');
     await eraser.eraseUser({ userId: 'eve', email: '' }, asService(60_000));
-    const before = await dump();
+    const before = await dump(database);
     expect(JSON.stringify(before)).not.toContain('of eve');
     await order();
     await rebuild(small);
     expect(await newest()).toMatchObject({ differences: {} });
-    expect(await dump()).toEqual(before);
+    expect(await dump(database)).toEqual(before);
   }, 60_000);
 
   it('does not keep a space from being erased meanwhile, and brings nothing of it back', async () => {
@@ -325,7 +298,7 @@ describe('a rebuild of the read models', () => {
     const erase = (userId: string) => eraser.eraseUser({ userId, email: '' }, asService(60_000));
     const held = async (space: string) => {
       const rows: string[] = [];
-      for (const [name, lines] of Object.entries(await dump()))
+      for (const [name, lines] of Object.entries(await dump(database)))
         rows.push(...lines.filter((line) => line.includes(space)).map((line) => `${name} ${line}`));
       return rows;
     };
