@@ -331,6 +331,8 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
       waitsFor = await unrest(store, { devices, followers: followers(), classics, teams });
     }
     if (waitsFor) history.violation(`liveness: ${restMs / 1_000} s after the last fault ${waitsFor}`);
+    await schedule.run(schedule.now() + checksMs);
+    // What a client sends again after its last trouble is no loop; one that ends nowhere still goes on now.
     const sent = classics.map((one) => one.sent);
     await schedule.run(schedule.now() + checksMs);
     const busy = classics.find((one, at) => one.sent !== sent[at]);
