@@ -58,6 +58,40 @@ const planAt = (space: string, offset: number, more: Partial<SpacePlan> = {}): S
 });
 const head = async (space: string) => (await postgresSpaceReads(a).positions([space]))[0]?.head;
 
+describe('a write without an event', () => {
+  it('is done once when it is sent again because nobody knows whether it arrived', async () => {
+    const space = await newSpace('again');
+    const conflict: ConflictRow = {
+      ...{
+        id: systemIds.next(),
+        space,
+        collection: 'task',
+        documentId: 't',
+        field: '',
+        strategy: 'server_wins',
+      },
+      ...{
+        resolver: '',
+        state: 'settled',
+        winner: 'server',
+        serverValue: '1',
+        clientValue: '2',
+        clientHash: 'h',
+      },
+      ...{ baseVersion: 1, serverVersion: 1, version: 1, userId: 'again', device: 'phone', seq: null },
+      ...{ createdAtMs: 1, choice: null, closedVersion: null, closedAtMs: null, closedBy: null },
+    };
+    const plan: SpacePlan = {
+      ...{ space, events: [], writes: { conflicts: [conflict] } },
+      expected: { documents: new Map(), seqs: new Map() },
+    };
+    await postgresSpaceStore(a).commit([plan]);
+    await postgresSpaceStore(b).commit([plan]);
+    const { items } = await postgresConflicts(a).list(space, 'settled', { limit: 10 });
+    expect(items.map(({ id }) => id)).toEqual([conflict.id]);
+  });
+});
+
 describe('reading spaces', () => {
   it('is planned once for each set of things that are asked for, however many they are', async () => {
     const single = await open(url, 1);

@@ -37,7 +37,9 @@ const endedConflicts = `  if p_conflicts is not null then
       as r(id uuid, space uuid, collection text, "documentId" text, field text, strategy text, resolver text,
         state text, winner text, "serverValue" text, "clientValue" text, "clientHash" text, "baseVersion" bigint,
         "serverVersion" bigint, version bigint, "userId" text, device text, seq bigint, "createdAtMs" bigint)
-    where collection is not null;
+    where collection is not null
+    -- A write without an event has no guard in the log: sent again after a lost answer, it finds its own row.
+    on conflict (id) do nothing;
     update conflict c set state = r.state, choice = r.choice, closed_version = r."closedVersion",
       closed_at_ms = r."closedAtMs", closed_by = r."closedBy"
     from json_to_recordset(p_conflicts)
