@@ -40,6 +40,9 @@ const compareMs = 5_000;
 /** What the server says of a document it lacks. */
 const unknown = 'unknown';
 
+/** Errors after which the same may be sent again. */
+const forTheMoment: ReadonlySet<string> = new Set(['unavailable', 'overloaded', 'deadline_exceeded']);
+
 /** Marks are counted, and a client that writes whole documents would write old ones over new ones. */
 const followed = (type: string) => !['ledger', 'session'].includes(type);
 
@@ -91,7 +94,7 @@ export const startClassic = (options: ClassicOptions): ClassicClient => {
     else if (type === 'conflict') {
       const { serverData } = data as { readonly serverData: SyncData };
       adopt(serverData);
-    } else if (error?.code === 'unavailable') {
+    } else if (error && forTheMoment.has(error.code)) {
       // It does not say of which: everything that is ours is sent again.
       const mine = line;
       schedule.after(random.between(retryMs.min, retryMs.max), () => {
