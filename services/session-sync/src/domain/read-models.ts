@@ -1,4 +1,5 @@
 import { encodeHlc } from '@skein/sync-core';
+import { contentTypes } from './contents.ts';
 import { memberText } from './json-text.ts';
 import {
   type ConversationRow,
@@ -37,18 +38,10 @@ export interface ReadModels {
   readonly members: Map<string, MemberRow>;
 }
 
-/** Types of events that read models are made of. */
+/** Types of events that read models are made of: what a space holds, and besides who answers and who is in it. */
 export const readModelTypes = [
-  'document.changed',
-  'document.deleted',
-  'conversation.created',
-  'conversation.forked',
-  'conversation.renamed',
-  'message.created',
-  'message.completed',
+  ...contentTypes,
   'turn.started',
-  'turn.cancelled',
-  'turn.failed',
   'member.added',
   'member.changed',
   'member.removed',
