@@ -16,8 +16,8 @@ export interface ClassicClient {
   readonly id: string;
   readonly user: string;
   readonly documents: ReadonlyMap<string, SyncData>;
-  /** Documents it has sent so far. */
-  readonly sent: number;
+  /** When it last sent a document. */
+  readonly sentAtMs: number;
   /** Changes a document here, and sends it when there is a line. */
   edit(type: string, id: string, key: string, value: string): void;
   online(is: boolean): void;
@@ -61,20 +61,32 @@ export const startClassic = (options: ClassicOptions): ClassicClient => {
   const ours = new Set<string>();
   let line: Line | undefined;
   let online = true;
-  let sent = 0;
+  let sentAtMs = 0;
+  /** The line on which what is ours is about to be sent again. */
+  let resending: Line | undefined;
 
   const adopt = (data: SyncData) => {
     ours.delete(data.id);
     documents.set(data.id, data);
   };
   const send = (data: SyncData) => {
-    sent += 1;
+    sentAtMs = schedule.now();
     ours.add(data.id);
     line?.send(JSON.stringify({ type: 'data_update', data }));
   };
 
   const resend = () => {
     for (const id of ours) send(documents.get(id) as SyncData);
+  };
+  /** Once, however many errors come meanwhile: one answer to each would be a flood that feeds itself. */
+  const resendSoon = () => {
+    const mine = line;
+    if (!mine || mine === resending) return;
+    resending = mine;
+    schedule.after(random.between(retryMs.min, retryMs.max), () => {
+      if (mine === resending) resending = undefined;
+      if (mine === line) resend();
+    });
   };
 
   /** The newer version wins here; of two equal ones with other content the server is told, and decides. */
@@ -94,13 +106,10 @@ export const startClassic = (options: ClassicOptions): ClassicClient => {
     else if (type === 'conflict') {
       const { serverData } = data as { readonly serverData: SyncData };
       adopt(serverData);
-    } else if (error && forTheMoment.has(error.code)) {
-      // It does not say of which: everything that is ours is sent again.
-      const mine = line;
-      schedule.after(random.between(retryMs.min, retryMs.max), () => {
-        if (mine === line) resend();
-      });
-    } else if (error?.code === 'internal') wrong(`classic: ${name} was answered by ${error.code}`);
+    }
+    // It does not say of which: everything that is ours is sent again.
+    else if (error && forTheMoment.has(error.code)) resendSoon();
+    else if (error?.code === 'internal') wrong(`classic: ${name} was answered by ${error.code}`);
   };
 
   const every = (ms: number, mine: Line, work: () => void): void => {
@@ -149,8 +158,8 @@ export const startClassic = (options: ClassicOptions): ClassicClient => {
     id: name,
     user,
     documents,
-    get sent() {
-      return sent;
+    get sentAtMs() {
+      return sentAtMs;
     },
     edit: (type, id, key, value) => {
       const before = documents.get(id);

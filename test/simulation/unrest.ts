@@ -12,10 +12,15 @@ export interface Restless {
   readonly teams: readonly string[];
 }
 
+/** Longer than a classic client waits before it compares or sends again: one that is in a loop is never quiet so long. */
+const quietMs = 10_000;
+
 /** What needs no question to the database: a statement costs more than everything else. */
-const among = ({ devices, followers }: Restless): string | undefined => {
+const among = ({ devices, followers, classics }: Restless, nowMs: number): string | undefined => {
   const busy = devices.find(({ waiting }) => waiting > 0);
   if (busy) return `${busy.id} has ${busy.waiting} unanswered`;
+  const sending = classics.find(({ sentAtMs }) => nowMs - sentAtMs < quietMs);
+  if (sending) return `${sending.id} still sends documents to and fro`;
   const reached = new Map<string, string>();
   for (const { id, state } of followers)
     for (const [space, { position, awaiting }] of Object.entries(state.spaces)) {
@@ -39,8 +44,8 @@ const ofClassics = async (store: Store, { classics, teams }: Restless): Promise<
 };
 
 /** What somebody still waits for; undefined once everything has come to rest. */
-export const unrest = async (store: Store, all: Restless): Promise<string | undefined> => {
-  const waits = among(all);
+export const unrest = async (store: Store, all: Restless, nowMs: number): Promise<string | undefined> => {
+  const waits = among(all, nowMs);
   if (waits) return waits;
   const members = await store.members();
   const heads = new Map<string, string>();
