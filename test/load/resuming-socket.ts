@@ -35,14 +35,17 @@ export interface ResumingSocket extends Receiver {
   readonly authExpiresAt: number;
   /** How often it was connected. */
   readonly connections: number;
-  /** Sends a request: its `result`, an ErrorFrame, or NoAnswer within `timeoutMs`. */
-  request(frame: Frame, timeoutMs?: number): Promise<Frame>;
+  /**
+   * Sends a request once few enough are under way: its `result`, an ErrorFrame, or NoAnswer when there was none by the
+   * time that the server has named.
+   */
+  request(frame: Frame): Promise<Frame>;
 }
 
-/** The server answers within its own deadline of 10 s, or says that it cannot. */
-const answerTimeoutMs = 15_000;
+/** An answer may be this late: what `welcome` promises is counted from the arrival at the server. */
+const graceMs = 5_000;
 /** A server does what one socket asks for one after the other: more at once would only wait there. */
-const maxUnanswered = 8;
+const mostUnanswered = 8;
 /** What may wait here for one of those to be answered. */
 const maxWaiting = 1_000;
 
@@ -76,6 +79,8 @@ export const resumingSocket = (options: ReceiverOptions): ResumingSocket => {
   let position: Position | undefined;
   let authExpiresAt = 0;
   let pingMs = 25_000;
+  let answerMs = 10_000;
+  let maxUnanswered = mostUnanswered;
   let live = false;
   let closed = false;
   let ended: number | undefined;
@@ -100,6 +105,8 @@ export const resumingSocket = (options: ReceiverOptions): ResumingSocket => {
     }
     authExpiresAt = frame['authExpiresAt'] as number;
     pingMs = frame['pingMs'] as number;
+    answerMs = frame['answerMs'] as number;
+    maxUnanswered = Math.min(mostUnanswered, frame['maxInflight'] as number);
     live = true;
     const over = outage();
     if (over) over.backMs = Date.now();
@@ -222,8 +229,9 @@ export const resumingSocket = (options: ReceiverOptions): ResumingSocket => {
       return ended;
     },
     untilLive: (timeoutMs) => arrivals.until(self, timeoutMs),
-    request: async (frame, timeoutMs = answerTimeoutMs) => {
+    request: async (frame) => {
       await turn();
+      const timeoutMs = answerMs + graceMs;
       return new Promise((resolve, reject) => {
         if (!live || !socket) return reject(new NoAnswer('not connected'));
         const id = String(nextId);

@@ -132,8 +132,8 @@ export class Connection implements FollowerHost {
   }
 
   /** A call that goes on when the connection ends: what a client has sent is done, whether or not it waits. */
-  detachedCall(): CallContext {
-    return callFor(this.actor, this.deps.callTimeoutMs);
+  detachedCall(timeoutMs = this.deps.callTimeoutMs): CallContext {
+    return callFor(this.actor, timeoutMs);
   }
 
   /**

@@ -224,6 +224,7 @@ const welcome = (deps: LiveDeps, poll: Poll, streams: readonly WelcomeStream[]):
     pingMs: deps.tuning.pingMs,
     maxFrame: deps.tuning.maxFrame,
     maxInflight: 0,
+    answerMs: deps.tuning.callTimeoutMs,
     serverTime: deps.clock.now(),
   });
 

@@ -162,6 +162,7 @@ class SseStream implements Guest, Sink, Swept {
       pingMs: tuning.heartbeatMs,
       maxFrame: tuning.maxFrame,
       maxInflight: 0,
+      answerMs: tuning.callTimeoutMs,
       serverTime: clock.now(),
       ...(ticket === undefined ? {} : { reconnect: { ticket } }),
     });

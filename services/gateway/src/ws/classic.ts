@@ -257,9 +257,12 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       return;
     }
     this.requests.began();
+    const untilMs = performance.now() + this.deps.tuning.callTimeoutMs;
     // One after the other: a write is judged by what its device has seen.
     this.lane = this.lane.then(async () => {
       try {
+        // Those before it took all of its time: whoever sent it has gone or sends it again.
+        if (performance.now() >= untilMs) throw new AppError('deadline_exceeded');
         await withSpan(`classic frame ${inbound.type}`, { kind: SpanKind.SERVER }, () =>
           performClassic(inbound, this.port),
         );

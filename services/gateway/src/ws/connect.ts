@@ -52,7 +52,7 @@ export class ConnectSocket implements SocketHandler, Guest {
   private lanes: Map<string, Promise<void>> | undefined;
   private acks: Map<string, { epoch: string; offset: number; seq: number }> | undefined;
   private typedAt = 0;
-  private port: RequestPort | undefined;
+  private port: Omit<RequestPort, 'call'> | undefined;
   /** Only while the socket is being opened; then the connection has its own. */
   private ending: AbortController | undefined;
 
@@ -162,11 +162,12 @@ export class ConnectSocket implements SocketHandler, Guest {
       pingMs: tuning.pingMs,
       maxFrame: tuning.maxFrame,
       maxInflight: tuning.maxInflight,
+      answerMs: tuning.callTimeoutMs,
       serverTime: clock.now(),
     });
   }
 
-  private portOf(connection: Connection): RequestPort {
+  private portOf(connection: Connection): Omit<RequestPort, 'call'> {
     const { clients, verifier, diverged } = this.deps;
     return {
       clients,
@@ -175,7 +176,7 @@ export class ConnectSocket implements SocketHandler, Guest {
       diverged,
       renew: (principal) => connection.renew(principal, verifier),
       send: (frame) => this.send(frame),
-      call: () => connection.detachedCall(),
+      pageCall: () => connection.detachedCall(),
     };
   }
 
@@ -226,13 +227,21 @@ export class ConnectSocket implements SocketHandler, Guest {
       handle: (frame: unknown, port: RequestPort) => Promise<Outcome>;
     };
     const frame = decode(clientFrames[type], value);
+    // Those before it may take all of its time: then it says so, instead of making those behind it wait as well.
+    const untilMs = performance.now() + this.deps.tuning.callTimeoutMs;
+    const own: RequestPort = {
+      ...port,
+      call: () => connection.detachedCall(untilMs - performance.now()),
+    };
     if (!connection.principal.scopes.includes(scope)) {
       throw new AppError('forbidden', `The token lacks the scope ${scope}`);
     }
     this.requests.began();
     const work = async () => {
       try {
-        const outcome = await withSpan(`frame ${type}`, { kind: SpanKind.SERVER }, () => handle(frame, port));
+        if (performance.now() >= untilMs)
+          throw new AppError('deadline_exceeded', 'It did not get its turn in time');
+        const outcome = await withSpan(`frame ${type}`, { kind: SpanKind.SERVER }, () => handle(frame, own));
         if (id !== undefined) this.send(resultFrame(id, outcome));
       } catch (error) {
         this.refuse(error, id);
@@ -240,7 +249,7 @@ export class ConnectSocket implements SocketHandler, Guest {
         this.requests.ended();
       }
     };
-    if (order) this.inLane(order(frame, port), work);
+    if (order) this.inLane(order(frame, own), work);
     else void work();
   }
 

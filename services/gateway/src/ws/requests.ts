@@ -16,7 +16,10 @@ export interface RequestPort {
   readonly diverged: Counter;
   renew(principal: Principal): Promise<void>;
   send(frame: Frame): void;
+  /** A call that ends when the request must be answered, counted from its arrival. */
   call(): CallContext;
+  /** A call with all the time of one: for a request that is answered in many frames. */
+  pageCall(): CallContext;
 }
 
 /** The fields of a `result`: an object, or JSON members to splice in as they are. */
@@ -157,7 +160,7 @@ export const requests: {
       const differing = differences(
         clients.sync,
         { space, versions: frame.versions },
-        () => port.call(),
+        () => port.pageCall(),
         (head) => {
           offset = head;
         },

@@ -240,6 +240,43 @@ describe('after hello', () => {
   });
 });
 
+describe('behind a request that hangs', () => {
+  let live: Harness;
+  beforeEach(async () => {
+    live = await startLive({ callTimeoutMs: 1_000 });
+  });
+  afterEach(() => live.stop());
+
+  const stuck = (_: unknown, { signal }: { readonly signal: AbortSignal }) =>
+    new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(new AppError('cancelled')), { once: true });
+    });
+
+  it('answers everything within answerMs of its arrival, and does at once what comes after', async () => {
+    live.mesh.sync.appendMessage = stuck;
+    const socket = live.socket();
+    socket.send(hello);
+    const { answerMs } = await socket.first('welcome');
+    expect(answerMs).toBe(1_000);
+    const message = { type: 'message', space: 'personal', text: 'hi' };
+    const ids = Array.from({ length: 12 }, (_, at) => at + 1);
+    for (const id of ids) socket.send({ ...message, id, clientMessageId: `c${id}` });
+    for (const id of ids)
+      expect(await socket.first('error', { id })).toMatchObject({
+        code: 'deadline_exceeded',
+        retryable: true,
+      });
+    // Those that never got their turn were never asked for; one after the other they would have taken 12 s.
+    expect(live.mesh.calls('appendMessage').length).toBeLessThan(8);
+    live.mesh.sync.appendMessage = async () => ({
+      ...{ messageId: 'm', conversationId: 'k', turnId: '', answerMessageId: '', offset: 1 },
+      ...{ duplicate: false, persona: '' },
+    });
+    socket.send({ ...message, id: 13, clientMessageId: 'c13' });
+    expect(await socket.first('result', { id: 13 })).toMatchObject({ messageId: 'm' });
+  });
+});
+
 describe('an address with many strangers', () => {
   let live: Harness;
   beforeEach(async () => {
