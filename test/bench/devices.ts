@@ -25,6 +25,8 @@ const textBytes = 256;
 const aimP99Ms = 10;
 const hopelessP99Ms = 1_500;
 const overloadSeconds = 10;
+/** 0 leaves the overload out. */
+const stretches = Number(process.env['BENCH_STRETCHES'] ?? 3);
 /** What has not come so long after the last text was due is lost. */
 const patienceMs = 20_000;
 const idleMs = 5_000;
@@ -233,7 +235,7 @@ try {
   if (first) {
     const before = [...first.system.pids.values()].reduce((sum, pid) => sum + rssKib(pid) / 1024, 0);
     memory.push(`${before.toFixed(0)} MiB before`);
-    for (let stretch = 0; stretch < 3; stretch += 1) {
+    for (let stretch = 0; stretch < stretches; stretch += 1) {
       const one = await runStep(first, twice, overloadSeconds);
       console.log(line('overload', one));
       overload.push(one);

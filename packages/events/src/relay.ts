@@ -27,11 +27,13 @@ export interface RelayOptions {
 
 /** A relay as a part. */
 export interface Relay extends Service {
-  /** Something was committed: look now. */
+  /** Something that leaves was committed: look now. */
   wake(): void;
 }
 
 const batch = 500;
+/** The first wait when there is nothing to publish; each one after it is twice as long. */
+const firstPauseMs = 20;
 const renewMs = 3_000;
 /** While the bus or the database is away. */
 const retryMs = { first: 100, most: 5_000 };
@@ -67,16 +69,28 @@ export const relay = (options: RelayOptions): Relay => {
   );
   let stopping = false;
   let wakeUp = () => {};
+  let woken = false;
   let loop: Promise<void> = Promise.resolve();
 
-  const wait = (timeoutMs: number) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      wakeUp = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  /** Waits until it is woken, or was since the last wait: then it is true. */
+  const wait = async (timeoutMs: number): Promise<boolean> => {
+    if (!woken)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, timeoutMs);
+        wakeUp = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    const early = woken;
+    woken = false;
+    return early;
+  };
+
+  const wake = () => {
+    woken = true;
+    wakeUp();
+  };
 
   /** The events that may leave. One that may not is a fault of the writer; it must not hold up the others. */
   const lawful = (rows: readonly OutboxRow[]): DomainEvent[] =>
@@ -118,7 +132,7 @@ export const relay = (options: RelayOptions): Relay => {
     const marks = handledMark();
     let renewAt = performance.now() + renewMs;
     let checkAt = performance.now() + storeCheckMs;
-    let pauseMs = 20;
+    let pauseMs = firstPauseMs;
     while (!stopping) {
       if (performance.now() >= renewAt) {
         if ((await row.hold())?.fence !== held.fence) return;
@@ -138,23 +152,22 @@ export const relay = (options: RelayOptions): Relay => {
       const readAt = performance.now();
       const rows = await order(database, await source.read(database, state.position, batch));
       const last = rows.at(-1);
-      if (!last) {
-        caughtUpAt = readAt;
-        await wait(pauseMs);
-        pauseMs = Math.min(pauseMs * 2, idleMs);
-        continue;
-      }
-      pauseMs = 20;
       const leaving = lawful(rows);
       const newest = leaving.at(-1);
-      if (newest) {
+      if (newest && last) {
         const { mark } = await publish(leaving, held.replayedAtMs);
         marks.published(mark, last.position);
         events.add(leaving.length, { relay: name, outcome: 'published' });
       }
-      state = { ...state, position: last.position, newestMs: newest?.time ?? state.newestMs };
-      await row.note(held.fence, state);
-      if (rows.length < batch) caughtUpAt = readAt;
+      if (last) {
+        state = { ...state, position: last.position, newestMs: newest?.time ?? state.newestMs };
+        await row.note(held.fence, state);
+      }
+      const whole = rows.length < batch;
+      if (whole) caughtUpAt = readAt;
+      // Passing over what stays here has no hurry, and costs the log's writers time: what leaves wakes us up.
+      if (newest || !whole) pauseMs = firstPauseMs;
+      else pauseMs = (await wait(pauseMs)) ? firstPauseMs : Math.min(pauseMs * 2, idleMs);
     }
   };
 
@@ -181,10 +194,10 @@ export const relay = (options: RelayOptions): Relay => {
     run: async () => {
       loop = forever();
     },
-    wake: () => wakeUp(),
+    wake,
     stop: async () => {
       stopping = true;
-      wakeUp();
+      wake();
       await loop;
       await row
         .release()

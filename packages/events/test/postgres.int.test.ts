@@ -2,7 +2,15 @@ import { AppError } from '@skein/contracts';
 import type { Database } from '@skein/postgres';
 import { createMetrics } from '@skein/telemetry';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { consume, type EventBus, inbox, originPosition, outbox, relay } from '../src/index.ts';
+import {
+  consume,
+  type EventBus,
+  inbox,
+  type OutboxSource,
+  originPosition,
+  outbox,
+  relay,
+} from '../src/index.ts';
 import { loginEvent, testEventBus } from '../src/testing.ts';
 import { unsynced } from '../src/unsynced.ts';
 import {
@@ -87,6 +95,25 @@ describe('relay', () => {
     away = false;
     await expect.poll(() => published.length, { timeout: waitMs }).toBe(1);
     await expect.poll(lag, { timeout: waitMs }).toBeLessThan(1);
+  });
+
+  it('has no hurry with what stays in the service', async () => {
+    const { database } = await fresh();
+    const { bus } = spyBus();
+    const readAt: number[] = [];
+    const source: OutboxSource = {
+      ...outbox.source,
+      // Somebody writes all the time, and nothing of it leaves.
+      read: async (_, after) => {
+        readAt.push(performance.now());
+        return [{ position: { ...after, seq: after.seq + 1 }, event: null }];
+      },
+    };
+    await start(database, bus, { source, idleMs: 60_000 });
+    await expect.poll(() => readAt.length, { timeout: waitMs }).toBeGreaterThanOrEqual(5);
+    const [first = 0, , , , fifth = 0] = readAt;
+    // 20, 40, 80 and 160 ms lie between them.
+    expect(fifth - first).toBeGreaterThan(250);
   });
 
   it('does not pass over an event whose transaction commits late', async () => {

@@ -31,6 +31,9 @@ interface Leaving {
 
 const published = ['message.created', 'message.completed'] as const;
 type Published = (typeof published)[number];
+
+/** Whether events of this type leave the service. */
+export const leaves = (type: string): boolean => published.some((one) => one === type);
 /** Clocks of two replicas may differ: looking up a time starts this much earlier. */
 const clockSkewMs = 60_000;
 

@@ -1,7 +1,7 @@
 import { type EventBus, relay } from '@skein/events';
 import { groupCommit } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
-import { eventLogSource } from '../adapters/event-log-source.ts';
+import { eventLogSource, leaves } from '../adapters/event-log-source.ts';
 import { measuredBatcher } from '../adapters/measured-batcher.ts';
 import { nativeSha256 } from '../adapters/native-sha256.ts';
 import { postgresSpaceStore } from '../adapters/postgres-space-store.ts';
@@ -38,11 +38,15 @@ export const writingParts = (
     wait: (delayMs) => new Promise((resolve) => timers.after(delayMs, resolve)),
     noticed: (what) => races.add(1, { what }),
     committed: (batch) => {
+      let leaving = false;
       for (const one of batch) {
-        for (const { type } of one.events) events.add(1, { type });
+        for (const { type } of one.events) {
+          events.add(1, { type });
+          leaving ||= leaves(type);
+        }
         committed(one);
       }
-      outbox.wake();
+      if (leaving) outbox.wake();
     },
   });
   const writer = recording(written, { sha256: nativeSha256, salt: () => ids.code() });
