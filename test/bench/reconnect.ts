@@ -6,8 +6,9 @@
 import WebSocket from 'ws';
 import { newPerson, testMesh } from '../e2e/support/mesh.ts';
 import { pauseBefore } from '../load/receiver.ts';
+import { windowOf } from '../load/resuming-socket.ts';
 import { benchEnvironment, helloOf } from './fanout-systems.ts';
-import { machine } from './measure-process.ts';
+import { cpuMs, machine } from './measure-process.ts';
 import { percentile, shown, table } from './measure-stats.ts';
 import { writeSection } from './report-section.ts';
 
@@ -37,6 +38,15 @@ const databaseWork = async (): Promise<{ queries: number; transactions: number }
   return { queries: count('query'), transactions: count('transaction') };
 };
 
+/** CPU milliseconds so far of those who do the most, ourselves among them. */
+const cpuTimes = (): Record<string, number> => {
+  const { processes } = mesh.mesh;
+  const pids = ['gateway', 'session-sync'].map((name) => [name, processes.get(name)?.pid] as const);
+  return Object.fromEntries(
+    [...pids, ['clients', process.pid] as const].map(([name, pid]) => [name, pid ? cpuMs(pid) : 0]),
+  );
+};
+
 interface Place {
   readonly space: string;
   readonly epoch: string;
@@ -50,6 +60,8 @@ class Returning {
   private place: Place | undefined;
   private socket: WebSocket | undefined;
   private attempts = 0;
+  /** When to come back, as the last close said. */
+  private window: readonly [number, number] | undefined;
   private done: (() => void) | undefined;
   failures = 0;
 
@@ -93,13 +105,16 @@ class Returning {
     socket.on('open', () =>
       socket.send(helloOf(this.token, this.device, this.place ? [this.place] : undefined)),
     );
-    socket.on('close', () => {
+    socket.on('close', (_code, reason: Buffer) => {
+      this.window = windowOf(reason.toString());
       this.failures += 1;
       this.attempts += 1;
-      setTimeout(() => this.connect(), pauseBefore(undefined, this.attempts));
+      setTimeout(() => this.connect(), pauseBefore(this.window, this.attempts));
     });
     socket.on('message', (data: Buffer) => {
       const frame = JSON.parse(data.toString()) as Record<string, unknown>;
+      // What may be tried again is followed by a close that says when.
+      if (frame['type'] === 'error' && frame['retryable'] === true) return;
       if (frame['type'] === 'snapshot' || frame['type'] === 'error') throw new Error(data.toString());
       if (frame['type'] === 'event') this.settle();
       if (frame['type'] !== 'welcome' || this.place) return;
@@ -153,10 +168,13 @@ interface Round {
   readonly queries: number;
   readonly transactions: number;
   readonly failures: number;
+  /** CPU milliseconds a socket. */
+  readonly cpu: Readonly<Record<string, number>>;
 }
 
 const measured = async (begin: () => Promise<void>[]): Promise<Round> => {
   const before = await databaseWork();
+  const cpuBefore = cpuTimes();
   for (const device of devices) device.failures = 0;
   const startedAt = performance.now();
   const times: number[] = [];
@@ -165,6 +183,9 @@ const measured = async (begin: () => Promise<void>[]): Promise<Round> => {
   }, patienceMs);
   await Promise.all(begin().map((one) => one.then(() => times.push(performance.now() - startedAt))));
   clearTimeout(late);
+  const cpu = Object.entries(cpuTimes()).map(
+    ([name, ms]) => [name, (ms - (cpuBefore[name] ?? 0)) / devices.length] as const,
+  );
   const after = await databaseWork();
   return {
     allMs: Math.max(...times),
@@ -172,6 +193,7 @@ const measured = async (begin: () => Promise<void>[]): Promise<Round> => {
     queries: (after.queries - before.queries) / devices.length,
     transactions: (after.transactions - before.transactions) / devices.length,
     failures: devices.reduce((sum, { failures }) => sum + failures, 0),
+    cpu: Object.fromEntries(cpu),
   };
 };
 

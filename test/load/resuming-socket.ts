@@ -49,7 +49,7 @@ const mostUnanswered = 8;
 /** What may wait here for one of those to be answered. */
 const maxWaiting = 1_000;
 
-const windowOf = (reason: string): [number, number] | undefined => {
+export const windowOf = (reason: string): [number, number] | undefined => {
   try {
     return (JSON.parse(reason) as { retryAfterMs: [number, number] }).retryAfterMs;
   } catch {

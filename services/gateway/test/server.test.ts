@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '@skein/telemetry';
@@ -54,7 +55,34 @@ describe('readiness', () => {
   });
 });
 
+/** Connections that the kernel dropped so far because too many waited to be taken. */
+const overflows = async (): Promise<number> => {
+  const lines = (await readFile('/proc/net/netstat', 'utf8')).split('\n');
+  const [names = [], values = []] = lines
+    .filter((line) => line.startsWith('TcpExt:'))
+    .map((line) => line.split(' '));
+  return Number(values[names.indexOf('ListenOverflows')]);
+};
+
 describe('connections', () => {
+  it('are all taken when thousands come in one moment', async () => {
+    const server = httpServer({
+      ...{ host: '127.0.0.1', port: 0, log, guard: undefined },
+      ...{ handler: () => {}, isStream: () => false, onLeaving: () => {} },
+    });
+    started.push({ stop: async () => server.stop?.() });
+    await server.run();
+    const burst = async () => {
+      const before = await overflows();
+      const lines = Array.from({ length: 2_000 }, () => connect(server.port, '127.0.0.1'));
+      await Promise.all(lines.map((line) => once(line, 'connect')));
+      for (const line of lines) line.destroy();
+      return (await overflows()) - before;
+    };
+    // Of the whole machine: somebody else's may come in between, not every time.
+    await expect.poll(burst, { timeout: 30_000 }).toBe(0);
+  }, 40_000);
+
   it('cuts whoever sends headers or a body too slowly', async () => {
     const server = httpServer({
       ...{ host: '127.0.0.1', port: 0, log, guard: undefined },

@@ -108,6 +108,12 @@ const answerParserFault = (error: NodeJS.ErrnoException, socket: Socket): void =
  */
 const keepAliveMs = 65_000;
 
+/**
+ * Connections that may wait to be taken: one that finds no room is dropped by the kernel and tries again after 1, 3 and
+ * 7 s, so it is as many as come back at once. Linux takes net.core.somaxconn at most, 4,096 unless it was changed.
+ */
+const backlog = 16_384;
+
 /** How many times as long clients that go on asking are answered, to learn that their connections end. */
 const maxLulls = 5;
 
@@ -162,7 +168,7 @@ export const httpServer = (options: HttpServerOptions): HttpServer => {
           const why = error.code === 'EADDRINUSE' ? ': the port is in use (set PORT)' : '';
           reject(new Error(`Cannot listen on ${host}:${port}${why}`, { cause: error }));
         });
-        server.listen({ host, port, backlog: 1_024 }, () => {
+        server.listen({ host, port, backlog }, () => {
           log.info({ host, port: address()?.port }, 'http listens');
           resolve();
         });

@@ -7,6 +7,7 @@ import type { Feeds } from './feeds.ts';
 import { Follower, type FollowerHost, type Plan, type StreamRequest } from './follower.ts';
 import { controlFrame } from './frame.ts';
 import type { Presence } from './presence.ts';
+import type { OpenSession } from './sessions.ts';
 import type { Sink } from './sink.ts';
 
 /** What all connections share. */
@@ -14,6 +15,7 @@ export interface ConnectionDeps {
   readonly feeds: Feeds;
   readonly presence: Presence;
   readonly sync: RpcClient<syncV1.SyncServiceService>;
+  readonly openSession: OpenSession;
   readonly random: () => number;
   readonly newId: () => string;
   readonly callTimeoutMs: number;
@@ -144,7 +146,7 @@ export class Connection implements FollowerHost {
     const actor = actorOf(principal, this.device);
     if (actor.sessionId !== this.actor.sessionId || actor.tokenId !== this.actor.tokenId) {
       const call = callFor(actor, this.deps.callTimeoutMs, { signal: this.signal });
-      await this.sync.openSession({ device: { ...this.device } }, call);
+      await this.deps.openSession(this.device, call);
       if (verifier.isRevoked(principal)) throw new AppError('session_revoked');
     }
     this.principal = principal;
@@ -326,7 +328,7 @@ export class Connection implements FollowerHost {
   }
 
   private async session(): Promise<readonly syncV1.Space[]> {
-    const { spaces } = await this.sync.openSession({ device: { ...this.device } }, this.call());
+    const spaces = await this.deps.openSession(this.device, this.call());
     this.personal = spaces.find((one) => one.kind === 'personal')?.id ?? this.personal;
     return spaces;
   }

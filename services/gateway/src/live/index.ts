@@ -17,6 +17,7 @@ import { Feeds } from './feeds.ts';
 import { liveMetrics } from './live-metrics.ts';
 import { People } from './people.ts';
 import { type ConnectedDevice, Presence } from './presence.ts';
+import { sessions } from './sessions.ts';
 import { signIn } from './sign-in.ts';
 import { Sweeper } from './sweeper.ts';
 import { type Upstream, upstream } from './upstream.ts';
@@ -171,6 +172,7 @@ export const liveSide = (options: LiveSideOptions): Live => {
       feeds,
       presence,
       sync: clients.sync,
+      openSession: sessions(clients.sync),
       random,
       newId,
       callTimeoutMs: tuning.callTimeoutMs,

@@ -57,7 +57,6 @@ const bench = (names: readonly string[], missing: readonly string[] = []) => {
     ...{ epoch: 'e1', head: heads.get(id) ?? 0, lastSeq: 0 },
   });
   const sync = {
-    openSession: async () => ({ spaces: names.map(space) }),
     readEvents: () => Promise.reject(new Error('the log is not asked')),
   } as unknown as ConnectionDeps['sync'];
   const feeds: Feeds = new Feeds(
@@ -89,6 +88,7 @@ const bench = (names: readonly string[], missing: readonly string[] = []) => {
       feeds,
       presence: new Presence(() => {}),
       sync,
+      openSession: async () => names.map(space),
       random: () => 0,
       newId: () => 'c',
       callTimeoutMs: 1_000,

@@ -16,20 +16,36 @@ const view = `s.id, s.kind, s.title, m.role, s.epoch, s.floor, ${headOf('s.id')}
 
 /** Spaces and logs as this service's schema has them. */
 export const postgresSpaceReads = (database: Database): SpaceReads => ({
-  spacesOf: async (userId, { limit, cursor }, device) => {
+  spacesOf: async (userId, { limit, cursor }) => {
     const [afterRank, after] = decodeCursor(cursor, ['integer', 'id']) ?? [null, null];
     const rows = await database.query<SpaceView>(
       {
         name: 'session_sync_spaces_of',
-        text: `select ${view}, coalesce(d.last_seq, 0) as "lastSeq"
-               from member m join space s on s.id = m.space
-               left join device_space d on d.space = s.id and d.user_id = m.user_id and d.device = $4
+        text: `select ${view}, 0::bigint as "lastSeq" from member m join space s on s.id = m.space
                where m.user_id = $1 and ($2::bigint is null or (${rank}, s.id) > ($2::bigint, $3::uuid))
-               order by ${rank}, s.id limit $5`,
+               order by ${rank}, s.id limit $4`,
       },
-      [userId, afterRank, after, device ?? null, limit + 1],
+      [userId, afterRank, after, limit + 1],
     );
     return pageOf(rows, limit, (row) => [row.kind === 'personal' ? 0 : 1, row.id]);
+  },
+  sessionsOf: async (devices, limit) => {
+    const rows = await database.query<SpaceView & { readonly at: number; readonly rank: number }>(
+      {
+        name: 'session_sync_sessions_of',
+        text: `select a.at, v.* from unnest($1::text[], $2::text[]) with ordinality as a(user_id, device, at)
+               cross join lateral (
+                 select ${view}, coalesce(d.last_seq, 0) as "lastSeq", ${rank} as rank
+                 from member m join space s on s.id = m.space
+                 left join device_space d on d.space = s.id and d.user_id = m.user_id and d.device = a.device
+                 where m.user_id = a.user_id order by rank, s.id limit $3) v
+               order by a.at, v.rank, v.id`,
+      },
+      [devices.map(({ userId }) => userId), devices.map(({ device }) => device), limit],
+    );
+    const sessions = devices.map((): SpaceView[] => []);
+    for (const { at, rank: _, ...space } of rows) sessions[at - 1]?.push(space);
+    return sessions;
   },
   memberships: async (userId) => {
     const [row] = await database.query<{ made: number; joined: number }>(

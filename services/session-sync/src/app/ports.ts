@@ -160,8 +160,16 @@ export interface PageRequest {
 
 /** Reading spaces and their logs. */
 export interface SpaceReads {
-  /** The person's spaces, the own one first, then by id; with a device also how far its mutations have got. */
-  spacesOf(userId: string, page: PageRequest, device?: string): Promise<Page<SpaceView>>;
+  /** The person's spaces, the own one first, then by id. */
+  spacesOf(userId: string, page: PageRequest): Promise<Page<SpaceView>>;
+  /**
+   * For each of many devices at once the spaces of its person, in the same order and not more than `limit`, with how far
+   * the device's mutations have got.
+   */
+  sessionsOf(
+    devices: readonly { readonly userId: string; readonly device: string }[],
+    limit: number,
+  ): Promise<readonly (readonly SpaceView[])[]>;
   /** In how many team spaces the person is: made by the person, and by others. */
   memberships(userId: string): Promise<{ readonly made: number; readonly joined: number }>;
   /** Undefined unless the person is a member. */

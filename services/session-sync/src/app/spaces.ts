@@ -2,6 +2,7 @@ import { AppError } from '@skein/contracts';
 import { v5 } from 'uuid';
 import { type ChangeMember, changeMember, type MemberChanged, removeMember } from '../domain/member.ts';
 import type { Role } from '../domain/state.ts';
+import { coalesce } from './live/coalesce.ts';
 import type { MembershipNews } from './membership-news.ts';
 import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
@@ -14,6 +15,8 @@ import type { Unit } from './writer.ts';
 const teamNamespace = '0b9a5a0e-2f64-4f0c-8a51-6f1f5c2f7d11';
 /** Spaces in one session; beyond it a person follows the rest by `subscribe`. */
 const sessionSpaces = 1_000;
+/** Sessions that one query reads: with as many spaces as people may have it is an answer of some megabytes. */
+const sessionsPerQuery = 100;
 
 /**
  * Team spaces a person is in: made, and joined by what others do. With the own one they are as many as a connection
@@ -27,6 +30,16 @@ export type SpaceLimits = typeof spaceLimits;
 /** Spaces and their members. */
 export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: MembershipNews) => {
   const { writer, sha256, reads, maker, sightings, names, ids, clock } = parts;
+
+  // After a gateway has gone thousands come at once: they cost a few queries.
+  const sessionOf = coalesce(sessionsPerQuery, async (keys) => {
+    const devices = keys.map((key) => {
+      const [userId, device] = JSON.parse(key) as [string, string];
+      return { userId, device };
+    });
+    const sessions = await reads.sessionsOf(devices, sessionSpaces);
+    return new Map(keys.map((key, at) => [key, sessions[at] ?? []]));
+  });
 
   const member = async (
     call: Call,
@@ -66,8 +79,7 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
     openSession: async (call: Call, device: DeviceInfo): Promise<readonly SpaceView[]> => {
       await names.resolve(call.userId, personalAlias);
       await sightings.note({ userId: call.userId, device, login: call.login });
-      const { items } = await reads.spacesOf(call.userId, { limit: sessionSpaces }, device.id);
-      return items;
+      return (await sessionOf(JSON.stringify([call.userId, device.id]))) ?? [];
     },
     listSpaces: async (call: Call, page: PageRequest): Promise<Page<SpaceView>> => {
       await names.resolve(call.userId, personalAlias);
