@@ -6,9 +6,12 @@
 import { openDatabase } from '@skein/postgres';
 import { testCluster } from '@skein/postgres/testing';
 import { createLogger } from '@skein/telemetry';
+import { postgresArchive } from '../../services/session-sync/src/adapters/postgres-archive.ts';
+import { postgresSweeps } from '../../services/session-sync/src/adapters/postgres-sweeps.ts';
 import { migrations } from '../../services/session-sync/src/adapters/schema.ts';
 import { personalSpaceId } from '../../services/session-sync/src/app/personal-space.ts';
 import { actingFor, messageOf, startSync } from '../../services/session-sync/test/harness.ts';
+import { set, writing } from '../../services/session-sync/test/writing.ts';
 import { machine } from './measure-process.ts';
 import { percentile, table } from './measure-stats.ts';
 import { writeSection } from './report-section.ts';
@@ -16,7 +19,10 @@ import { writeSection } from './report-section.ts';
 const sizes = (process.env['BENCH_SPACES'] ?? '1000,10000,100000,1000000').split(',').map(Number);
 const perSpace = 10;
 const rounds = 300;
-const chunk = 10_000;
+/** A chunk is written, and a table vacuumed, within this. */
+const fillMs = 600_000;
+/** People whose rows are written at once, in the order of the indexes: a page of one is not read again for each row. */
+const chunk = 50_000;
 
 await using stack = new AsyncDisposableStack();
 const cluster = await testCluster();
@@ -37,6 +43,7 @@ const userOf = (n: number): string => `person-${n}`;
 const grow = async (from: number, upto: number): Promise<void> => {
   for (let at = from; at < upto; at += chunk) {
     const users = Array.from({ length: Math.min(chunk, upto - at) }, (_, n) => userOf(at + n));
+    users.sort((a, b) => (personalSpaceId(a) < personalSpaceId(b) ? -1 : 1));
     const spaces = users.map(personalSpaceId);
     await database.transaction(async (tx) => {
       const people = `unnest($1::uuid[], $2::text[]) as p(space, user_id)`;
@@ -67,13 +74,42 @@ const grow = async (from: number, upto: number): Promise<void> => {
          from ${people}`,
         both,
       );
+      // One device each, which has not acknowledged its last mutation.
+      await tx.query(
+        `insert into device_space (space, user_id, device, last_seq) select space, user_id, 'laptop', ${perSpace} from ${people}`,
+        both,
+      );
+      await tx.query(
+        `insert into mutation_result (space, user_id, device, seq, hash, result)
+         select space, user_id, 'laptop', ${perSpace}, repeat('0', 64), '{"outcome":"applied"}' from ${people}`,
+        both,
+      );
     });
   }
-  for (const name of ['space', 'member', 'event', 'document']) await database.query(`analyze ${name}`);
+  // Now, and not while something is measured.
+  for (const name of ['space', 'member', 'event', 'document', 'device_space', 'mutation_result'])
+    await database.query(`vacuum (analyze) ${name}`, [], { answerMs: fillMs });
   await database.query('checkpoint');
 };
 
+const sweeps = postgresSweeps(database);
+const archive = postgresArchive(database, 'session-sync');
+const { mutate } = writing(() => sync);
+let written = 0;
+
 const operations = {
+  'session opened': async (user: string) => {
+    const device = { id: 'laptop', platform: 'web', name: '' };
+    const { spaces } = await sync.gateway.openSession({ device }, actingFor(user));
+    if (spaces[0]?.lastSeq !== perSpace) throw new Error(`${user} has another space`);
+  },
+  'document changed': async (user: string) => {
+    written += 1;
+    const { results } = await mutate(user, `device-${written}`, [
+      set(1, 'a title', { id: `new-${written}` }),
+    ]);
+    if (results[0]?.outcome !== 'applied') throw new Error(JSON.stringify(results));
+  },
   'message written': async (user: string) => {
     await sync.gateway.appendMessage(messageOf(crypto.randomUUID(), { reply: false }), actingFor(user));
   },
@@ -89,6 +125,11 @@ const operations = {
   },
   'past state': async (user: string) => {
     for await (const _ of sync.gateway.readSnapshot({ space: 'personal', at: '5' }, actingFor(user)));
+  },
+  // What happens by itself: every 30 s, and for every thousand spaces in ten minutes.
+  sweep: () => sweeps.forget(Date.now(), []),
+  'archive step': async () => {
+    await archive.run(1, new AbortController().signal);
   },
 };
 

@@ -66,7 +66,7 @@ const call = (userId: string): Call => ({
   ...{
     userId,
     platform: 'web',
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(60_000),
     correlationId: 'c',
     traceparent: undefined,
   },

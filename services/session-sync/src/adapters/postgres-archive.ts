@@ -35,11 +35,15 @@ export const postgresArchive = (database: Database, relay: string): Archive => {
   return {
     run: async (beforeMs, signal) => {
       const [found] = await database.query<Found>(
-        // The oldest event of a log is its first one that is not in the archive yet.
+        // The oldest event of a log is its first one that is not in the archive yet. The last one stays, and in most
+        // logs it is all that is left: those are passed over here, or every round would look into each of them.
         `select max(s.id::text) as last,
            array_agg(s.id::text order by s.id) filter (where e.time_ms < $2) as due
          from (select id from space where $1::uuid is null or id > $1 order by id limit ${lookedAt}) s
-         left join lateral (select time_ms from event where stream = s.id order by "offset" limit 1) e on true`,
+         left join lateral (
+           select o.time_ms from event o where o.stream = s.id
+             and exists (select 1 from event n where n.stream = o.stream and n."offset" > o."offset")
+           order by o."offset" limit 1) e on true`,
         [at, beforeMs],
       );
       const due = found?.due ?? [];
