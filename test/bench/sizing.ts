@@ -9,7 +9,7 @@ import WebSocket from 'ws';
 import { newPerson, type Person, type TestMesh, testMesh } from '../e2e/support/mesh.ts';
 import { benchEnvironment, helloOf } from './fanout-systems.ts';
 import { cpuMs, machine, rssKib } from './measure-process.ts';
-import { table } from './measure-stats.ts';
+import { percentile, table } from './measure-stats.ts';
 import { writeSection } from './report-section.ts';
 
 const people = 1_500;
@@ -17,13 +17,14 @@ const requests = 4_000;
 const messages = 2_000;
 const answers = 600;
 const logins = 80;
+const registrations = 200;
 /** Clients that wait for an answer at the same time. */
 const abreast = 16;
 /** Until collectors have run and buffers are given back. */
 const settleMs = 8_000;
 const services = ['gateway', 'auth', 'user', 'session-sync', 'agent'] as const;
 
-const inTurns = async <R>(count: number, work: (n: number) => Promise<R>): Promise<R[]> => {
+const inTurns = async <R>(count: number, work: (n: number) => Promise<R>, width = abreast): Promise<R[]> => {
   const results: R[] = [];
   let next = 0;
   const lane = async () => {
@@ -33,7 +34,7 @@ const inTurns = async <R>(count: number, work: (n: number) => Promise<R>): Promi
       results[n] = await work(n);
     }
   };
-  await Promise.all(Array.from({ length: abreast }, lane));
+  await Promise.all(Array.from({ length: width }, lane));
   return results;
 };
 
@@ -142,6 +143,27 @@ const ofEverything = async (): Promise<void> => {
   for (const device of [...firsts, ...seconds]) device.close();
 };
 
+/** How long registering takes, `width` people at a time: it is a saga behind its answer. */
+const registering = async (mesh: TestMesh, width: number): Promise<void> => {
+  const times: number[] = [];
+  const begun = performance.now();
+  const cpu = await cpuOf(mesh, registrations, () =>
+    inTurns(
+      registrations,
+      async () => {
+        const startedAt = performance.now();
+        await newPerson(mesh.url);
+        times.push(performance.now() - startedAt);
+      },
+      width,
+    ),
+  );
+  const perSecond = registrations / ((performance.now() - begun) / 1_000);
+  const at = (share: number) => percentile(times, share).toFixed(0);
+  const what = `a registration, ${width} at a time`;
+  cpuRow(`${what} (${perSecond.toFixed(0)} a second, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms)`, cpu);
+};
+
 const ofLogins = async (): Promise<void> => {
   const { AUTH_ARGON2_MEMORY_KIB: _memory, AUTH_ARGON2_PASSES: _passes, ...environment } = benchEnvironment;
   await using mesh = await testMesh({ env: environment });
@@ -157,13 +179,14 @@ const ofLogins = async (): Promise<void> => {
   };
   await inTurns(abreast, login);
   cpuRow('a login', await cpuOf(mesh, logins, () => inTurns(logins, login)));
+  for (const width of [1, abreast]) await registering(mesh, width);
 };
 
 await ofEverything();
 await ofLogins();
 const section = [
   '## What one more costs',
-  `${machine()}, ${new Date().toISOString().slice(0, 10)}. The embedded mesh, one process a service; CPU time and resident memory of each. ${people} people with one device, then two; ${requests} requests, ${messages} messages of 256 B, ${answers} answers, ${logins} logins at the default cost of a password, ${abreast} at a time. Postgres is not in it.`,
+  `${machine()}, ${new Date().toISOString().slice(0, 10)}. The embedded mesh, one process a service; CPU time and resident memory of each. ${people} people with one device, then two; ${requests} requests, ${messages} messages of 256 B, ${answers} answers, ${logins} logins and ${registrations} registrations at the default cost of a password, ${abreast} at a time. Postgres is not in it.`,
   table([['', ...services], ...rows]),
 ].join('\n\n');
 console.log(`\n${section}\n`);
