@@ -113,7 +113,7 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
     ground,
     newId,
     send: (frame) => line?.send(JSON.stringify(frame)),
-    offsetOf: (space) => session.state.spaces[space]?.position?.offset ?? 0,
+    stateOf: (space) => session.state.spaces[space],
     settled: (space, mutation, result) => witness.settled(idNow(), space, mutation, result),
     wrong: (text) => witness.wrong(`${idNow()}: ${text}`),
     rename: () => {

@@ -8,9 +8,11 @@ import {
   type MutationQueue,
   type MutationResult,
   notDone,
+  rebased,
   sending,
   underNewId,
 } from '@skein/sync-core';
+import type { SpaceState } from '../../packages/console/src/sync/model.ts';
 import type { Ground } from './disk.ts';
 
 /** Mutations sent in one frame. */
@@ -30,6 +32,8 @@ export interface MutationFrame {
   readonly retryable?: boolean;
   readonly expectedSeq?: number;
   readonly lastSeq?: number;
+  readonly part?: number;
+  readonly parts?: number;
   readonly streams?: readonly { readonly space: string; readonly lastSeq?: number }[];
 }
 
@@ -51,8 +55,8 @@ export interface WriterOptions {
   readonly ground: Ground;
   readonly newId: () => string;
   readonly send: (frame: object) => void;
-  /** The position of a space, to acknowledge. */
-  readonly offsetOf: (space: string) => number;
+  /** What the page has of a space. */
+  readonly stateOf: (space: string) => SpaceState | undefined;
   readonly settled: (space: string, mutation: Mutation, result: MutationResult) => void;
   readonly wrong: (text: string) => void;
   /** Takes a new device id and begins anew. */
@@ -61,7 +65,7 @@ export interface WriterOptions {
 
 /** A queue of mutations for each space, sent over whatever line there is. */
 export const createWriter = (options: WriterOptions): Writer => {
-  const { newId, send, offsetOf, settled, wrong, rename } = options;
+  const { newId, send, stateOf, settled, wrong, rename } = options;
   const { schedule, random } = options.ground;
   const queues = new Map<string, MutationQueue>();
   /** One frame at a time for each space. */
@@ -72,10 +76,36 @@ export const createWriter = (options: WriterOptions): Writer => {
   /** Somebody else writes under its id. */
   let leaving = false;
 
+  /** The log that the queue of a space was made on, with its documents. */
+  const logs = new Map<string, { readonly epoch: string; readonly documents: SpaceState['documents'] }>();
+  /** How far the server has this device, as it last said. */
+  const reached = new Map<string, number>();
+
   const queueOf = (space: string) => queues.get(space) ?? emptyQueue;
 
+  /** Looks at what the page has of a space: of another log than before, the queue is made anew for it. */
+  const follow = (space: string): void => {
+    const { position, awaiting, documents = {} } = stateOf(space) ?? {};
+    if (!position || awaiting) return;
+    const { epoch } = position;
+    const before = logs.get(space);
+    logs.set(space, { epoch, documents });
+    if (!before || before.epoch === epoch) return;
+    // What is answered late was asked of the other log.
+    asked.get(space)?.cancel();
+    asked.delete(space);
+    const queue = rebased(queueOf(space), reached.get(space) ?? 0, ({ collection, id }) => {
+      const key = `${collection}\0${id}`;
+      const { version, hash } = documents[key] ?? {};
+      return before.documents[key]?.hash === hash ? version : undefined;
+    });
+    queues.set(space, queue);
+  };
+
   const flush = (space: string): void => {
-    if (!welcomed || asked.has(space)) return;
+    follow(space);
+    const state = stateOf(space);
+    if (!welcomed || asked.has(space) || state?.awaiting) return;
     const { queue, mutations } = sending(queueOf(space), batch, leaving);
     if (mutations.length === 0) return;
     queues.set(space, queue);
@@ -85,7 +115,7 @@ export const createWriter = (options: WriterOptions): Writer => {
       flush(space);
     });
     asked.set(space, { id, cancel });
-    send({ type: 'mutate', id, space, mutations });
+    send({ type: 'mutate', id, space, epoch: state?.position?.epoch, mutations });
   };
 
   const later = (space: string) => {
@@ -112,7 +142,12 @@ export const createWriter = (options: WriterOptions): Writer => {
       leaving ||= taken.reused;
       for (const { mutation, result } of taken.settled) settled(space, mutation, result);
       const { waiting, lastSeq } = taken.queue;
-      send({ type: 'ack', space, offset: offsetOf(space), seq: (waiting[0]?.seq ?? lastSeq + 1) - 1 });
+      send({
+        type: 'ack',
+        space,
+        offset: stateOf(space)?.position?.offset ?? 0,
+        seq: (waiting[0]?.seq ?? lastSeq + 1) - 1,
+      });
     } else if (frame.code === 'expected_seq')
       queues.set(space, expectedFrom(queueOf(space), frame.expectedSeq ?? 0));
     else if (frame.code === 'seq_reused') {
@@ -120,8 +155,9 @@ export const createWriter = (options: WriterOptions): Writer => {
       leaving = true;
     } else if (shutOut.includes(frame.code ?? ''))
       queues.set(space, { ...queueOf(space), waiting: [], displaced: [] });
-    else if (frame.retryable !== true) wrong(`a mutation was refused as ${frame.code}`);
-    if (frame.retryable === true) later(space);
+    else if (frame.retryable !== true && frame.code !== 'position_lost')
+      wrong(`a mutation was refused as ${frame.code}`);
+    if (frame.retryable === true || frame.code === 'position_lost') later(space);
     else if (!reborn()) flush(space);
   };
 
@@ -137,8 +173,10 @@ export const createWriter = (options: WriterOptions): Writer => {
     overhear: (frame) => {
       const before = line;
       const { type, space = '', lastSeq = 0 } = frame;
+      if (queues.has(space)) follow(space);
       const streams =
         type === 'welcome' ? (frame.streams ?? []) : type === 'subscribed' ? [{ space, lastSeq }] : [];
+      for (const one of streams) if (one.lastSeq !== undefined) reached.set(one.space, one.lastSeq);
       if (type === 'welcome') welcomed = true;
       if (type === 'welcome')
         // A space that is away for now says nothing about it.
@@ -148,6 +186,8 @@ export const createWriter = (options: WriterOptions): Writer => {
       // Of a space that was left the server says that it is closed, and the queue is given up.
       if (['welcome', 'subscribed', 'unsubscribed'].includes(type) && !reborn())
         for (const one of queues.keys()) flush(one);
+      // The page has it in a moment.
+      if (type === 'snapshot' && frame.part === frame.parts) schedule.after(1, () => flush(space));
       const [at] = [...asked].find(([, { id }]) => id === frame.id) ?? [];
       if (at !== undefined) {
         asked.get(at)?.cancel();
@@ -164,6 +204,7 @@ export const createWriter = (options: WriterOptions): Writer => {
     },
     forget: () => {
       queues.clear();
+      logs.clear();
       leaving = false;
     },
   };

@@ -34,6 +34,7 @@ export {
   isForeign,
   type MutationQueue,
   notDone,
+  rebased,
   type Settled,
   sending,
   underNewId,

@@ -116,6 +116,28 @@ export const expectedFrom = (queue: MutationQueue, expectedSeq: number): Mutatio
 };
 
 /**
+ * After the snapshot of another epoch, with the `lastSeq` that was told with it: the log was restored or redacted. What
+ * this log has of the device (up to `lastSeq`) is asked for as it was. The rest is numbered from there, and its base is
+ * what the device has seen of this log: `seenVersion` tells the version of a document in the snapshot whose value is the
+ * one the device had; undefined: the value is another, or there is none. Then it has seen the beginning and no more, so
+ * that nothing is written over which nobody here has seen.
+ */
+export const rebased = (
+  queue: MutationQueue,
+  lastSeq: number,
+  seenVersion: (mutation: Mutation) => number | undefined,
+): MutationQueue => {
+  if (isForeign(queue, lastSeq)) return queue;
+  const inDoubt = queue.waiting.filter(({ seq }) => seq <= lastSeq);
+  const anew = queue.waiting.slice(inDoubt.length).map((mutation, at) => ({
+    ...mutation,
+    seq: lastSeq + 1 + at,
+    baseVersion: mutation.baseVersion === 0 ? 0 : (seenVersion(mutation) ?? 1),
+  }));
+  return { ...queue, lastSeq: lastSeq + anew.length, waiting: [...inDoubt, ...anew], sent: lastSeq };
+};
+
+/**
  * Whether the `lastSeq` of a welcome says that somebody else writes under this device's id, or the device was set back
  * to an older state: then it must leave its id.
  */

@@ -10,6 +10,7 @@ import {
   type MutationQueue,
   type MutationResult,
   notDone,
+  rebased,
   sending,
   underNewId,
 } from '../src/index.ts';
@@ -73,6 +74,41 @@ describe('a queue of mutations', () => {
     const queue = queueOf('a', 'b');
     expect(expectedFrom(queue, 1)).toBe(queue);
     expect(expectedFrom(emptyQueue, 7)).toBe(emptyQueue);
+  });
+
+  it('asks a restored log for what it may have as it was, and bases the rest on what was seen of that log', () => {
+    const seen = (id: string, baseVersion: number) => ({ ...change(id), baseVersion });
+    const queue = [seen('a', 3), seen('b', 7), seen('c', 7), seen('d', 0)].reduce(enqueue, emptyQueue);
+    const sent = sending(queue, 9).queue;
+    // The log has got 1, and of b what the device had seen; of c it has something else.
+    const anew = rebased(sent, 1, ({ id }) => (id === 'b' ? 5 : undefined));
+    expect(anew.waiting.map(({ seq, id, baseVersion }) => [seq, id, baseVersion])).toEqual([
+      [1, 'a', 3],
+      [2, 'b', 5],
+      [3, 'c', 1],
+      [4, 'd', 0],
+    ]);
+    // What is behind was never sent to this log: only 1 may be done already.
+    expect(sending(anew, 9, true).mutations.map(({ id }) => id)).toEqual(['a']);
+  });
+
+  it('numbers from where a restored log is, also what it had acknowledged before', () => {
+    const { queue } = answered(sending(queueOf('a', 'b', 'c', 'd'), 9).queue, [
+      { seq: 1, outcome: 'applied' },
+      { seq: 2, outcome: 'applied' },
+    ]);
+    const back = rebased(queue, 1, () => undefined);
+    expect(waiting(enqueue(back, change('e')))).toEqual(['2c', '3d', '4e']);
+    // Somebody else's: the device leaves its id instead.
+    expect(rebased(queue, 9, () => undefined)).toBe(queue);
+    expect(
+      waiting(
+        enqueue(
+          rebased(emptyQueue, 0, () => undefined),
+          change('a'),
+        ),
+      ),
+    ).toEqual(['1a']);
   });
 
   it('knows a server that has more of this device than the device has done', () => {

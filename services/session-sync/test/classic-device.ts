@@ -8,6 +8,7 @@ export const classicDevices = (running: () => Running) => {
     const ctx = actingFor(user);
     return {
       seen: 0,
+      epoch: undefined as string | undefined,
       async send(
         type: string,
         data: unknown,
@@ -25,6 +26,7 @@ export const classicDevices = (running: () => Running) => {
               version,
             },
             seenOffset: this.seen,
+            epoch: this.epoch,
           },
           ctx,
         );

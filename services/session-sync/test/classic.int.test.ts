@@ -111,6 +111,20 @@ describe('a classic write', () => {
     });
   });
 
+  it('that saw the head of another log is no successor: what it saw may not be there any more', async () => {
+    const phone = classicDevice('restored', 'phone');
+    await phone.send('health_data', { n: 1 }, 1);
+    phone.seen = 1;
+    phone.epoch = 'before-the-restore';
+    expect(await phone.send('health_data', { n: 2 }, 2)).toMatchObject({
+      outcome: 'settled',
+      server: { version: 3, dataJson: '{"n":1}' },
+    });
+    phone.epoch = (await phone.since(0)).epoch;
+    phone.seen = (await phone.since(0)).offset;
+    expect(await phone.send('health_data', { n: 4 }, 4)).toMatchObject({ outcome: 'applied' });
+  });
+
   it('ends: two devices that answer every update with what they have agree after a few rounds', async () => {
     for (const type of ['health_data', 'user_preferences', 'diagnosis_result', 'task']) {
       const user = `duel-${type}`;

@@ -1,9 +1,12 @@
-import { stateHashOf, valueHash } from '@skein/sync-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { actingFor, messageOf, type Running, startOnNewDatabase } from './harness.ts';
+import { openDatabase } from '@skein/postgres';
+import { emptyQueue, type Mutation, rebased, stateHashOf, valueHash } from '@skein/sync-core';
+import { createLogger } from '@skein/telemetry';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { migrations } from '../src/adapters/schema.ts';
+import { actingFor, messageOf, startOnNewDatabase } from './harness.ts';
 import { hlc, origin, set, writing } from './writing.ts';
 
-let sync: Running;
+let sync: Awaited<ReturnType<typeof startOnNewDatabase>>;
 beforeAll(async () => {
   sync = await startOnNewDatabase();
 });
@@ -71,6 +74,43 @@ describe('mutations', () => {
     expect((await mutate('restored', 'phone', [set(1, 'one')])).results).toEqual([
       { seq: 1, outcome: 'duplicate', original: results[0] },
     ]);
+  });
+
+  it('made on a log that was restored since do nothing, whatever their numbers; made anew they are done once', async () => {
+    const user = 'left-behind';
+    const device = { id: 'phone', platform: 'phone', name: '' };
+    const session = async () => {
+      const { spaces } = await sync.gateway.openSession({ device }, actingFor(user));
+      return spaces[0] ?? expect.fail('nobody without a space');
+    };
+    const { id, epoch } = await session();
+    await mutate(user, 'phone', [set(1, 'kept')], id, epoch);
+    await mutate(user, 'laptop', [set(1, 'kept as well', { id: 'b' })], id, epoch);
+    const database = openDatabase(
+      { url: sync.databaseUrl, schema: 'session_sync', migrations, applicationName: 'test', poolSize: 1 },
+      { log: createLogger({ service: 'test', instance: 'test', level: 'silent' }) },
+    );
+    await database.run();
+    onTestFinished(() => database.stop());
+    // What `skein db reanchor` does to a space.
+    await database.query(`update space set epoch = 'restored' where id = $1`, [id]);
+    const late = set(2, 'late', { id: 'b', baseVersion: 1 });
+    for (const one of [late, { ...late, seq: 1 }, { ...late, seq: 9 }])
+      await expect(mutate(user, 'phone', [one], id, epoch)).rejects.toMatchObject({
+        code: 'position_lost',
+        meta: { epoch: 'restored', head: '2' },
+      });
+    expect((await logOf(user)).head).toBe(2);
+    const now = await session();
+    expect(now).toMatchObject({ epoch: 'restored', lastSeq: 1 });
+    const queue = rebased(
+      { ...emptyQueue, lastSeq: 9, waiting: [{ ...late, seq: 9 } as Mutation] },
+      1,
+      () => 1,
+    );
+    const { results } = await mutate(user, 'phone', queue.waiting, id, now.epoch);
+    expect(results).toMatchObject([{ seq: 2, outcome: 'applied' }]);
+    expect((await logOf(user)).head).toBe(3);
   });
 
   it('that come many times at once take effect once', async () => {

@@ -55,6 +55,23 @@ const upTo = (count: number, make: (n: number) => ReceivedMutation) =>
   Array.from({ length: count }, (_, n) => make(n + 1));
 
 describe('a batch of mutations', () => {
+  it('of a device that has seen another log is refused whole, also where its numbers would fit', () => {
+    const state = aSpace();
+    take(state, 'phone', [set(1, 'a', 'k', 1, 0)]);
+    const command = {
+      ...{ userId: 'ed', device: 'phone', nowMs: 1_000_000, rulesOf, newId: () => 'id', hashOf: () => 'h' },
+      actor: { kind: 'user', user: 'ed', device: 'phone', platform: 'web' },
+    } as const;
+    const late = (epoch: string | undefined, seq: number) =>
+      mutate(state, { ...command, epoch, mutations: [set(seq, 'a', 'k', 2, 1)] });
+    for (const seq of [1, 2, 3])
+      expect(late('before-the-restore', seq)).toMatchObject({
+        refused: { code: 'position_lost', meta: { epoch: state.epoch, head: String(state.head) } },
+      });
+    expect(late(state.epoch, 2)).toMatchObject({ result: { lastSeq: 2 } });
+    expect(late(undefined, 2)).toMatchObject({ result: { lastSeq: 2 } });
+  });
+
   it('tells the value of a document once, with the last of its results that has one', () => {
     const state = withDocuments(['a', 'b'], 10);
     const results = parsed(

@@ -21,9 +21,15 @@ export const origin = (id: string) => ({ device: { id, platform: 'phone', name: 
 
 /** Writing documents and reading the log of a running session-sync. */
 export const writing = (sync: () => Running) => {
-  const mutate = async (user: string, device: string, mutations: readonly unknown[], space = 'personal') => {
+  const mutate = async (
+    user: string,
+    device: string,
+    mutations: readonly unknown[],
+    space = 'personal',
+    epoch?: string,
+  ) => {
     const answer = await sync().gateway.mutate(
-      { space, origin: origin(device), mutationsJson: JSON.stringify(mutations) },
+      { space, epoch, origin: origin(device), mutationsJson: JSON.stringify(mutations) },
       actingFor(user),
     );
     return { results: JSON.parse(answer.resultsJson), lastSeq: answer.lastSeq };

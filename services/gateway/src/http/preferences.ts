@@ -73,14 +73,18 @@ export const writePreferences = async (
     const ops = replacing(old.value, wanted);
     if (ops.length === 0 && old.version > 0) return old.value;
     const { spaces } = await sync.openSession({ device }, ctx);
-    const seq = (spaces.find((space) => space.kind === 'personal')?.lastSeq ?? 0) + 1;
+    const { lastSeq = 0, epoch } = spaces.find((space) => space.kind === 'personal') ?? {};
+    const seq = lastSeq + 1;
     const mutation = {
       ...{ seq, collection: place.collection, id: place.id, baseVersion: old.version },
       ops: ops.length > 0 ? ops : [{ op: 'set', path: [], value: {} }],
       hlc: hlcOf(now(), device.id),
     };
     const result = await sync
-      .mutate({ space: place.space, origin: { device }, mutationsJson: JSON.stringify([mutation]) }, ctx)
+      .mutate(
+        { space: place.space, epoch, origin: { device }, mutationsJson: JSON.stringify([mutation]) },
+        ctx,
+      )
       .then(({ resultsJson }) => must((JSON.parse(resultsJson) as Result[])[0], 'one result per mutation'))
       .catch((error: unknown) => lostRace(error));
     if (result?.outcome === 'applied' || result?.outcome === 'merged') return result.value ?? wanted;
@@ -89,7 +93,9 @@ export const writePreferences = async (
   }
 };
 
+const races: ReadonlySet<string> = new Set(['expected_seq', 'seq_reused', 'position_lost']);
+
 const lostRace = (error: unknown): undefined => {
-  if (error instanceof AppError && (error.code === 'expected_seq' || error.code === 'seq_reused')) return;
+  if (error instanceof AppError && races.has(error.code)) return;
   throw error;
 };

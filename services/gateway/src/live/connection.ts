@@ -7,18 +7,15 @@ import type { Feeds } from './feeds.ts';
 import { Follower, type FollowerHost, type Plan, type StreamRequest } from './follower.ts';
 import { controlFrame } from './frame.ts';
 import type { Presence } from './presence.ts';
-import type { ReadEvents } from './shared-reads.ts';
+import type { OpenSession } from './sessions.ts';
 import type { Sink } from './sink.ts';
-import type { WaitingRoom } from './waiting-room.ts';
 
 /** What all connections share. */
 export interface ConnectionDeps {
   readonly feeds: Feeds;
   readonly presence: Presence;
   readonly sync: RpcClient<syncV1.SyncServiceService>;
-  /** Where those wait who open their session. */
-  readonly sessions: WaitingRoom;
-  readonly readEvents: ReadEvents;
+  readonly openSession: OpenSession;
   readonly random: () => number;
   readonly newId: () => string;
   readonly callTimeoutMs: number;
@@ -141,11 +138,6 @@ export class Connection implements FollowerHost {
     return callFor(this.actor, timeoutMs);
   }
 
-  /** Events from the log, together with whoever wants the same at the moment. */
-  readEvents(request: syncV1.ReadEventsRequest): Promise<syncV1.ReadEventsResponse> {
-    return this.deps.readEvents(this.userId, request, this.detachedCall());
-  }
-
   /**
    * The same person with a newer token. One of another login, or an API token, is noted with the device first, so
    * that it ends too when the device is removed. AppError `session_revoked` when it ended meanwhile.
@@ -154,7 +146,7 @@ export class Connection implements FollowerHost {
     const actor = actorOf(principal, this.device);
     if (actor.sessionId !== this.actor.sessionId || actor.tokenId !== this.actor.tokenId) {
       const call = callFor(actor, this.deps.callTimeoutMs, { signal: this.signal });
-      await this.openSession(call);
+      await this.deps.openSession(this.device, call);
       if (verifier.isRevoked(principal)) throw new AppError('session_revoked');
     }
     this.principal = principal;
@@ -282,12 +274,18 @@ export class Connection implements FollowerHost {
     this.drop(follower.space);
   }
 
-  restarted(follower: Follower): void {
-    this.deps.began('snapshot');
+  async restarted(follower: Follower): Promise<void> {
     if (this.onRestarted) {
+      this.deps.began('snapshot');
       this.onRestarted(follower);
       return;
     }
+    // The other log may have less of the device, or more: the client numbers what it has queued from there.
+    const access = (await this.session()).find(({ id }) => id === follower.space);
+    if (!access) throw new AppError('forbidden');
+    if (this.followers.get(follower.space) !== follower) return;
+    this.deps.began('snapshot');
+    follower.lastSeq = access.lastSeq;
     this.sink.control(
       controlFrame({
         type: 'subscribed',
@@ -336,13 +334,9 @@ export class Connection implements FollowerHost {
   }
 
   private async session(): Promise<readonly syncV1.Space[]> {
-    const { spaces } = await this.openSession(this.call());
+    const spaces = await this.deps.openSession(this.device, this.call());
     this.personal = spaces.find((one) => one.kind === 'personal')?.id ?? this.personal;
     return spaces;
-  }
-
-  private openSession(call: CallContext): Promise<syncV1.OpenSessionResponse> {
-    return this.deps.sessions(call, () => this.sync.openSession({ device: { ...this.device } }, call));
   }
 
   private async prepare(

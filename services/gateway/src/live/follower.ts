@@ -39,15 +39,15 @@ export interface FollowerHost {
   /** Aborts when the connection ends. */
   readonly signal: AbortSignal;
   call(timeoutMs: number): CallContext;
-  readEvents(request: syncV1.ReadEventsRequest): Promise<syncV1.ReadEventsResponse>;
   /** The person is no longer a member, or following failed for good. */
   ended(follower: Follower, error: AppError): void;
-  /** The epoch changed while live; a snapshot follows. */
-  restarted(follower: Follower): void;
+  /** The epoch changed after the beginning; a snapshot follows once the client knows how far this log has the device. */
+  restarted(follower: Follower): Promise<void>;
 }
 
 /** The most that session-sync gives at once. */
 const pageSize = 1_000;
+const callTimeoutMs = 10_000;
 /** A snapshot of a large space is read part by part at the reader's pace. */
 const snapshotTimeoutMs = 300_000;
 const maxAttempts = 5;
@@ -79,6 +79,8 @@ export class Follower implements Subscriber, StreamPosition {
   readonly space: string;
   readonly feed: SpaceFeed;
   epoch = '';
+  /** Of the log whose state the client has: one that it was told to drop, until it was sent the other. */
+  heldEpoch = '';
   position = 0;
   lastId = '';
   lastSeq = 0;
@@ -111,6 +113,7 @@ export class Follower implements Subscriber, StreamPosition {
     this.mayRead();
     this.lastSeq = access.lastSeq;
     this.epoch = this.feed.epoch;
+    this.heldEpoch = request?.epoch ?? this.epoch;
     const head = access.epoch === this.epoch ? Math.max(this.feed.head, access.head) : this.feed.head;
     if (!request) {
       this.position = head;
@@ -150,10 +153,7 @@ export class Follower implements Subscriber, StreamPosition {
 
   lost(): void {
     if (this.stopped) return;
-    this.epoch = this.feed.epoch;
-    this.settled = false;
     this.checks = this.host.checks;
-    this.host.restarted(this);
     this.start({ recovered: false, head: this.feed.head });
   }
 
@@ -203,7 +203,10 @@ export class Follower implements Subscriber, StreamPosition {
 
   private async read(after: number): Promise<syncV1.ReadEventsResponse | undefined> {
     try {
-      return await this.host.readEvents({ space: this.space, epoch: this.epoch, after, limit: pageSize });
+      return await this.host.sync.readEvents(
+        { space: this.space, epoch: this.epoch, after, limit: pageSize },
+        this.host.call(callTimeoutMs),
+      );
     } catch (error) {
       if (error instanceof AppError && error.code === 'position_lost') return undefined;
       throw error;
@@ -223,6 +226,7 @@ export class Follower implements Subscriber, StreamPosition {
     let { page } = plan;
     let snapshot = !plan.recovered;
     for (let round = 0; round < maxAttempts; round += 1) {
+      if (this.epoch !== this.feed.epoch) await this.restart();
       if (snapshot) await this.snapshot();
       if (await this.replay(page)) return;
       // The position went away in the middle: the epoch changed or the floor rose.
@@ -280,13 +284,27 @@ export class Follower implements Subscriber, StreamPosition {
     return moved;
   }
 
-  /** Sends a whole snapshot; one that breaks off begins again at part 1. */
-  private async snapshot(): Promise<void> {
+  /** The client is told that the log is another one, before it gets anything of it. */
+  private restart(): Promise<void> {
+    this.epoch = this.feed.epoch;
     this.settled = false;
+    return this.again(() => this.host.restarted(this));
+  }
+
+  /** Sends a whole snapshot; one that breaks off begins again at part 1. */
+  private snapshot(): Promise<void> {
+    this.settled = false;
+    return this.again(async () => {
+      if (!(await this.snapshotOnce())) throw new AppError('unavailable', 'the snapshot broke off');
+    });
+  }
+
+  /** Does something until it works, a few times. */
+  private async again(work: () => Promise<void>): Promise<void> {
     for (let attempt = 1; !this.stopped; attempt += 1) {
       try {
-        if (await this.snapshotOnce()) return;
-        if (attempt >= maxAttempts) throw new AppError('unavailable', 'the snapshot broke off');
+        await work();
+        return;
       } catch (error) {
         const fault = toAppError(error);
         if (this.stopped) return;
@@ -308,6 +326,9 @@ export class Follower implements Subscriber, StreamPosition {
       for (let room = sink.ready('snapshot'); room && !this.stopped; room = sink.ready('snapshot'))
         await room;
       if (this.stopped) return true;
+      // The feed has not heard yet that the log is another one; the client is told that first.
+      if (!proven && part.epoch !== this.feed.epoch)
+        throw new AppError('unavailable', 'the snapshot is of another log than the live feed');
       // session-sync gives it to members only, whatever was in the log before we asked.
       if (!proven) this.grantedAt = this.feed.epoch === asked.epoch ? asked.head : -1;
       proven = true;
@@ -328,7 +349,10 @@ export class Follower implements Subscriber, StreamPosition {
         this.settled = true;
       }
       sink.control(rawFrame(`${head.slice(0, -1)},${part.json.slice(1)}`));
-      if (last) return true;
+      if (last) {
+        this.heldEpoch = part.epoch;
+        return true;
+      }
     }
     return false;
   }

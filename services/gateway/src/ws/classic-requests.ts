@@ -20,6 +20,8 @@ export interface ClassicPort {
   readonly personal: string;
   /** How far the device was sent the log of its space. */
   readonly position: number;
+  /** Of the log that the position is in. */
+  readonly epoch: string | undefined;
   renew(principal: Principal): Promise<void>;
   /** The device has said which one it is. */
   rename(device: { readonly id: string | undefined; readonly platform: string }): void;
@@ -71,7 +73,7 @@ const requests: Requests = {
       version: data.version,
     };
     const answer = await port.clients.sync.applyClassic(
-      { origin: originOf(port), data: mine, seenOffset: port.position },
+      { origin: originOf(port), data: mine, seenOffset: port.position, epoch: port.epoch },
       port.call('documents:write'),
     );
     // A settled outcome comes to everybody on the stream, unless there was nothing to log.

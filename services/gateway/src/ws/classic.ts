@@ -281,6 +281,7 @@ export class ClassicSocket implements SocketHandler, Guest, Sink {
       ...{ clients, verifier, newId, personal: this.connection?.personal ?? '' },
       device: () => this.device,
       position: this.stream?.position ?? 0,
+      epoch: this.stream?.epoch,
       renew: async (principal) => {
         if (principal.userId !== this.principal.userId) throw new AppError('forbidden');
         await this.connection?.renew(principal, verifier);

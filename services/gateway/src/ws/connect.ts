@@ -52,7 +52,7 @@ export class ConnectSocket implements SocketHandler, Guest {
   private lanes: Map<string, Promise<void>> | undefined;
   private acks: Map<string, { epoch: string; offset: number; seq: number }> | undefined;
   private typedAt = 0;
-  private port: Omit<RequestPort, 'call'> | undefined;
+  private port: Omit<RequestPort, 'call' | 'epoch'> | undefined;
   /** Only while the socket is being opened; then the connection has its own. */
   private ending: AbortController | undefined;
 
@@ -167,7 +167,7 @@ export class ConnectSocket implements SocketHandler, Guest {
     });
   }
 
-  private portOf(connection: Connection): Omit<RequestPort, 'call'> {
+  private portOf(connection: Connection): Omit<RequestPort, 'call' | 'epoch'> {
     const { clients, verifier, diverged } = this.deps;
     return {
       clients,
@@ -229,8 +229,10 @@ export class ConnectSocket implements SocketHandler, Guest {
     const frame = decode(clientFrames[type], value);
     // Those before it may take all of its time: then it says so, instead of making those behind it wait as well.
     const untilMs = performance.now() + this.deps.tuning.callTimeoutMs;
+    const { space } = frame as { readonly space?: string };
     const own: RequestPort = {
       ...port,
+      epoch: connection.stream(connection.resolve(space))?.heldEpoch,
       call: () => connection.detachedCall(untilMs - performance.now()),
     };
     if (!connection.principal.scopes.includes(scope)) {

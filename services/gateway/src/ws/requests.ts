@@ -16,6 +16,8 @@ export interface RequestPort {
   readonly diverged: Counter;
   renew(principal: Principal): Promise<void>;
   send(frame: Frame): void;
+  /** Of the log of the frame's space that the client had when the frame came; undefined when it does not follow it. */
+  readonly epoch: string | undefined;
   /** A call that ends when the request must be answered, counted from its arrival. */
   call(): CallContext;
   /** A call with all the time of one: for a request that is answered in many frames. */
@@ -37,6 +39,12 @@ const originOf = ({ connection }: RequestPort): syncV1.Origin => ({ device: { ..
 
 const bySpace = ({ space }: { space?: string | undefined }, { connection }: RequestPort): string =>
   connection.resolve(space);
+
+/** A client that names no epoch need not know of it: the snapshot is on its way, and then the same may be sent. */
+const comesAgain = (error: unknown): unknown =>
+  error instanceof AppError && error.code === 'position_lost'
+    ? new AppError('unavailable', error.detail, { cause: error, retryAfterMs: 1_000 })
+    : error;
 
 const withoutEmpty = (fields: Readonly<Record<string, unknown>>): Outcome =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== '' && value !== undefined));
@@ -72,15 +80,20 @@ export const requests: {
   mutate: {
     scope: 'documents:write',
     order: bySpace,
-    handle: async ({ space, mutations }, port) => {
-      const { resultsJson, lastSeq } = await port.clients.sync.mutate(
-        {
-          space: port.connection.resolve(space),
-          origin: originOf(port),
-          mutationsJson: JSON.stringify(mutations),
-        },
-        port.call(),
-      );
+    handle: async ({ space, epoch, mutations }, port) => {
+      const { resultsJson, lastSeq } = await port.clients.sync
+        .mutate(
+          {
+            space: port.connection.resolve(space),
+            epoch: epoch ?? port.epoch,
+            origin: originOf(port),
+            mutationsJson: JSON.stringify(mutations),
+          },
+          port.call(),
+        )
+        .catch((error: unknown) => {
+          throw epoch === undefined ? comesAgain(error) : error;
+        });
       return { members: `"results":${resultsJson || '[]'},"lastSeq":${lastSeq}` };
     },
   },

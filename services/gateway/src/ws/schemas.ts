@@ -45,6 +45,7 @@ export const clientFrames = {
     type: z.literal('mutate'),
     id: requestId,
     space: spaceId,
+    epoch: epoch.optional().describe('Of the log that the device has seen'),
     mutations: z.array(receivedMutation).min(1).max(100),
   }),
   message: z.object({ type: z.literal('message'), id: requestId, space: spaceId, ...newMessage.shape }),

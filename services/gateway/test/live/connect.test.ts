@@ -1,3 +1,4 @@
+import { AppError } from '@skein/contracts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Harness, startLive, tokenOf } from './harness.ts';
 
@@ -310,6 +311,53 @@ describe('/v1/connect', () => {
     await expect
       .poll(() => live.sync.acks.filter(({ epoch }) => epoch === 'e2'))
       .toMatchObject([{ offset: 1, seq: 2 }]);
+  });
+
+  it('says of which log a mutation is: that which the client had when it sent it, or the one it names', async () => {
+    const seen: (string | undefined)[] = [];
+    live.mesh.sync.mutate = async ({ epoch, space }) => {
+      seen.push(epoch);
+      const now = live.sync.get(space).epoch;
+      if (epoch !== now) throw new AppError('position_lost', undefined, { meta: { epoch: now, head: '0' } });
+      return { resultsJson: '[]', lastSeq: 0, deliveredTo: 0 };
+    };
+    live.sync.personal('ann');
+    const change = { seq: 1, collection: 'c', id: 'k', baseVersion: 0, hlc: '0189aabbccdd-0000-d' };
+    const mutate = (id: number, epoch?: string) =>
+      ann.send({ type: 'mutate', id, space: 'personal', epoch, mutations: [{ ...change, ops: [] }] });
+    const ann = live.hello('ann');
+    await ann.first('welcome');
+    mutate(1);
+    await ann.first('result', { id: 1 });
+    // The log is another one, and the gateway has not heard of it.
+    live.sync.get('space-ann').epoch = 'e2';
+    mutate(2);
+    expect(await ann.first('error', { id: 2 })).toMatchObject({ code: 'unavailable', retryable: true });
+    mutate(3, 'e1');
+    expect(await ann.first('error', { id: 3 })).toMatchObject({
+      ...{ code: 'position_lost', retryable: false, epoch: 'e2', head: 0 },
+    });
+    // The device did more since it came, and the copy has less of it than it was told then.
+    live.sync.lastSeq = 5;
+    live.sync.reanchor('space-ann', 'e2');
+    expect(await ann.first('subscribed')).toMatchObject({ epoch: 'e2', recovered: false, lastSeq: 5 });
+    await ann.first('snapshot', { epoch: 'e2', part: 2 });
+    mutate(4);
+    await ann.first('result', { id: 4 });
+    mutate(5, 'e1');
+    expect(await ann.first('error', { id: 5 })).toMatchObject({ code: 'position_lost' });
+    expect(seen).toEqual(['e1', 'e1', 'e1', 'e2', 'e1']);
+    // What comes with an older position is of the older log until there is a snapshot, whatever the welcome says.
+    seen.length = 0;
+    live.sync.brokenSnapshots = 5;
+    const bob = live.socket();
+    const streams = [{ space: 'personal', epoch: 'e1', offset: 0 }];
+    const device = { id: 'another', platform: 'web' };
+    bob.send({ type: 'hello', v: 1, token: tokenOf('ann'), device, streams });
+    bob.send({ type: 'mutate', id: 6, space: 'personal', mutations: [{ ...change, ops: [] }] });
+    await bob.first('welcome');
+    expect(await bob.first('error', { id: 6 })).toMatchObject({ code: 'unavailable', retryable: true });
+    expect(seen).toEqual(['e1']);
   });
 
   it('says 4012 with a time to come back when the gateway leaves, and takes nobody new', async () => {

@@ -79,6 +79,8 @@ export class SpaceLog {
   readonly unreadable = new Set<string>();
   /** `Live` refuses new streams while this is set. */
   away = false;
+  /** How far a log has every device. */
+  lastSeq = 7;
   private ids = 0;
 
   /** Makes a space; a person's own is named after the person. */
@@ -173,7 +175,7 @@ export class SpaceLog {
         const spaces = [...this.spaces.values()]
           .filter((space) => space.members.has(user))
           .map(({ id, kind, epoch, events }) => ({
-            ...{ id, kind, epoch, title: id, role: 'owner', head: events.length, lastSeq: 7 },
+            ...{ id, kind, epoch, title: id, role: 'owner', head: events.length, lastSeq: this.lastSeq },
           }));
         return { spaces };
       },

@@ -42,7 +42,7 @@ export const classicUseCases = (parts: AppParts) => {
       call: Call,
       device: DeviceInfo,
       data: SyncData,
-      seenOffset: number,
+      seen: { readonly seenOffset: number; readonly epoch?: string | undefined },
     ): Promise<ClassicApplied & { readonly deliveredTo: number }> => {
       const sent = checked(data);
       const space = await names.resolve(call.userId, personalAlias);
@@ -51,7 +51,8 @@ export const classicUseCases = (parts: AppParts) => {
         actor: { kind: 'user', user: call.userId, device: device.id, platform: device.platform },
         device: device.id,
         sent,
-        seenOffset,
+        seenOffset: seen.seenOffset,
+        epoch: seen.epoch,
         conflictId: ids.next(),
         hashOf: (value: Json) => valueHash(value, sha256),
         rulesOf,

@@ -65,7 +65,7 @@ export const documentUseCases = (parts: AppParts) => {
       call: Call,
       device: DeviceInfo,
       name: string,
-      json: string,
+      { mutationsJson: json, epoch }: { readonly mutationsJson: string; readonly epoch?: string | undefined },
     ): Promise<Mutated & { readonly deliveredTo: number }> => {
       const mutations = received(json);
       const space = await names.resolve(call.userId, name);
@@ -73,6 +73,7 @@ export const documentUseCases = (parts: AppParts) => {
         userId: call.userId,
         actor: { kind: 'user', user: call.userId, device: device.id, platform: call.platform },
         device: device.id,
+        epoch,
         mutations,
         newId: () => ids.next(),
         hashOf,

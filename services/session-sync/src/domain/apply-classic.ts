@@ -30,6 +30,8 @@ export interface ApplyClassic {
   readonly sent: SyncData;
   /** The highest offset this device was sent. */
   readonly seenOffset: number;
+  /** Of the log that the offset belongs to; undefined: the present one. */
+  readonly epoch?: string | undefined;
   readonly conflictId: string;
   readonly nowMs: number;
   readonly hashOf: (value: Json) => string;
@@ -221,7 +223,8 @@ export const applyClassic = (state: SpaceState, command: ApplyClassic): Decision
     };
   }
   const next = sent.version > row.version && sent.version <= row.version + maxJump;
-  const sawHead = command.seenOffset >= row.offset;
+  const sameLog = command.epoch === undefined || command.epoch === state.epoch;
+  const sawHead = sameLog && command.seenOffset >= row.offset;
   if (next && sawHead) return write(sent.data, sent.version, sent.timestamp, 'applied');
   /** What lost against what is there, or was: `open` while a person has to choose. */
   const conflict = (

@@ -10,6 +10,7 @@ export interface Refusal {
     | 'too_large'
     | 'expected_seq'
     | 'seq_reused'
+    | 'position_lost'
     | 'superseded'
     | 'step_undone'
     | 'idempotency_mismatch';

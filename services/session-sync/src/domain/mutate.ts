@@ -36,6 +36,8 @@ export interface Mutate {
   readonly userId: string;
   readonly actor: Actor;
   readonly device: string;
+  /** Of the log that the device has seen; undefined: the present one. */
+  readonly epoch?: string | undefined;
   readonly mutations: readonly ReceivedMutation[];
   readonly nowMs: number;
   readonly newId: () => string;
@@ -82,6 +84,12 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
   const { userId, device, actor, nowMs } = command;
   const denied = requireRole(state, userId, 'viewer');
   if (denied) return denied;
+  // Its numbers and base versions are of a log that there is no more.
+  if (command.epoch !== undefined && command.epoch !== state.epoch)
+    return refuse('position_lost', 'The log of this space is another one now: take its snapshot first', {
+      epoch: state.epoch,
+      head: String(state.head),
+    });
   const readOnly = requireRole(state, userId, 'editor') !== undefined;
 
   const before = state.seqs.get(keyOf(userId, device)) ?? 0;

@@ -180,7 +180,7 @@ const documentHandlers = ({ documents }: SessionApp) =>
         callOf(ctx, req.origin),
         device,
         req.space,
-        req.mutationsJson,
+        req,
       );
       return { resultsJson: `[${results.join(',')}]`, lastSeq, deliveredTo };
     },
@@ -220,12 +220,7 @@ const classicHandlers = ({ classic }: SessionApp) =>
   ({
     applyClassic: async (req, ctx) => {
       const device = requiredDevice(req.origin?.device);
-      const applied = await classic.apply(
-        callOf(ctx, req.origin),
-        device,
-        fromSyncData(req.data),
-        req.seenOffset,
-      );
+      const applied = await classic.apply(callOf(ctx, req.origin), device, fromSyncData(req.data), req);
       return { ...applied, server: toSyncData(applied.server), conflictId: applied.conflictId ?? '' };
     },
     readClassic: async (req, ctx) => {

@@ -79,7 +79,8 @@ export const documentRoutes = ({ sync }: Clients): Route[] => [
     path: '/v1/spaces/{space}/mutations',
     repeat: 'harmless',
     tag,
-    summary: 'Applies mutations of one device in seq order; each has its own result',
+    summary:
+      'Applies mutations of one device in seq order; each has its own result; 410 `position_lost {epoch, head}` when it has seen another log',
     access: 'documents:write',
     params: inSpace,
     body: mutations,
@@ -92,6 +93,7 @@ export const documentRoutes = ({ sync }: Clients): Route[] => [
       const answer = await sync.mutate(
         {
           space: params.space,
+          epoch: body.epoch,
           origin: restOrigin({ id: body.device }),
           mutationsJson: JSON.stringify(body.mutations),
         },

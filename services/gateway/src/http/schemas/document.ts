@@ -58,7 +58,11 @@ export const receivedMutation = z
   .describe('What has a seq but is no Mutation is answered with the outcome `rejected`');
 
 /** POST /v1/spaces/{space}/mutations */
-export const mutations = z.object({ device: id, mutations: z.array(receivedMutation).min(1).max(100) });
+export const mutations = z.object({
+  device: id,
+  epoch: z.string().min(1).max(128).optional().describe('Of the log that the device has seen'),
+  mutations: z.array(receivedMutation).min(1).max(100),
+});
 
 /** What became of a mutation. */
 export const mutationResult = z

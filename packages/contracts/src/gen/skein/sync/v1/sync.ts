@@ -432,6 +432,11 @@ export interface MutateRequest {
     | undefined;
   /** `[Mutation]` as JSON. */
   mutationsJson: string;
+  /**
+   * Of the log that the device has seen; when there is another one now nothing is done (position_lost). Absent: the
+   * present one.
+   */
+  epoch?: string | undefined;
 }
 
 export interface MutateResponse {
@@ -670,6 +675,8 @@ export interface ApplyClassicRequest {
     | undefined;
   /** The highest offset of the personal space that this device was sent. */
   seenOffset: number;
+  /** Of the log that seen_offset belongs to; of another one than there is it means nothing. Absent: the present one. */
+  epoch?: string | undefined;
 }
 
 export interface ApplyClassicResponse {
@@ -5557,7 +5564,7 @@ export const PublishTokensResponse: MessageFns<PublishTokensResponse> = {
 };
 
 function createBaseMutateRequest(): MutateRequest {
-  return { space: "", origin: undefined, mutationsJson: "" };
+  return { space: "", origin: undefined, mutationsJson: "", epoch: undefined };
 }
 
 export const MutateRequest: MessageFns<MutateRequest> = {
@@ -5570,6 +5577,9 @@ export const MutateRequest: MessageFns<MutateRequest> = {
     }
     if (message.mutationsJson !== "") {
       writer.uint32(26).string(message.mutationsJson);
+    }
+    if (message.epoch !== undefined) {
+      writer.uint32(34).string(message.epoch);
     }
     return writer;
   },
@@ -5611,6 +5621,14 @@ export const MutateRequest: MessageFns<MutateRequest> = {
             message.mutationsJson = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.epoch = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5633,6 +5651,7 @@ export const MutateRequest: MessageFns<MutateRequest> = {
       ? Origin.fromPartial(object.origin)
       : undefined;
     message.mutationsJson = object.mutationsJson ?? "";
+    message.epoch = object.epoch ?? undefined;
     return message;
   },
 };
@@ -8171,7 +8190,7 @@ export const SyncData: MessageFns<SyncData> = {
 };
 
 function createBaseApplyClassicRequest(): ApplyClassicRequest {
-  return { origin: undefined, data: undefined, seenOffset: 0 };
+  return { origin: undefined, data: undefined, seenOffset: 0, epoch: undefined };
 }
 
 export const ApplyClassicRequest: MessageFns<ApplyClassicRequest> = {
@@ -8184,6 +8203,9 @@ export const ApplyClassicRequest: MessageFns<ApplyClassicRequest> = {
     }
     if (message.seenOffset !== 0) {
       writer.uint32(24).int64(message.seenOffset);
+    }
+    if (message.epoch !== undefined) {
+      writer.uint32(34).string(message.epoch);
     }
     return writer;
   },
@@ -8225,6 +8247,14 @@ export const ApplyClassicRequest: MessageFns<ApplyClassicRequest> = {
             message.seenOffset = longToNumber(reader.int64());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.epoch = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8247,6 +8277,7 @@ export const ApplyClassicRequest: MessageFns<ApplyClassicRequest> = {
       : undefined;
     message.data = (object.data !== undefined && object.data !== null) ? SyncData.fromPartial(object.data) : undefined;
     message.seenOffset = object.seenOffset ?? 0;
+    message.epoch = object.epoch ?? undefined;
     return message;
   },
 };
@@ -10337,7 +10368,10 @@ export const SyncServiceService = {
       Buffer.from(PublishTokensResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PublishTokensResponse => PublishTokensResponse.decode(value),
   },
-  /** Applies mutations of one device in seq order. The results say what became of each. */
+  /**
+   * Applies mutations of one device in seq order. The results say what became of each. OUT_OF_RANGE (position_lost)
+   * when the device has seen another log.
+   */
   mutate: {
     path: "/skein.sync.v1.SyncService/Mutate" as const,
     requestStream: false as const,
@@ -10541,7 +10575,10 @@ export interface SyncServiceServer extends UntypedServiceImplementation {
   endTurn: handleUnaryCall<EndTurnRequest, EndTurnResponse>;
   /** Tokens to everybody who watches the space now; never stored. Agent only. */
   publishTokens: handleUnaryCall<PublishTokensRequest, PublishTokensResponse>;
-  /** Applies mutations of one device in seq order. The results say what became of each. */
+  /**
+   * Applies mutations of one device in seq order. The results say what became of each. OUT_OF_RANGE (position_lost)
+   * when the device has seen another log.
+   */
   mutate: handleUnaryCall<MutateRequest, MutateResponse>;
   listDocuments: handleUnaryCall<ListDocumentsRequest, ListDocumentsResponse>;
   getDocument: handleUnaryCall<GetDocumentRequest, GetDocumentResponse>;
@@ -10957,7 +10994,10 @@ export interface SyncServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PublishTokensResponse) => void,
   ): ClientUnaryCall;
-  /** Applies mutations of one device in seq order. The results say what became of each. */
+  /**
+   * Applies mutations of one device in seq order. The results say what became of each. OUT_OF_RANGE (position_lost)
+   * when the device has seen another log.
+   */
   mutate(
     request: MutateRequest,
     callback: (error: ServiceError | null, response: MutateResponse) => void,
