@@ -107,12 +107,13 @@ export const underNewId = (
 
 /**
  * After the error `expected_seq`, and with `lastSeq + 1` of every welcome: when the server has less of this device than
- * the device believes, as after a restore, what waits is numbered anew from there. What is older than the queue changes
- * nothing. At the welcome is best: what never was sent under its old number in the restored log cannot arrive late.
+ * the device believes, as after a restore, what waits, or what comes next, is numbered anew from there. What is older
+ * than the queue changes nothing. At the welcome is best: what never was sent under its old number in the restored log
+ * cannot arrive late.
  */
 export const expectedFrom = (queue: MutationQueue, expectedSeq: number): MutationQueue => {
-  const [oldest] = queue.waiting;
-  return oldest && expectedSeq < oldest.seq ? renumberedFrom(queue, expectedSeq) : queue;
+  const next = queue.waiting[0]?.seq ?? queue.lastSeq + 1;
+  return expectedSeq < next ? renumberedFrom(queue, expectedSeq) : queue;
 };
 
 /**

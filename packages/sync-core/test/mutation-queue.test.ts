@@ -70,6 +70,18 @@ describe('a queue of mutations', () => {
     expect(waiting(enqueue(back, change('e')))).toEqual(['1c', '2d', '3e']);
   });
 
+  it('goes on from where a server that was set back is, also when nothing waits', () => {
+    const { queue } = answered(sending(queueOf('a', 'b'), 9).queue, [
+      { seq: 1, outcome: 'applied' },
+      { seq: 2, outcome: 'applied' },
+    ]);
+    const back = expectedFrom(queue, 2);
+    // Under 3 it would be refused, sent again under 2, and done once more by a late copy of the first frame.
+    expect(waiting(enqueue(back, change('c')))).toEqual(['2c']);
+    expect(back.sent).toBe(1);
+    expect(expectedFrom(queue, 3)).toBe(queue);
+  });
+
   it('is not changed by an answer that is older than it', () => {
     const queue = queueOf('a', 'b');
     expect(expectedFrom(queue, 1)).toBe(queue);
