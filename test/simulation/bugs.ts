@@ -117,7 +117,7 @@ const firstEpochs = (): ((target: Target) => Target) => {
   const blindFrames = async function* (requests: AsyncIterable<{ frame?: { value: unknown } }>) {
     for await (const { frame } of requests) yield { frame: frame && { ...frame, value: blind(frame.value) } };
   };
-  return ({ machine, implementation }) => {
+  const blinded = (implementation: Implementation): Implementation => {
     const handlers: Implementation['handlers'] = Object.fromEntries(
       Object.entries(implementation.handlers).map(([name, handle]) => {
         const method = implementation.definition[name];
@@ -139,8 +139,9 @@ const firstEpochs = (): ((target: Target) => Target) => {
         ];
       }),
     );
-    return { machine, implementation: { ...implementation, handlers } };
+    return { ...implementation, handlers };
   };
+  return ({ machine, implementations }) => ({ machine, implementations: implementations.map(blinded) });
 };
 
 /** Notes how far the relay is, whoever has its lease by now. */
@@ -153,6 +154,50 @@ const unfenced = (database: Database): Database =>
         )
       : database.query(sql, params),
   );
+
+/** Writes at the end of the journal of a saga, whoever has it by now. */
+const unfencedSagas = (database: Database): Database =>
+  asking(database, (sql, params) =>
+    typeof sql !== 'string' && sql.name === 'skein_saga_append'
+      ? database.query(
+          {
+            name: 'skein_saga_append-unfenced',
+            text: sql.text
+              .replace(' and s.fence = w.fence', '')
+              .replace(
+                'select w.id, w.pos,',
+                'select w.id, coalesce((select max(e.pos) + 1 from saga_entry e where e.saga_id = w.id), w.pos),',
+              ),
+          },
+          params,
+        )
+      : database.query(sql, params),
+  );
+
+/** Notes an event as handled in a statement of its own, a moment after its effect. */
+const inboxAfterwards = (database: Database, { schedule, random }: Ground): Database => ({
+  ...database,
+  transaction: async (work, options) => {
+    const noted: (readonly unknown[])[] = [];
+    const result = await database.transaction(
+      (tx) =>
+        work({
+          query: async <R>(sql: Sql, params: readonly unknown[] = []) => {
+            if (nameOf(sql) !== 'inbox-once') return tx.query<R>(sql, params);
+            const known = await tx.query('select from inbox where consumer = $1 and event_id = $2', params);
+            if (known.length > 0) return [];
+            noted.push(params);
+            return [{} as R];
+          },
+        }),
+      options,
+    );
+    const note = 'insert into inbox (consumer, event_id) values ($1, $2) on conflict do nothing';
+    for (const params of noted)
+      schedule.after(random.between(1, 400), () => void database.query(note, params).catch(() => {}));
+    return result;
+  },
+});
 
 /** The bugs the simulator has to find. */
 export const bugs: readonly Bug[] = [
@@ -221,6 +266,27 @@ export const bugs: readonly Bug[] = [
     name: 'un-fenced lease',
     about: 'a relay that has lost its lease still notes how far it is',
     seams: () => ({ database: unfenced }),
+  },
+  {
+    name: 'un-fenced saga journal',
+    about: 'who has lost a saga still writes at the end of its journal',
+    seams: () => ({ database: unfencedSagas }),
+  },
+  {
+    name: 'step without its note',
+    about: 'a step of a saga is carried out again when its answer was lost',
+    sql: {
+      function: 'commit_steps',
+      replace: [
+        ['from wanted where not stored order', 'from wanted where not stored and undone order'],
+        ['where not exists (select 1 from claimed', 'where w.undone and not exists (select 1 from claimed'],
+      ],
+    },
+  },
+  {
+    name: 'inbox after the effect',
+    about: 'a consumer notes what it has handled a moment after the effect, not with it',
+    seams: () => ({ database: inboxAfterwards }),
   },
 ];
 

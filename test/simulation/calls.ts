@@ -7,8 +7,11 @@ import type { Machine } from './machine.ts';
 /** A running server, as the load balancer knows it. */
 export interface Target {
   readonly machine: Machine;
-  readonly implementation: Implementation;
+  readonly implementations: readonly Implementation[];
 }
+
+const handlerOf = ({ implementations }: Target, definition: Definition, name: string) =>
+  implementations.find((one) => one.definition === definition)?.handlers[name];
 
 /** The network between the gateways and the replicas of one service. */
 export interface Calls {
@@ -20,7 +23,10 @@ export interface Calls {
 
 const hopMs = { min: 1, max: 12 };
 /** What happens the same when it happens twice: only this is ever repeated on the way. */
-const repeatable = new Set(['mutate', 'appendMessage', 'ackDevice', 'openSession', 'readEvents']);
+const repeatable = new Set([
+  ...['mutate', 'appendMessage', 'ackDevice', 'openSession', 'readEvents'],
+  ...['recordHealthData', 'operateSaga'],
+]);
 
 const away = () => new AppError('unavailable', 'The connection was lost');
 
@@ -71,7 +77,7 @@ export const simulatedCalls = (ground: Ground, route: () => Target | undefined):
       const arrive = async (answered: boolean) => {
         if (!target?.machine.alive) return;
         try {
-          const handler = target.implementation.handlers[name];
+          const handler = handlerOf(target, definition, name);
           const response = await handler?.(method.requestDeserialize(bytes), contextOf(ctx, abort.signal));
           if (!answered || !target.machine.alive) return;
           const encoded = method.responseSerialize(response as never);
@@ -133,7 +139,7 @@ export const simulatedCalls = (ground: Ground, route: () => Target | undefined):
     };
     const answering = async () => {
       const first = 'one' in requests ? arriving(requests.one) : up;
-      const responses = target.implementation.handlers[name]?.(first, contextOf(ctx, abort.signal));
+      const responses = handlerOf(target, definition, name)?.(first, contextOf(ctx, abort.signal));
       for await (const response of responses as AsyncIterable<never>) {
         await pause();
         if (!open) return;

@@ -30,8 +30,10 @@ export interface Disk {
 
 /** Latency of a statement there and back, in ms. */
 const latencyMs = { min: 0, max: 4 };
-/** How long a process that stands still does so: leases last 10 s. */
+/** How long a process that stands still does so: leases last 10 s, those of sagas 30 s. */
 const stallMs = { min: 8_000, max: 16_000 };
+const longStallMs = { min: 25_000, max: 45_000 };
+const longStalls = 0.2;
 /** How much later a server goes on with a statement whose connection broke. */
 const lateMs = { min: 1, max: 400 };
 
@@ -62,7 +64,8 @@ export const simulatedDisk = (ground: Ground, database: Database): Disk => {
         const stalledForMs = (stalled.get(machine) ?? 0) - schedule.now();
         if (stalledForMs > 0) return schedule.after(stalledForMs, arrive);
         if (faults.happens('stall')) {
-          stalled.set(machine, schedule.now() + random.between(stallMs.min, stallMs.max));
+          const { min, max } = random.chance(longStalls) ? longStallMs : stallMs;
+          stalled.set(machine, schedule.now() + random.between(min, max));
           return arrive();
         }
         if (schedule.now() < backAtMs || faults.happens('diskBefore')) return answer(() => reject(lost()));

@@ -35,8 +35,8 @@ export const ratesOf = (random: Random): FaultRates => {
   return {
     ...{ lostCall: rate(0.1), lostAnswer: rate(0.15), twice: rate(0.2) },
     ...{ lostNews: rate(0.5), newsTwice: rate(0.3) },
-    ...{ diskBefore: rate(0.03), diskAfter: rate(0.06), diskLate: rate(0.04) },
-    ...{ crashBefore: rate(0.02), crashAfter: rate(0.02) },
+    ...{ diskBefore: rate(0.03), diskAfter: rate(0.1), diskLate: rate(0.04) },
+    ...{ crashBefore: rate(0.02), crashAfter: rate(0.03) },
     stall: rate(0.02),
   };
 };

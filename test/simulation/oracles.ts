@@ -1,5 +1,7 @@
+import { events } from './event-oracle.ts';
 import { type Answer, digestOf, type Known, type Log, type LogEntry } from './history.ts';
 import { membership } from './membership-oracle.ts';
+import { recordingFaults } from './recording-oracle.ts';
 import type { Remains } from './remains.ts';
 import { turns } from './turn-oracle.ts';
 import { type Mark, policies } from './workload.ts';
@@ -108,7 +110,7 @@ const messagesKept = ({ history, logs }: Remains): string[] =>
   );
 
 /** Every mark that is in the final log is in its document, and counted exactly once. */
-const effectsOnce = ({ documents }: Remains): string[] => {
+const marksOnce = ({ documents }: Remains): string[] => {
   const wrong: string[] = [];
   for (const [space, all] of documents)
     for (const { collection, id, value } of all) {
@@ -172,11 +174,13 @@ export const violations = (remains: Remains): readonly string[] => {
     ...remains.logs.flatMap((log) => noResurrection(log, answers)),
     ...causality(remains),
     ...acknowledged(remains),
-    ...effectsOnce(remains),
+    ...marksOnce(remains),
     ...marksKept(remains),
     ...messagesKept(remains),
     ...convergence(remains),
     ...membership(remains),
     ...turns(remains),
+    ...events(remains.current, remains.stored, remains.effects),
+    ...recordingFaults(remains.recordings, remains.asked, remains.logs.length > remains.current.length),
   ];
 };

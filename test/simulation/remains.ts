@@ -1,5 +1,9 @@
+import type { DomainEvent } from '@skein/contracts';
 import type { SessionState } from '../../packages/console/src/sync/model.ts';
 import type { History, Known, Log } from './history.ts';
+import type { Asked } from './recorder.ts';
+import type { readRecordings } from './recording-oracle.ts';
+import type { Store } from './store.ts';
 
 /** All that is left when everything has come to rest. */
 export interface Remains {
@@ -19,8 +23,13 @@ export interface Remains {
     readonly user: string;
     readonly state: SessionState;
   }[];
-  /** Ids of all events the bus has stored. */
-  readonly stored: ReadonlySet<string>;
+  /** All events the bus has stored, by id, in order. */
+  readonly stored: ReadonlyMap<string, DomainEvent>;
+  /** What the consumer has made of them, where there is one. */
+  readonly effects: Awaited<ReturnType<Store['effects']>> | undefined;
+  /** Recordings by sagas that were asked for, and what is left of all there were. */
+  readonly asked: ReadonlyMap<string, Asked>;
+  readonly recordings: Awaited<ReturnType<typeof readRecordings>>;
   /** Where each replica is now. */
   readonly replicas: readonly {
     readonly device: string;

@@ -8,7 +8,7 @@ import { compose, config } from '@skein/session-sync';
 import { createMetrics, type Logger } from '@skein/telemetry';
 import { collectionPolicies } from '../../services/session-sync/src/adapters/collection-policies.ts';
 import type { Target } from './calls.ts';
-import type { Disk, Ground } from './disk.ts';
+import type { Ground } from './disk.ts';
 import type { Machine } from './machine.ts';
 import type { News } from './news.ts';
 import { policies } from './workload.ts';
@@ -17,15 +17,14 @@ import { policies } from './workload.ts';
 export interface ReplicaOptions {
   readonly ground: Ground;
   readonly machine: Machine;
-  readonly disk: Disk;
+  readonly database: Database;
   readonly news: News;
   readonly bus: EventBus;
   readonly log: Logger;
-  /** A place between the engine and its disk, for bugs made by hand. */
-  readonly database?: (database: Database) => Database;
+  /** Services it calls, by name; the others answer as one that is away does. */
+  readonly peers: Readonly<Record<string, object>>;
 }
 
-/** Services that do not take part answer as one that is away does. */
 const nobody = () =>
   new Proxy(
     { id: 'nobody', run: async () => {}, stop: async () => {} },
@@ -55,10 +54,9 @@ const rules = collectionPolicies(policies);
 
 /** Starts a replica: the service as `main.ts` composes it, on a simulated platform. Resolves when it serves. */
 export const startReplica = async (options: ReplicaOptions): Promise<Target> => {
-  const { ground, machine, disk, news, bus, log, database = (one) => one } = options;
+  const { ground, machine, database, news, bus, log, peers } = options;
   const { schedule, random } = ground;
   const now = () => schedule.now() + machine.skewMs;
-  const own = database(disk.of(machine));
   let served: readonly Implementation[] = [];
   const platform: Platform = {
     name: 'session-sync',
@@ -66,9 +64,9 @@ export const startReplica = async (options: ReplicaOptions): Promise<Target> => 
     log,
     metrics: createMetrics(),
     identity: identity({ service: 'session-sync', secret: 'x'.repeat(32) }),
-    database: () => own,
+    database: () => database,
     events: () => ({ bus, live: news.of(machine) }),
-    client: () => nobody() as never,
+    client: (_definition, name) => (peers[name] ?? nobody()) as never,
     server: (implementations) => {
       served = implementations;
       return { id: 'server', port: 0, managementPort: 0, run: async () => {}, stop: async () => {} };
@@ -92,7 +90,5 @@ export const startReplica = async (options: ReplicaOptions): Promise<Target> => 
     },
   });
   await service.run();
-  const [implementation] = served;
-  if (!implementation) throw new Error('bug: the service serves nothing');
-  return { machine, implementation };
+  return { machine, implementations: served };
 };

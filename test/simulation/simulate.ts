@@ -49,7 +49,7 @@ const tasks: Iterator<Task> = values.bugs
 
 let seeds = 0;
 const failed: (number | string)[] = [];
-const totals = { mutations: 0, events: 0, crashes: 0, restores: 0, steps: 0 };
+const totals = { mutations: 0, events: 0, sagas: 0, effects: 0, crashes: 0, restores: 0, steps: 0 };
 
 const tell = ({ seed, trace, violations, counts }: Outcome): void => {
   seeds += 1;
@@ -95,12 +95,12 @@ try {
     Array.from({ length: Math.min(availableParallelism(), values.bugs ? bugs.length : count) }, run),
   );
   const seconds = Math.round((performance.now() - startedMs) / 1_000);
-  const { mutations, events, crashes, restores, steps } = totals;
+  const { mutations, events, sagas, effects, crashes, restores, steps } = totals;
   if (values.bugs) say(`${bugs.length - failed.length} of ${bugs.length} bugs caught in ${seconds} s`);
   else
     say(
-      `${seeds} seeds from ${from} in ${seconds} s: ${mutations} mutations, ${events} events, ${crashes} crashes, ` +
-        `${restores} restores, ${steps} steps; ${failed.length} seeds with violations`,
+      `${seeds} seeds from ${from} in ${seconds} s: ${mutations} mutations, ${events} events, ${sagas} sagas, ` +
+        `${effects} effects of events, ${crashes} crashes, ${restores} restores, ${steps} steps; ${failed.length} seeds with violations`,
     );
   if (failed.length > 0) process.exitCode = 1;
 } finally {

@@ -40,6 +40,8 @@ it(
     expect(sum(({ crashes }) => crashes)).toBeGreaterThan(10);
     expect(sum(({ restores }) => restores)).toBeGreaterThan(0);
     expect(sum(({ events }) => events)).toBeGreaterThan(200);
+    expect(sum(({ sagas }) => sagas)).toBeGreaterThan(10);
+    expect(sum(({ effects }) => effects)).toBeGreaterThan(10);
   },
   timeoutMs,
 );

@@ -3,6 +3,7 @@ import { testDatabase } from '@skein/postgres/testing';
 import { must } from '@skein/service-kit';
 import type { Logger } from '@skein/telemetry';
 import { migrations } from '../../services/session-sync/src/adapters/schema.ts';
+import type { Effect } from './event-oracle.ts';
 import type { Known, Log, LogEntry } from './history.ts';
 
 const schema = 'session_sync';
@@ -26,6 +27,14 @@ export interface Store {
   >;
   /** The fence of the relay's lease: only who has this one may note anything. */
   relayFence(): Promise<number | undefined>;
+  /** The fences of the leases of sagas. */
+  sagaFences(ids: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /** What the consumer has done, in order, which of it was a dead letter once, and how many still are. */
+  effects(): Promise<{
+    readonly made: readonly Effect[];
+    readonly dead: ReadonlySet<string>;
+    readonly buried: number;
+  }>;
   /** Everything about all spaces, as it is now. */
   dump(): Promise<Dump>;
   /** Puts a dump in the place of what there is, with new epochs: a restore and `skein db reanchor`. */
@@ -35,24 +44,35 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Tables of the consumer, whose database is another: a restore leaves them alone. */
+const consumers = new Set(['dead_letter', 'event_admin', 'inbox', 'sim_effect']);
+
 /** Table → its rows as JSON text. */
 export type Dump = ReadonlyMap<string, string>;
 
 /**
  * Found before `pg_catalog`, because the schema stands before it in the search path. Which transactions are open is
  * something about the whole server, where others work too; here nobody but the one connection counts. And rows lie
- * where the statements of the seed put them, not where a vacuum in between made room.
+ * where the statements of the seed put them, not where a vacuum in between made room. A default was bound to the other
+ * function when its table was made.
  */
 const simulated = `
 create function ${schema}.now() returns timestamptz language sql stable as $$
   select to_timestamp(coalesce(nullif(current_setting('sim.now', true), ''), '0')::float8 / 1000)
 $$;
+create table ${schema}.sim_effect (
+  position bigint generated always as identity, event_id text not null, subject text not null);
 create function ${schema}.pg_snapshot_xmin(pg_snapshot) returns xid8 language sql stable as $$
   select pg_snapshot_xmax($1)
 $$;
-do $$ declare name regclass; begin
+do $$ declare name regclass; default_at record; begin
   for name in select c.oid from pg_class c where c.relnamespace = '${schema}'::regnamespace and c.relkind = 'r' loop
     execute format('alter table %s set (autovacuum_enabled = off)', name);
+  end loop;
+  for default_at in select a.attrelid::regclass as of, a.attname as column from pg_attrdef d
+    join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum join pg_class c on c.oid = d.adrelid
+    where c.relnamespace = '${schema}'::regnamespace and pg_get_expr(d.adbin, d.adrelid) = 'now()' loop
+    execute format('alter table %s alter column %I set default ${schema}.now()', default_at.of, default_at.column);
   end loop;
 end $$`;
 
@@ -90,7 +110,9 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
   for (const name of names)
     if ((await database.query(`select 1 from ${schema}.${name} limit 1`)).length > 0) given.add(name);
   const made = names.filter((name) => !given.has(name));
-  const empty = made.map((name) => `delete from ${schema}.${name};`).join('\n');
+  const own = made.filter((name) => !consumers.has(name));
+  const emptied = (tables: readonly string[]) =>
+    tables.map((name) => `delete from ${schema}.${name};`).join('\n');
   const unchecked = (sql: string) =>
     `set session_replication_role = replica; ${sql} set session_replication_role = origin;`;
 
@@ -102,7 +124,7 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
       ]);
     },
     clear: async () => {
-      await database.query(unchecked(empty));
+      await database.query(unchecked(emptied(made)));
     },
     makeTeam: async (space, epoch, members, nowMs) => {
       const [owner = ''] = members;
@@ -160,9 +182,25 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
       });
       return row?.fence;
     },
+    sagaFences: async (ids) => {
+      const rows = await database.query<{ id: string; fence: number }>(
+        { name: 'sim_saga_fences', text: 'select id, fence from saga where id = any($1)' },
+        [ids],
+      );
+      return new Map(rows.map(({ id, fence }) => [id, fence]));
+    },
+    effects: async () => {
+      const made = await database.query<Effect & Record<string, unknown>>(
+        'select event_id as event, subject from sim_effect order by position',
+      );
+      const orders = await database.query<{ target: string }>('select distinct target from event_admin');
+      const [row] = await database.query<{ count: number }>('select count(*)::int as count from dead_letter');
+      const dead = new Set(orders.map(({ target }) => target.split(' ')[1] ?? ''));
+      return { made, dead, buried: row?.count ?? 0 };
+    },
     dump: async () => {
       const dump = new Map<string, string>();
-      for (const name of made) {
+      for (const name of own) {
         const [row] = await database.query<{ rows: string }>(
           `select coalesce(json_agg(t), '[]')::text as rows from ${schema}.${name} t`,
         );
@@ -171,7 +209,7 @@ export const openStore = async (log: Logger, cluster?: string): Promise<Store> =
       return dump;
     },
     restore: async (dump, epochOf) => {
-      await database.query(unchecked(empty));
+      await database.query(unchecked(emptied(own)));
       await database.query('set session_replication_role = replica');
       for (const [name, rows] of dump)
         await database.query(

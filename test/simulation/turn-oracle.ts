@@ -3,9 +3,6 @@ import { answerText } from './answerer.ts';
 import type { Log, LogEntry } from './history.ts';
 
 const ends = ['message.completed', 'turn.cancelled', 'turn.failed'];
-/** What leaves the service. */
-const published = ['message.created', 'message.completed'];
-
 /** Turns that were asked for and have no end yet. */
 export const runningTurns = (entries: readonly LogEntry[]): ReadonlySet<string> => {
   const running = new Set<string>();
@@ -34,14 +31,6 @@ const endedOnce = ({ space, entries }: Log, current: boolean): string[] => {
   });
 };
 
-/** Every event that leaves the service has left it. */
-const relayed = ({ space, entries }: Log, stored: ReadonlySet<string>): string[] =>
-  entries.flatMap(({ id, type, offset }) =>
-    published.includes(type) && !stored.has(id)
-      ? [`relay: ${type} at ${offset} of ${space} was never published`]
-      : [],
-  );
-
 /** What a page shows of answers being made: always a beginning of the whole answer. */
 export const shownSoFar = (device: string, state: SessionState): string[] =>
   Object.entries(state.turns).flatMap(([turnId, { space, conversationId, messageId }]) => {
@@ -64,14 +53,13 @@ const shown = (device: string, state: SessionState, entries: ReadonlyMap<string,
     ),
   );
 
-/** Turns and their answers, from the log through the bus and back to every page. */
+/** Turns and their answers, from the log back to every page. */
 export const turns = (remains: {
   readonly logs: readonly Log[];
   readonly current: readonly Log[];
   readonly devices: readonly { readonly id: string; readonly state: SessionState }[];
-  readonly stored: ReadonlySet<string>;
 }): string[] => {
-  const { logs, current, devices, stored } = remains;
+  const { logs, current, devices } = remains;
   const newest = new Map(
     current.flatMap(({ entries }) =>
       entries.flatMap((entry): [string, LogEntry][] =>
@@ -83,7 +71,6 @@ export const turns = (remains: {
   );
   return [
     ...logs.flatMap((log) => endedOnce(log, current.includes(log))),
-    ...current.flatMap((log) => relayed(log, stored)),
     ...devices.flatMap(({ id, state }) => shown(id, state, newest)),
   ];
 };

@@ -1,5 +1,6 @@
 import type { SessionState } from '../../packages/console/src/sync/model.ts';
 import { type ClassicClient, classicDiffers } from './classic.ts';
+import { liveSagas } from './recording-oracle.ts';
 import type { Store } from './store.ts';
 import { runningTurns } from './turn-oracle.ts';
 
@@ -9,6 +10,8 @@ export interface Restless {
   /** Who follows spaces. */
   readonly followers: readonly { readonly id: string; readonly user: string; readonly state: SessionState }[];
   readonly classics: readonly ClassicClient[];
+  /** What is on its way beside the spaces: requests, deliveries. */
+  readonly waiting: Readonly<Record<string, number>>;
   readonly teams: readonly string[];
 }
 
@@ -16,9 +19,11 @@ export interface Restless {
 const quietMs = 10_000;
 
 /** What needs no question to the database: a statement costs more than everything else. */
-const among = ({ devices, followers, classics }: Restless, nowMs: number): string | undefined => {
+const among = ({ devices, followers, classics, waiting }: Restless, nowMs: number): string | undefined => {
   const busy = devices.find(({ waiting }) => waiting > 0);
   if (busy) return `${busy.id} has ${busy.waiting} unanswered`;
+  const underway = Object.entries(waiting).find(([, count]) => count > 0);
+  if (underway) return `there are ${underway[1]} ${underway[0]}`;
   const sending = classics.find(({ sentAtMs }) => nowMs - sentAtMs < quietMs);
   if (sending) return `${sending.id} still sends documents to and fro`;
   const reached = new Map<string, string>();
@@ -64,5 +69,8 @@ export const unrest = async (store: Store, all: Restless, nowMs: number): Promis
       if (heads.get(space) !== at) return `${id} is at ${at} of ${space}, not ${heads.get(space)}`;
     }
   }
-  return ofClassics(store, all);
+  const [saga] = await liveSagas(store.database);
+  if (saga) return `a saga is still ${saga.state}`;
+  const { buried } = await store.effects();
+  return buried > 0 ? `there are ${buried} dead letters` : ofClassics(store, all);
 };

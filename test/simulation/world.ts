@@ -3,6 +3,7 @@ import { createLogger } from '@skein/telemetry';
 import { createAnswerer } from './answerer.ts';
 import { type Calls, simulatedCalls, type Target } from './calls.ts';
 import { type ClassicClient, startClassic } from './classic.ts';
+import { startConsumer } from './consumer.ts';
 import { type DeviceOptions, type SimulatedDevice, startDevice } from './device.ts';
 import { type Disk, type Ground, simulatedDisk } from './disk.ts';
 import { simulatedBus } from './domain-bus.ts';
@@ -10,16 +11,21 @@ import { createFaults, ratesOf } from './faults.ts';
 import { startGateway } from './gateway.ts';
 import { digestOf, type Log, recordHistory } from './history.ts';
 import type { Door } from './lines.ts';
-import { type Machine, startMachine } from './machine.ts';
+import type { Machine } from './machine.ts';
 import { createMembership } from './membership.ts';
 import { simulatedNews } from './news.ts';
 import { violations } from './oracles.ts';
+import { createProcesses } from './processes.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
+import { createRecorder, simulatedAccounts } from './recorder.ts';
+import { readRecordings } from './recording-oracle.ts';
 import type { Remains } from './remains.ts';
 import { startReplica } from './replica.ts';
-import { createSchedule, type Random, replaceGlobals, seededRandom } from './schedule.ts';
+import { createSchedule, replaceGlobals, seededRandom } from './schedule.ts';
+import { sizesOf } from './sizes.ts';
 import type { Dump, Store } from './store.ts';
 import { unrest } from './unrest.ts';
+import { watchedStore } from './watched-store.ts';
 import { createWorkload, keys, plain } from './workload.ts';
 
 /** Where bugs made by hand are put in. */
@@ -43,6 +49,9 @@ export interface Outcome {
     readonly devices: number;
     readonly mutations: number;
     readonly events: number;
+    readonly sagas: number;
+    /** Of events, at the consumer. */
+    readonly effects: number;
     readonly crashes: number;
     readonly restores: number;
     readonly steps: number;
@@ -55,25 +64,6 @@ const startMs = Date.UTC(2030, 0, 1);
 const restMs = 120_000;
 /** Then the hashes of all states are still compared. */
 const checksMs = 10_000;
-
-/** How large the world of a seed is. */
-const sizesOf = (random: Random) => ({
-  people: random.between(1, 3),
-  teams: random.between(0, 2),
-  devices: random.chance(0.8) ? random.between(3, 6) : random.between(7, 20),
-  /** Devices that read by server-sent events or by polling. */
-  receivers: random.between(0, 3),
-  /** Clients of the classic frames. */
-  classics: random.chance(0.6) ? 0 : random.between(1, 2),
-  replicas: random.between(1, 3),
-  gateways: random.between(1, 2),
-  durationMs: random.between(8_000, 25_000),
-  /** Between two mutations of all devices together. */
-  pauseMs: random.between(50, 400),
-  restores: random.chance(0.25),
-  /** Changes of memberships for each mutation. */
-  changes: random.chance(0.5) ? 0 : random() * 0.1,
-});
 
 /** Runs one seed on an empty store, from its first moment to its last. */
 export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Promise<Outcome> => {
@@ -89,7 +79,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   });
   const history = recordHistory(schedule.now);
   const logs: Log[] = [];
-  const counts = { mutations: 0, crashes: 0, restores: 0 };
+  const counts = { mutations: 0, restores: 0 };
 
   await store.clear();
   const users = Array.from({ length: sizes.people }, (_, at) => `user-${at + 1}`);
@@ -103,34 +93,12 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   }
   const firstMembers = await store.members();
 
-  let clockSetMs = 0;
-  /** Statements see the time of the schedule, to the second. */
-  const timed = <T>(work: () => Promise<T>): Promise<T> => {
-    if (schedule.now() - clockSetMs < 1_000) return work();
-    clockSetMs = schedule.now();
-    return store.setTime(clockSetMs).then(work);
-  };
-  /** Only the holder of the lease may have noted how far the relay is. */
-  const watchLease = async (fence: unknown) => {
-    const held = await store.relayFence();
-    if (fence !== held) history.violation(`lease: fence ${fence} of the relay has noted over fence ${held}`);
-  };
-  const disk: Disk = simulatedDisk(ground, {
-    ...store.database,
-    query: (sql, params) =>
-      timed(async () => {
-        const rows = await store.database.query<never>(sql, params);
-        const noted = typeof sql !== 'string' && sql.name.startsWith('relay-note') && rows.length > 0;
-        if (noted) await watchLease(params?.[1]);
-        return rows;
-      }),
-    transaction: (work, options) => timed(() => store.database.transaction(work, options)),
-  });
+  const disk: Disk = simulatedDisk(ground, watchedStore(store, schedule, history.violation));
   const news = simulatedNews(ground);
   const replicas: (Target | undefined)[] = Array.from({ length: sizes.replicas });
   const doors: (Door | undefined)[] = Array.from({ length: sizes.gateways });
-  const machines = new Set<Machine>();
-  let closed = false;
+  const consumers: (Machine | undefined)[] = Array.from({ length: sizes.consumers });
+  const processes = createProcesses(ground, (name) => history.note('died', name, schedule.now()));
 
   const alive = <T>(all: readonly (T | undefined)[]): T[] => all.filter((one) => one !== undefined);
   const calls: Calls = simulatedCalls(ground, () => {
@@ -143,48 +111,32 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   const domainBus = simulatedBus(ground, answerer.take);
   const membership = createMembership(ground, calls, { users, teams }, history.violation);
 
-  let starts = 0;
-  /** Keeps a process of a kind running: one that died begins again, after a while, unless everything is stopped. */
-  const keep = <T>(
-    slots: (T | undefined)[],
-    at: number,
-    kind: string,
-    start: (machine: Machine) => Promise<T>,
-  ) => {
-    if (closed) return;
-    starts += 1;
-    const machine = startMachine(`${kind}-${at + 1}-${starts}`, random.between(-2_000, 2_000));
-    machines.add(machine);
-    machine.onDeath(() => {
-      machines.delete(machine);
-      slots[at] = undefined;
-      if (closed) return;
-      counts.crashes += 1;
-      history.note('died', machine.name, schedule.now());
-      schedule.after(random.between(100, 3_000), () => keep(slots, at, kind, start));
-    });
-    start(machine).then(
-      (one) => {
-        if (machine.alive) slots[at] = one;
-      },
-      // A process that cannot start, because the database is away, ends and is started again.
-      () => machine.alive && machine.kill(),
-    );
-  };
-  const database = seams.database;
-  const keepReplica = (at: number) =>
-    keep(replicas, at, 'session-sync', (machine) =>
-      startReplica({
-        ...{ ground, machine, disk, news, bus: domainBus, log },
-        ...(database ? { database: (own: Database) => database(own, ground) } : {}),
-      }),
-    );
+  const recorder = createRecorder(
+    ground,
+    calls,
+    { users, spaces: ['personal', ...teams] },
+    history.violation,
+  );
 
+  const diskOf = (machine: Machine): Database =>
+    seams.database?.(disk.of(machine), ground) ?? disk.of(machine);
+  const peers = { auth: simulatedAccounts(ground) };
   const startAll = () => {
-    for (const at of replicas.keys()) keepReplica(at);
+    for (const at of replicas.keys())
+      processes.keep(replicas, at, 'session-sync', (machine) =>
+        startReplica({
+          ...{ ground, machine, database: diskOf(machine), news, bus: domainBus.of(machine), log, peers },
+        }),
+      );
     for (const at of doors.keys())
-      keep(doors, at, 'gateway', (machine) =>
+      processes.keep(doors, at, 'gateway', (machine) =>
         startGateway(ground, machine, { calls, agent: answerer.client }, log),
+      );
+  };
+  const startConsumers = () => {
+    for (const at of consumers.keys())
+      processes.keep(consumers, at, 'consumer', (machine) =>
+        startConsumer({ ground, machine, database: diskOf(machine), bus: domainBus.of(machine), log }),
       );
   };
 
@@ -243,13 +195,14 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     if (schedule.now() >= endMs) return;
     const one = device();
     const spaces = Object.keys(one.state.spaces);
-    if (random.chance(0.1)) one.say(`text ${counts.mutations}`);
+    if (random.chance(sizes.messages)) one.say(`text ${counts.mutations}`);
     if (classics.length > 0 && random.chance(0.15)) {
       const type = random.pick(plain);
       const [id, key] = [`${type}-${random.between(1, 3)}`, random.pick(keys)];
       random.pick(classics).edit(type, id, key, `classic ${counts.mutations}`);
     }
     if (random.chance(sizes.changes)) void membership.change();
+    if (random.chance(sizes.recordings)) recorder.record();
     if (spaces.length > 0)
       for (let burst = random.chance(0.2) ? random.between(2, 6) : 1; burst > 0; burst -= 1) {
         counts.mutations += 1;
@@ -261,15 +214,15 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   let dump: Dump | undefined;
   /** As docs/how-to/restore-the-database.md says: all services stopped, the copy put back and re-anchored. */
   const restore = async (kept: Dump) => {
-    closed = true;
-    for (const machine of [...machines]) machine.kill();
+    processes.close();
     disk.forget();
     for (const { id } of await store.spaces()) logs.push(await store.log(id));
     counts.restores += 1;
     await store.restore(kept, (space) => `restored-${space.slice(0, 4)}-${space.at(-1)}`);
     history.note('restored', schedule.now());
-    closed = false;
+    processes.open();
     startAll();
+    startConsumers();
     answerer.again();
   };
 
@@ -283,7 +236,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
       schedule.after(random.between(200, 8_000), () => one.online(true));
     } else if (what === 5) device().restart(random.chance(0.2) ? 'forgetting' : undefined);
     else if (what === 6) calls.breakStreams();
-    else if (what === 7 && machines.size > 0) random.pick([...machines]).kill();
+    else if (what === 7) processes.killOne();
     else if (what === 8 && random.chance(0.5)) disk.awayUntil(schedule.now() + random.between(100, 2_000));
     schedule.after(random.between(100, 3_000), trouble);
   };
@@ -298,7 +251,9 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     return {
       ...{ history, current, documents, logs: [...logs, ...current], lastSeqs: await store.lastSeqs() },
       ...{ teams: firstMembers, members: await store.members(), askedAtMs: membership.askedAtMs },
-      ...{ devices: followers(), stored: domainBus.stored },
+      ...{ devices: followers(), stored: domainBus.stored, asked: recorder.asked },
+      effects: sizes.consumers > 0 ? await store.effects() : undefined,
+      recordings: await readRecordings(store.database),
       replicas: followers().flatMap(({ id, state }) =>
         Object.entries(state.spaces).map(([space, one]) => ({
           ...{ device: id, space, epoch: one.position?.epoch ?? '', offset: one.position?.offset ?? -1 },
@@ -311,6 +266,7 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
   const giveBack = replaceGlobals(schedule, random);
   try {
     startAll();
+    startConsumers();
     schedule.after(500, startDevices);
     schedule.after(600, startReceivers);
     schedule.after(700, startClassics);
@@ -328,14 +284,18 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
     let waitsFor: string | undefined = 'everything';
     for (let waitedMs = 0; waitedMs < restMs && waitsFor; waitedMs += 1_000) {
       await schedule.run(schedule.now() + 1_000);
-      waitsFor = await unrest(store, { devices, followers: followers(), classics, teams }, schedule.now());
+      const waiting = { recordings: recorder.waiting, deliveries: domainBus.waiting };
+      waitsFor = await unrest(
+        store,
+        { devices, followers: followers(), classics, teams, waiting },
+        schedule.now(),
+      );
     }
     if (waitsFor) history.violation(`liveness: ${restMs / 1_000} s after the last fault ${waitsFor}`);
     const restedAtMs = schedule.now();
     await schedule.run(restedAtMs + checksMs);
     const busy = classics.find(({ sentAtMs }) => sentAtMs > restedAtMs);
     if (busy && !waitsFor) history.violation(`loop: ${busy.id} sends documents to and fro again`);
-    closed = true;
     const remains = await gather();
     const found = violations(remains);
     history.note(schedule.steps, ...remains.current.map(({ entries }) => entries.map(({ id }) => id).join()));
@@ -345,14 +305,16 @@ export const runSeed = async (seed: number, store: Store, seams: Seams = {}): Pr
       trace: history.trace.hash,
       counts: {
         ...counts,
+        crashes: processes.crashes,
+        sagas: remains.recordings.recordings.length,
+        effects: remains.effects?.made.length ?? 0,
         devices: devices.length,
         events: remains.current.reduce((sum, { entries }) => sum + entries.length, 0),
         steps: schedule.steps,
       },
     };
   } finally {
-    closed = true;
-    for (const machine of [...machines]) machine.kill();
+    processes.close();
     giveBack();
   }
 };
