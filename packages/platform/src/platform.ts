@@ -27,6 +27,8 @@ import { type ServiceServer, serviceServer } from './service-server.ts';
 export interface ClientOptions<D extends Definition> {
   /** Methods that may safely run twice; see `RpcClientOptions`. */
   readonly retryable?: readonly (keyof D & string)[];
+  /** Methods whose calls go over a stream; see `RpcClientOptions`. */
+  readonly carried?: Readonly<Partial<Record<keyof D & string, keyof D & string>>>;
 }
 
 /** What a server may be told beside its implementations. */

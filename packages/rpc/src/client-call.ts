@@ -2,6 +2,7 @@ import type { ChannelInterface, Client } from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
 import type { Breaker, Bulkhead, RetryBudget } from '@skein/resilience';
 import { type CallContext, neverAborts } from './call-context.ts';
+import type { Carrier } from './client-carrier.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { Identity } from './identity.ts';
 import type { MethodMetrics } from './method-metrics.ts';
@@ -29,6 +30,8 @@ export interface ClientMethod extends ClientShared {
   readonly retryable: boolean;
   readonly metrics: MethodMetrics;
   readonly attributes: Readonly<Record<string, string>>;
+  /** Takes its calls while its stream is open. */
+  readonly carrier?: Carrier | undefined;
 }
 
 /** Nobody waits longer than this for one answer, whatever the context allows. */

@@ -4,6 +4,7 @@ import type { Service } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
 import type { CallContext } from './call-context.ts';
 import type { ClientMethod, ClientShared } from './client-call.ts';
+import { type Carrier, carrier } from './client-carrier.ts';
 import { clientConnection } from './client-connection.ts';
 import { bidiStream, serverStream } from './client-stream.ts';
 import { unary } from './client-unary.ts';
@@ -22,6 +23,8 @@ export interface RpcClientOptions<D extends Definition = Definition> {
   readonly metrics: MetricRegistry;
   /** Methods that have the same effect when they run twice: only these are sent again after `unavailable`. */
   readonly retryable?: readonly (keyof D & string)[] | undefined;
+  /** Unary methods whose calls go over a stream while it is open: name → the streaming method that carries them. */
+  readonly carried?: Readonly<Partial<Record<keyof D & string, keyof D & string>>> | undefined;
   /** The `:authority` of every call, for a mesh that routes by it. Default: the target. */
   readonly authority?: string | undefined;
   /** How long calls wait for a connection when there is none, within their deadline. Default 5 s. */
@@ -101,14 +104,25 @@ export const rpcClient = <D extends Definition>(
       attributes: { 'rpc.system': 'grpc', 'rpc.service': names.service, 'rpc.method': names.method },
     };
   };
+  const carriers: Carrier[] = [];
+  const carriedMethod = (name: string, one: Definition[string]): ClientMethod => {
+    const method = methodOf(name, one);
+    const by = options.carried?.[name];
+    const stream = by === undefined ? undefined : definition[by];
+    if (by === undefined || !stream) return method;
+    const opened = carrier(method, methodOf(by, stream));
+    carriers.push(opened);
+    return { ...method, carrier: opened };
+  };
   const methods = Object.fromEntries(
-    Object.entries(definition).map(([name, one]) => [name, callOf(methodOf(name, one), one)]),
+    Object.entries(definition).map(([name, one]) => [name, callOf(carriedMethod(name, one), one)]),
   );
   const part: Service = {
     id: `client of ${service}`,
     // Connects early, so that the first call does not pay for it; it is not an error if nobody is there yet.
     run: async () => shared.connection.connect(),
     stop: async () => {
+      for (const one of carriers) one.close();
       shared.connection.close();
       circuits.stop();
       client.close();

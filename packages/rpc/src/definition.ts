@@ -39,8 +39,10 @@ export type RpcMethods<D extends Definition> = { readonly [K in keyof D]: Call<D
 export type Callers = readonly string[] | 'any';
 
 /** Who may call what: an entry for every method, so that none is open because nobody thought of it. */
-export interface ImplementationPolicy<D extends Definition = Definition> {
+export interface ImplementationPolicy<D extends Definition = Definition, K extends keyof D = keyof D> {
   readonly allow: { readonly [K in keyof D]: Callers } | 'any';
+  /** Streaming methods that carry the calls of a unary one: name → name. */
+  readonly carries?: { readonly [P in K]?: keyof D & string };
 }
 
 /** A service definition with its handlers. */
@@ -53,11 +55,11 @@ export interface Implementation {
 /** A handler once its types have been checked by `implement`. */
 export type UntypedHandler = (request: unknown, ctx: CallContext) => unknown;
 
-/** Joins a definition, its handlers and their callers. */
-export const implement = <D extends Definition>(
+/** Joins a definition, its handlers and their callers. A method that carries another has no handler of its own. */
+export const implement = <D extends Definition, K extends keyof D = never>(
   definition: D,
-  handlers: Handlers<D>,
-  policy: ImplementationPolicy<D>,
+  handlers: { readonly [P in Exclude<keyof D, K>]: Call<D[P]> },
+  policy: ImplementationPolicy<D, K>,
 ): Implementation => ({
   definition,
   handlers: handlers as unknown as Implementation['handlers'],

@@ -70,6 +70,35 @@ export const statusOf = (thrown: unknown): StatusObject => {
   return { code: error.row.grpc, details: error.detail, metadata };
 };
 
+/** The parts of a status as they are written where there are no trailers. */
+export interface WrittenStatus {
+  readonly status: number;
+  readonly details: string;
+  readonly fault: Buffer;
+  readonly final: boolean;
+}
+
+/** A thrown thing as the parts of its status. */
+export const writtenStatusOf = (thrown: unknown): WrittenStatus => {
+  const { code, details, metadata } = statusOf(thrown);
+  const [fault] = metadata.get(detailsKey);
+  return { status: code, details, fault: fault as Buffer, final: metadata.get(pushbackKey).length > 0 };
+};
+
+/** The status that was written. */
+export const readStatus = ({ status: code, details, fault, final }: WrittenStatus): StatusObject => {
+  const metadata = new Metadata();
+  if (fault.length > 0) metadata.set(detailsKey, fault);
+  if (final) metadata.set(pushbackKey, '-1');
+  return { code, details, metadata };
+};
+
+/** The status of a call that the transport ended. */
+export const bareStatus = (code: status, details: string): StatusObject => ({
+  ...{ code, details },
+  metadata: new Metadata(),
+});
+
 /** What a bare status means when no details of ours come with it. */
 const codeOf: Readonly<Partial<Record<number, Code>>> = {
   // Not by us (that is known before anybody looks here): the process that worked on it has ended.

@@ -1,10 +1,10 @@
-import type { Metadata, ServerInterceptingCall, ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import type { ServerInterceptingCall, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { AppError, toAppError } from '@skein/contracts';
 import { type Logger, type OpenSpan, openSpan, SpanKind } from '@skein/telemetry';
 import { isRemote } from './fault.ts';
 import type { Identity, Verified } from './identity.ts';
 import type { MethodMetrics } from './method-metrics.ts';
-import { metadataKeys, textOf } from './wire-metadata.ts';
+import { metadataKeys, type ReadableMetadata, textOf } from './wire-metadata.ts';
 
 /** What every call of one method shares: made once, when the server is. */
 export interface ServedMethod {
@@ -21,7 +21,7 @@ export interface ServedMethod {
 export type CallTaker = (next: ServerInterceptingCallInterface) => ServerInterceptingCall;
 
 /** Who calls; throws when it may not. Asked before anything else of a call is read, its request least of all. */
-export const admit = (method: ServedMethod, metadata: Metadata): Verified => {
+export const admit = (method: ServedMethod, metadata: ReadableMetadata): Verified => {
   const verified = method.identity.verify(textOf(metadata, metadataKeys.authorization));
   if (method.allow !== 'any' && !method.allow.has(verified.caller)) {
     throw new AppError('forbidden', `${verified.caller} may not call ${method.path}`);
@@ -35,7 +35,7 @@ export class Observation {
   readonly #startedMs = performance.now();
   readonly #span: OpenSpan;
 
-  constructor(method: ServedMethod, metadata: Metadata) {
+  constructor(method: ServedMethod, metadata: ReadableMetadata) {
     this.#method = method;
     this.#span = openSpan(method.path.slice(1), {
       kind: SpanKind.SERVER,

@@ -6,12 +6,19 @@ import {
 } from '@grpc/grpc-js';
 import type { Service } from '@skein/service-kit';
 import type { Logger, MetricRegistry } from '@skein/telemetry';
-import { type Implementation, type ImplementationPolicy, namesOf } from './definition.ts';
+import {
+  type Implementation,
+  type ImplementationPolicy,
+  type MethodDefinition,
+  namesOf,
+  type UntypedHandler,
+} from './definition.ts';
 import { addHealth } from './health.ts';
 import type { Identity } from './identity.ts';
 import { methodMetrics } from './method-metrics.ts';
 import { addReflection } from './reflection.ts';
 import type { CallTaker, ServedMethod } from './server-call.ts';
+import { carrierOf } from './server-carrier.ts';
 import { admitEarly, type StreamLimits, serveStream, streamRegistry } from './server-stream.ts';
 import { takeUnary } from './server-unary.ts';
 
@@ -87,19 +94,37 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
   const services: string[] = [];
 
   for (const { definition, handlers, policy } of options.implementations) {
-    for (const [name, method] of Object.entries(definition)) {
-      const names = namesOf(method.path);
-      if (!services.includes(names.service)) services.push(names.service);
-      const served: ServedMethod = {
-        path: method.path,
+    const servedOf = (name: string, { path }: MethodDefinition): ServedMethod => {
+      const names = namesOf(path);
+      return {
+        path,
         identity: options.identity,
         log: options.log,
         metrics: methodMetrics(duration, names),
         allow: callersOf(policy.allow, name),
         attributes: { 'rpc.system': 'grpc', 'rpc.service': names.service, 'rpc.method': names.method },
       };
+    };
+    const handlerOf = (name: string, { path }: MethodDefinition): UntypedHandler => {
+      const carried = policy.carries?.[name];
+      const other = carried === undefined ? undefined : definition[carried];
+      if (carried !== undefined && other) {
+        const unary = { method: servedOf(carried, other), handler: handlerOf(carried, other) };
+        return carrierOf(
+          unary,
+          other.requestDeserialize,
+          other.responseSerialize as (value: unknown) => Buffer,
+        );
+      }
       const handler = handlers[name];
-      if (!handler) throw new Error(`bug: ${method.path} has no handler`);
+      if (!handler) throw new Error(`bug: ${path} has no handler`);
+      return handler;
+    };
+    for (const [name, method] of Object.entries(definition)) {
+      const names = namesOf(method.path);
+      if (!services.includes(names.service)) services.push(names.service);
+      const served = servedOf(name, method);
+      const handler = handlerOf(name, method);
       const grpcMethod = method as unknown as GrpcMethod<unknown, unknown>;
       const kind = method.requestStream ? 'bidi' : method.responseStream ? 'serverStream' : 'unary';
       const registered = server.register(

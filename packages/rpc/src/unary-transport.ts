@@ -89,7 +89,7 @@ class UnaryAttempt {
   }
 }
 
-/** Sends one attempt. Throws only before anything was sent. */
+/** Sends one attempt, by the method's carrier when that is open. Throws only before anything was sent. */
 export const sendUnary = (
   method: ClientMethod,
   request: unknown,
@@ -98,7 +98,13 @@ export const sendUnary = (
   traceparent: string | undefined,
   listener: UnaryListener,
 ): void => {
-  const metadata = outgoing(ctx, method.identity.sign(ctx.actor), traceparent, method.connection.waits);
+  const token = method.identity.sign(ctx.actor);
   const bytes = method.serialize(request);
+  const { carrier } = method;
+  if (carrier && ctx.idempotencyKey === undefined) {
+    if (ctx.signal.aborted) throw endOf(ctx.signal);
+    if (carrier.send({ request: bytes, ctx, deadlineMs, token, traceparent, listener })) return;
+  }
+  const metadata = outgoing(ctx, token, traceparent, method.connection.waits);
   new UnaryAttempt(method, ctx, deadlineMs, listener).send(bytes, metadata);
 };

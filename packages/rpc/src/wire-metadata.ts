@@ -10,6 +10,9 @@ export const metadataKeys = {
   idempotencyKey: 'idempotency-key',
 } as const;
 
+/** Metadata that came with a call. */
+export type ReadableMetadata = Pick<Metadata, 'get'>;
+
 /** Metadata of an outgoing call; with `waitForReady` it waits for a connection until its deadline. */
 export const outgoing = (
   ctx: CallContext,
@@ -29,7 +32,7 @@ export const outgoing = (
 };
 
 /** The first value under a key. */
-export const textOf = (metadata: Metadata, key: string): string | undefined => {
+export const textOf = (metadata: ReadableMetadata, key: string): string | undefined => {
   const value = metadata.get(key)[0];
   return typeof value === 'string' ? value : undefined;
 };

@@ -44,6 +44,7 @@ export const openClients = (platform: Pick<Platform, 'client'>): Clients => ({
       'removeDevice',
       'readClassic',
     ],
+    carried: { mutate: 'streamMutate' },
   }),
   agent: platform.client(agentV1.AgentServiceService, 'agent', { retryable: ['getTurn', 'listPersonas'] }),
 });

@@ -264,6 +264,7 @@ const allow = {
   endTurn: agentOnly,
   publishTokens: agentOnly,
   mutate: gatewayOnly,
+  streamMutate: gatewayOnly,
   listDocuments: both,
   getDocument: gatewayOnly,
   compareDocuments: gatewayOnly,
@@ -293,5 +294,5 @@ export const syncImplementation = (app: SessionApp): Implementation =>
       ...deviceHandlers(app),
       ...classicHandlers(app),
     },
-    { allow },
+    { allow, carries: { streamMutate: 'mutate' } },
   );

@@ -447,6 +447,42 @@ export interface MutateResponse {
   deliveredTo: number;
 }
 
+export interface StreamMutateRequest {
+  calls: StreamMutateRequest_Call[];
+  /** Numbers of calls nobody waits for any more. */
+  cancelled: number[];
+}
+
+export interface StreamMutateRequest_Call {
+  /** Different for all calls of the stream. */
+  number: number;
+  /** The identity, the trace and the correlation that the metadata of a call of its own would have. */
+  authorization: string;
+  traceparent: string;
+  correlationId: string;
+  timeoutMs: number;
+  /** A MutateRequest. */
+  request: Buffer;
+}
+
+export interface StreamMutateResponse {
+  /** In the order in which the calls are done. The first response of a stream has none: it says that calls are taken. */
+  answers: StreamMutateResponse_Answer[];
+  /** No more calls here: those under way are answered, then the stream ends. */
+  ending: boolean;
+}
+
+export interface StreamMutateResponse_Answer {
+  number: number;
+  /** A gRPC status code; 0: `response` is a MutateResponse. */
+  status: number;
+  details: string;
+  response: Buffer;
+  /** What the trailers of a call of its own would have: a google.rpc.Status, and whether to try again is pointless. */
+  fault: Buffer;
+  final: boolean;
+}
+
 export interface Document {
   collection: string;
   id: string;
@@ -5735,6 +5771,384 @@ export const MutateResponse: MessageFns<MutateResponse> = {
   },
 };
 
+function createBaseStreamMutateRequest(): StreamMutateRequest {
+  return { calls: [], cancelled: [] };
+}
+
+export const StreamMutateRequest: MessageFns<StreamMutateRequest> = {
+  encode(message: StreamMutateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.calls) {
+      StreamMutateRequest_Call.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.cancelled.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.cancelled) {
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamMutateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamMutateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.calls.push(StreamMutateRequest_Call.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.cancelled.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.cancelled.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StreamMutateRequest>): StreamMutateRequest {
+    return StreamMutateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StreamMutateRequest>): StreamMutateRequest {
+    const message = createBaseStreamMutateRequest();
+    message.calls = object.calls?.map((e) => StreamMutateRequest_Call.fromPartial(e)) || [];
+    message.cancelled = object.cancelled?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseStreamMutateRequest_Call(): StreamMutateRequest_Call {
+  return { number: 0, authorization: "", traceparent: "", correlationId: "", timeoutMs: 0, request: Buffer.alloc(0) };
+}
+
+export const StreamMutateRequest_Call: MessageFns<StreamMutateRequest_Call> = {
+  encode(message: StreamMutateRequest_Call, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).int64(message.number);
+    }
+    if (message.authorization !== "") {
+      writer.uint32(18).string(message.authorization);
+    }
+    if (message.traceparent !== "") {
+      writer.uint32(26).string(message.traceparent);
+    }
+    if (message.correlationId !== "") {
+      writer.uint32(34).string(message.correlationId);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(40).int64(message.timeoutMs);
+    }
+    if (message.request.length !== 0) {
+      writer.uint32(50).bytes(message.request);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamMutateRequest_Call {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamMutateRequest_Call();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.authorization = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.correlationId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.timeoutMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.request = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StreamMutateRequest_Call>): StreamMutateRequest_Call {
+    return StreamMutateRequest_Call.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StreamMutateRequest_Call>): StreamMutateRequest_Call {
+    const message = createBaseStreamMutateRequest_Call();
+    message.number = object.number ?? 0;
+    message.authorization = object.authorization ?? "";
+    message.traceparent = object.traceparent ?? "";
+    message.correlationId = object.correlationId ?? "";
+    message.timeoutMs = object.timeoutMs ?? 0;
+    message.request = object.request ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseStreamMutateResponse(): StreamMutateResponse {
+  return { answers: [], ending: false };
+}
+
+export const StreamMutateResponse: MessageFns<StreamMutateResponse> = {
+  encode(message: StreamMutateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.answers) {
+      StreamMutateResponse_Answer.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.ending !== false) {
+      writer.uint32(16).bool(message.ending);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamMutateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamMutateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.answers.push(StreamMutateResponse_Answer.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ending = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StreamMutateResponse>): StreamMutateResponse {
+    return StreamMutateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StreamMutateResponse>): StreamMutateResponse {
+    const message = createBaseStreamMutateResponse();
+    message.answers = object.answers?.map((e) => StreamMutateResponse_Answer.fromPartial(e)) || [];
+    message.ending = object.ending ?? false;
+    return message;
+  },
+};
+
+function createBaseStreamMutateResponse_Answer(): StreamMutateResponse_Answer {
+  return { number: 0, status: 0, details: "", response: Buffer.alloc(0), fault: Buffer.alloc(0), final: false };
+}
+
+export const StreamMutateResponse_Answer: MessageFns<StreamMutateResponse_Answer> = {
+  encode(message: StreamMutateResponse_Answer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).int64(message.number);
+    }
+    if (message.status !== 0) {
+      writer.uint32(16).int32(message.status);
+    }
+    if (message.details !== "") {
+      writer.uint32(26).string(message.details);
+    }
+    if (message.response.length !== 0) {
+      writer.uint32(34).bytes(message.response);
+    }
+    if (message.fault.length !== 0) {
+      writer.uint32(42).bytes(message.fault);
+    }
+    if (message.final !== false) {
+      writer.uint32(48).bool(message.final);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamMutateResponse_Answer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamMutateResponse_Answer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.status = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.details = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.response = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.fault = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.final = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StreamMutateResponse_Answer>): StreamMutateResponse_Answer {
+    return StreamMutateResponse_Answer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StreamMutateResponse_Answer>): StreamMutateResponse_Answer {
+    const message = createBaseStreamMutateResponse_Answer();
+    message.number = object.number ?? 0;
+    message.status = object.status ?? 0;
+    message.details = object.details ?? "";
+    message.response = object.response ?? Buffer.alloc(0);
+    message.fault = object.fault ?? Buffer.alloc(0);
+    message.final = object.final ?? false;
+    return message;
+  },
+};
+
 function createBaseDocument(): Document {
   return { collection: "", id: "", version: 0, valueJson: "", hash: "", offset: 0, updatedAtMs: 0 };
 }
@@ -10381,6 +10795,20 @@ export const SyncServiceService = {
     responseSerialize: (value: MutateResponse): Buffer => Buffer.from(MutateResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): MutateResponse => MutateResponse.decode(value),
   },
+  /**
+   * Mutate for many people over one stream, for a fraction of what a call each costs: every call in it says who asks,
+   * for whom and until when, and is answered as Mutate would.
+   */
+  streamMutate: {
+    path: "/skein.sync.v1.SyncService/StreamMutate" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: StreamMutateRequest): Buffer => Buffer.from(StreamMutateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StreamMutateRequest => StreamMutateRequest.decode(value),
+    responseSerialize: (value: StreamMutateResponse): Buffer =>
+      Buffer.from(StreamMutateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StreamMutateResponse => StreamMutateResponse.decode(value),
+  },
   listDocuments: {
     path: "/skein.sync.v1.SyncService/ListDocuments" as const,
     requestStream: false as const,
@@ -10580,6 +11008,11 @@ export interface SyncServiceServer extends UntypedServiceImplementation {
    * when the device has seen another log.
    */
   mutate: handleUnaryCall<MutateRequest, MutateResponse>;
+  /**
+   * Mutate for many people over one stream, for a fraction of what a call each costs: every call in it says who asks,
+   * for whom and until when, and is answered as Mutate would.
+   */
+  streamMutate: handleBidiStreamingCall<StreamMutateRequest, StreamMutateResponse>;
   listDocuments: handleUnaryCall<ListDocumentsRequest, ListDocumentsResponse>;
   getDocument: handleUnaryCall<GetDocumentRequest, GetDocumentResponse>;
   /** Compares what a client has with what there is (frame sync_request). */
@@ -11013,6 +11446,16 @@ export interface SyncServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: MutateResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Mutate for many people over one stream, for a fraction of what a call each costs: every call in it says who asks,
+   * for whom and until when, and is answered as Mutate would.
+   */
+  streamMutate(): ClientDuplexStream<StreamMutateRequest, StreamMutateResponse>;
+  streamMutate(options: Partial<CallOptions>): ClientDuplexStream<StreamMutateRequest, StreamMutateResponse>;
+  streamMutate(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<StreamMutateRequest, StreamMutateResponse>;
   listDocuments(
     request: ListDocumentsRequest,
     callback: (error: ServiceError | null, response: ListDocumentsResponse) => void,

@@ -1,0 +1,50 @@
+import type { WrittenStatus } from './fault.ts';
+
+/**
+ * Small unary calls of one client, carried over one bidirectional stream of the same service: HTTP/2 and gRPC make a
+ * stream, headers and trailers for each call, which costs more than most of what is called. A definition that offers
+ * it has a method with messages of this shape for the method that is carried; both are allowed to the same callers.
+ */
+
+/** One call with what would be its metadata. */
+export interface CarriedCall {
+  /** Different for all calls of one stream. */
+  readonly number: number;
+  readonly authorization: string;
+  readonly traceparent: string;
+  readonly correlationId: string;
+  readonly timeoutMs: number;
+  readonly request: Buffer;
+}
+
+/** Calls, and those of which nobody waits for the answer any more. */
+export interface CarriedCalls {
+  readonly calls: readonly CarriedCall[];
+  readonly cancelled: readonly number[];
+}
+
+/** The answer to one call; status 0: `response` is what it returned. */
+export interface CarriedAnswer extends WrittenStatus {
+  readonly number: number;
+  readonly response: Buffer;
+}
+
+/** Answers. The first message has none: it says that calls are taken. */
+export interface CarriedAnswers {
+  readonly answers: readonly CarriedAnswer[];
+  /** No more calls on this stream: those under way are answered, then it ends. */
+  readonly ending: boolean;
+}
+
+/** Something that happens once after the events of this turn of the loop, however often it is asked for. */
+export const oncePerTurn = (work: () => void): (() => void) => {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    setImmediate(() => {
+      asked = false;
+      work();
+    });
+  };
+};

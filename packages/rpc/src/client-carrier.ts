@@ -1,0 +1,169 @@
+import { status } from '@grpc/grpc-js';
+import { AppError, toAppError } from '@skein/contracts';
+import { type CallContext, rootContext } from './call-context.ts';
+import { type CarriedAnswer, type CarriedAnswers, type CarriedCalls, oncePerTurn } from './carried-call.ts';
+import { type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
+import { bidiStream } from './client-stream.ts';
+import { bareStatus, faultOf, readStatus } from './fault.ts';
+import type { UnaryListener } from './unary-transport.ts';
+
+/** Before a stream that broke is opened again, and one that the other side does not know. */
+const againMs = { broken: 1_000, unknown: 60_000 };
+
+/** What a carrier needs to know of one call. */
+export interface Carried {
+  readonly request: Buffer;
+  readonly ctx: CallContext;
+  readonly deadlineMs: number;
+  readonly token: string;
+  readonly traceparent: string | undefined;
+  readonly listener: UnaryListener;
+}
+
+/** The stream over which the calls of one method go. */
+export interface Carrier {
+  /** False while it is not open: then the call goes by itself, and a stream is being opened. */
+  send(call: Carried): boolean;
+  close(): void;
+}
+
+interface UnderWay extends Carried {
+  readonly timer: NodeJS.Timeout;
+  readonly cancel: () => void;
+}
+
+/** One stream: the calls that wait to be written, and those that wait for their answer. */
+class Lane implements AsyncIterable<CarriedCalls> {
+  /** The other side has said that it takes calls. */
+  open = false;
+  readonly #path: string;
+  readonly #underWay = new Map<number, UnderWay>();
+  readonly #later = oncePerTurn(() => this.#wake());
+  #calls: CarriedCalls['calls'][number][] = [];
+  #cancelled: number[] = [];
+  #last = 0;
+  #leaving = false;
+  #wake = () => {};
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  send(call: Carried): void {
+    const { ctx, deadlineMs, token, traceparent = '', request } = call;
+    this.#last += 1;
+    const number = this.#last;
+    const timeoutMs = Math.max(0, deadlineMs - Date.now());
+    const giveUp = (fault: AppError) => {
+      this.#take(number)?.listener.failed(fault);
+      this.#cancelled.push(number);
+      this.#later();
+    };
+    const late = () => giveUp(faultOf(bareStatus(status.DEADLINE_EXCEEDED, 'no answer in time'), this.#path));
+    const cancel = () => giveUp(endOf(ctx.signal));
+    this.#underWay.set(number, { ...call, cancel, timer: setTimeout(late, timeoutMs) });
+    onEnd(ctx.signal, cancel);
+    const { correlationId } = ctx;
+    this.#calls.push({ number, authorization: token, traceparent, correlationId, timeoutMs, request });
+    this.#later();
+  }
+
+  answer({ number, response, ...written }: CarriedAnswer, deserialize: (bytes: Buffer) => unknown): void {
+    // Nobody waits for one that was given up.
+    const call = this.#take(number);
+    if (!call) return;
+    if (written.status !== status.OK) {
+      call.listener.failed(faultOf(readStatus(written), this.#path));
+      return;
+    }
+    let value: unknown;
+    try {
+      value = deserialize(response);
+    } catch (cause) {
+      call.listener.failed(new AppError('internal', undefined, { cause }));
+      return;
+    }
+    call.listener.answered(value);
+  }
+
+  /** No new calls: it ends when those under way are answered. */
+  leave(): void {
+    this.#leaving = true;
+    this.#wake();
+  }
+
+  /** The stream is gone, and with it what was under way. */
+  lost(fault: AppError): void {
+    this.leave();
+    for (const number of [...this.#underWay.keys()]) this.#take(number)?.listener.failed(fault);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<CarriedCalls> {
+    for (;;) {
+      if (this.#calls.length > 0 || this.#cancelled.length > 0) {
+        const written = { calls: this.#calls, cancelled: this.#cancelled };
+        this.#calls = [];
+        this.#cancelled = [];
+        yield written;
+        continue;
+      }
+      if (this.#leaving && this.#underWay.size === 0) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #take(number: number): UnderWay | undefined {
+    const call = this.#underWay.get(number);
+    if (!call) return undefined;
+    this.#underWay.delete(number);
+    clearTimeout(call.timer);
+    offEnd(call.ctx.signal, call.cancel);
+    if (this.#leaving) this.#wake();
+    return call;
+  }
+}
+
+/** The carrier of a method over a streaming method of the same service. It opens its stream when it is first asked. */
+export const carrier = (carried: ClientMethod, stream: ClientMethod): Carrier => {
+  const closed = new AbortController();
+  let current: Lane | undefined;
+  let openAtMs = 0;
+
+  const run = async (lane: Lane): Promise<void> => {
+    const ctx = rootContext({ timeoutMs: Number.POSITIVE_INFINITY, signal: closed.signal });
+    try {
+      for await (const message of bidiStream(stream, lane, ctx)) {
+        const { answers, ending } = message as CarriedAnswers;
+        lane.open = true;
+        for (const answer of answers) lane.answer(answer, carried.deserialize);
+        if (!ending) continue;
+        if (current === lane) current = undefined;
+        lane.leave();
+      }
+      lane.lost(faultOf(bareStatus(status.UNAVAILABLE, 'the stream ended'), carried.path));
+    } catch (error) {
+      const fault = toAppError(error);
+      openAtMs = Date.now() + (fault.code === 'not_implemented' ? againMs.unknown : againMs.broken);
+      lane.lost(fault);
+    } finally {
+      if (current === lane) current = undefined;
+    }
+  };
+
+  return {
+    send: (call) => {
+      if (current?.open) {
+        current.send(call);
+        return true;
+      }
+      if (!current && !closed.signal.aborted && stream.connection.ready && Date.now() >= openAtMs) {
+        current = new Lane(carried.path);
+        void run(current);
+      }
+      return false;
+    },
+    close: () => closed.abort(new AppError('cancelled', 'the client was stopped')),
+  };
+};
