@@ -23,7 +23,7 @@ interface Held {
 type Send = (request: NonNullable<syncV1.LiveRequest['frame']>) => void;
 
 /** What upstream says about a space. */
-export type SpaceFrame = Exclude<NonNullable<syncV1.LiveResponse['frame']>, { $case: 'replaced' }>;
+export type SpaceFrame = Exclude<NonNullable<syncV1.LiveResponse['frame']>, { $case: 'replaced' | 'bundle' }>;
 
 const followOf = (feed: SpaceFeed, after: number): NonNullable<syncV1.LiveRequest['frame']> => ({
   $case: 'follow',

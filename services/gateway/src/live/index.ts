@@ -140,11 +140,14 @@ export const liveSide = (options: LiveSideOptions): Live => {
     metrics,
     random,
     greeting: function* () {
+      yield { $case: 'reads', value: { bundles: true } };
       yield* presence.attaches();
       yield* feeds.follows();
     },
     onFrame: (frame) => {
       if (frame.$case === 'replaced') people.replaced(frame.value);
+      else if (frame.$case === 'bundle')
+        for (const value of frame.value.spaces) feeds.dispatch({ $case: 'events', value });
       else feeds.dispatch(frame);
     },
     retry: { baseMs: tuning.retryBaseMs, capMs: tuning.retryCapMs },

@@ -20,6 +20,8 @@ type LiveCommand = NonNullable<syncV1.LiveRequest['frame']>;
 /** One gateway's `Live` stream as the fake serves it. */
 class FakeStream {
   readonly followed = new Set<string>();
+  /** The gateway has said that it reads them. */
+  bundles = false;
   private queue: LiveFrame[] = [];
   private wake = () => {};
   private failure: AppError | undefined;
@@ -40,10 +42,20 @@ class FakeStream {
     this.wake();
   }
 
+  /** The next frame; events that wait go together. */
+  private take(): LiveFrame | undefined {
+    const spaces: syncV1.LiveResponse_Events[] = [];
+    for (let next = this.queue[0]; this.bundles && next?.$case === 'events'; next = this.queue[0]) {
+      spaces.push(next.value);
+      this.queue.shift();
+    }
+    return spaces.length > 0 ? { $case: 'bundle', value: { spaces } } : this.queue.shift();
+  }
+
   async *frames(): AsyncGenerator<syncV1.LiveResponse> {
     for (;;) {
       if (this.failure) throw this.failure;
-      const frame = this.queue.shift();
+      const frame = this.take();
       if (frame) yield { frame };
       else if (this.ended) return;
       else
@@ -287,6 +299,7 @@ export class SpaceLog {
 
   private command(stream: FakeStream, frame: LiveCommand): void {
     this.commands.push(frame);
+    if (frame.$case === 'reads') stream.bundles = frame.value.bundles;
     if (frame.$case === 'unfollow') stream.followed.delete(frame.value.space);
     if (frame.$case !== 'follow') return;
     const { space: id, epoch, after } = frame.value;

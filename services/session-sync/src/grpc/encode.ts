@@ -1,5 +1,5 @@
 import type { syncV1 } from '@skein/contracts';
-import type { LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
+import type { EventsFrame, LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
 import type { ListedDevice, SpaceView } from '../app/ports.ts';
 import { nameBytes } from '../app/validate.ts';
@@ -103,6 +103,11 @@ const toPresent = ({ userId, device, sinceMs }: PresentDevice): syncV1.LiveRespo
   sinceMs,
 });
 
+const toEventsFrame = ({ space, epoch, events }: EventsFrame): syncV1.LiveResponse_Events => ({
+  ...{ space, epoch },
+  events: toEvents(events),
+});
+
 /** A frame of the live stream as its message. */
 export const toLiveResponse = (frame: LiveFrame): syncV1.LiveResponse => {
   switch (frame.kind) {
@@ -123,12 +128,9 @@ export const toLiveResponse = (frame: LiveFrame): syncV1.LiveResponse => {
       };
     }
     case 'events':
-      return {
-        frame: {
-          $case: 'events',
-          value: { space: frame.space, epoch: frame.epoch, events: toEvents(frame.events) },
-        },
-      };
+      return { frame: { $case: 'events', value: toEventsFrame(frame) } };
+    case 'bundle':
+      return { frame: { $case: 'bundle', value: { spaces: frame.spaces.map(toEventsFrame) } } };
     case 'tokens':
       return { frame: { $case: 'tokens', value: { ...frame.tokens } } };
     case 'presence':
@@ -158,6 +160,7 @@ export async function* fromLiveRequests(
       case 'typing':
       case 'unfollow':
       case 'detach':
+      case 'reads':
         yield { kind: frame.$case, ...frame.value } as LiveCommand;
         break;
       case 'attach': {

@@ -9,6 +9,7 @@ import type { DeviceSocket, PresentDevice } from './presence.ts';
 
 /** What a gateway asks on its stream. */
 export type LiveCommand =
+  | { readonly kind: 'reads'; readonly bundles: boolean }
   | { readonly kind: 'follow'; readonly space: string; readonly epoch: string; readonly after: number }
   | { readonly kind: 'unfollow'; readonly space: string }
   | {
@@ -28,6 +29,14 @@ export type LiveCommand =
       readonly deviceId: string;
     };
 
+/** Events of one space, in order. */
+export interface EventsFrame {
+  readonly kind: 'events';
+  readonly space: string;
+  readonly epoch: string;
+  readonly events: readonly LoggedEvent[];
+}
+
 /** What goes back. */
 export type LiveFrame =
   | {
@@ -38,12 +47,8 @@ export type LiveFrame =
       readonly head: number;
       readonly turns: readonly RunningTurn[];
     }
-  | {
-      readonly kind: 'events';
-      readonly space: string;
-      readonly epoch: string;
-      readonly events: readonly LoggedEvent[];
-    }
+  | EventsFrame
+  | { readonly kind: 'bundle'; readonly spaces: readonly EventsFrame[] }
   | { readonly kind: 'tokens'; readonly tokens: Tokens }
   | { readonly kind: 'presence'; readonly space: string; readonly devices: readonly PresentDevice[] }
   | { readonly kind: 'ephemeral'; readonly space: string; readonly json: string }
@@ -65,6 +70,8 @@ export interface LiveStreamOptions {
 /** Events in one frame, and their size: well below the 4 MB of a gRPC message. */
 const frameEvents = 200;
 const frameBytes = 1_000_000;
+/** Spaces in one frame, for a gateway that reads such. */
+const frameSpaces = 100;
 /** Spaces one gateway may follow on one stream. */
 const maxFollowed = 100_000;
 /** Follows being answered at once; more wait unread in the stream. */
@@ -92,6 +99,7 @@ export const liveStream = (
   // Follows of one space in the order they came: only the newest may start.
   const newest = new Map<string, object>();
   let following = 0;
+  let bundles = false;
   let failure: unknown;
   let ended = false;
   let wake = () => {};
@@ -161,6 +169,9 @@ export const liveStream = (
 
   const handle = async (command: LiveCommand): Promise<void> => {
     switch (command.kind) {
+      case 'reads':
+        bundles = command.bundles;
+        return;
       case 'follow':
         following += 1;
         try {
@@ -216,7 +227,7 @@ export const liveStream = (
   };
 
   /** The next events of a space that moved, from memory or from the log. */
-  const eventsOf = async (space: string): Promise<LiveFrame | undefined> => {
+  const eventsOf = async (space: string): Promise<EventsFrame | undefined> => {
     const one = followed.get(space);
     if (!one) return undefined;
     const { feed, position } = one;
@@ -237,6 +248,21 @@ export const liveStream = (
     return { kind: 'events', space, epoch: feed.epoch, events };
   };
 
+  /** The next events of spaces that moved: of one, or of as many as fit a frame. */
+  const movedEvents = async (): Promise<LiveFrame | undefined> => {
+    const spaces: EventsFrame[] = [];
+    let bytes = 0;
+    // A start that came while the log was read goes before what follows it.
+    for (const space of moved) {
+      moved.delete(space);
+      const frame = await eventsOf(space);
+      if (frame) spaces.push(frame);
+      for (const { json } of frame?.events ?? []) bytes += json.length;
+      if (!bundles || starts.length > 0 || bytes > frameBytes || spaces.length >= frameSpaces) break;
+    }
+    return spaces.length > 1 ? { kind: 'bundle', spaces } : spaces[0];
+  };
+
   async function* frames(): AsyncGenerator<LiveFrame, void> {
     const onAbort = () => wake();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -252,11 +278,8 @@ export const liveStream = (
           yield start;
           continue;
         }
-        const [space] = moved;
-        if (space !== undefined) {
-          moved.delete(space);
-          const frame = await eventsOf(space);
-          // A start that came while the log was read goes first.
+        if (moved.size > 0) {
+          const frame = await movedEvents();
           if (frame) yield frame;
           continue;
         }

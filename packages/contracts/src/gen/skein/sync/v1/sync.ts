@@ -757,7 +757,13 @@ export interface LiveRequest {
     | { $case: "attach"; value: LiveRequest_Attach }
     | { $case: "detach"; value: LiveRequest_Detach }
     | { $case: "typing"; value: LiveRequest_Typing }
+    | { $case: "reads"; value: LiveRequest_Reads }
     | undefined;
+}
+
+/** What the gateway reads beyond the first version; said before anything else. */
+export interface LiveRequest_Reads {
+  bundles: boolean;
 }
 
 /** Start or restart a space's feed. Without a position: from the head. */
@@ -807,6 +813,9 @@ export interface LiveResponse {
     | { $case: "ephemeral"; value: LiveResponse_Ephemeral }
     | { $case: "lost"; value: LiveResponse_Lost }
     | { $case: "replaced"; value: LiveResponse_Replaced }
+    | //
+    /** Only to a gateway that reads them. */
+    { $case: "bundle"; value: LiveResponse_Bundle }
     | undefined;
 }
 
@@ -823,6 +832,11 @@ export interface LiveResponse_RunningTurn {
   turnId: string;
   messageId: string;
   conversationId: string;
+}
+
+/** Events of several spaces that were there at the same time: a message each would cost more than they do. */
+export interface LiveResponse_Bundle {
+  spaces: LiveResponse_Events[];
 }
 
 /** Committed events of one space, in order, gap-free. */
@@ -9084,6 +9098,9 @@ export const LiveRequest: MessageFns<LiveRequest> = {
       case "typing":
         LiveRequest_Typing.encode(message.frame.value, writer.uint32(42).fork()).join();
         break;
+      case "reads":
+        LiveRequest_Reads.encode(message.frame.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -9141,6 +9158,14 @@ export const LiveRequest: MessageFns<LiveRequest> = {
             message.frame = { $case: "typing", value: LiveRequest_Typing.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.frame = { $case: "reads", value: LiveRequest_Reads.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9189,7 +9214,68 @@ export const LiveRequest: MessageFns<LiveRequest> = {
         }
         break;
       }
+      case "reads": {
+        if (object.frame?.value !== undefined && object.frame?.value !== null) {
+          message.frame = { $case: "reads", value: LiveRequest_Reads.fromPartial(object.frame.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseLiveRequest_Reads(): LiveRequest_Reads {
+  return { bundles: false };
+}
+
+export const LiveRequest_Reads: MessageFns<LiveRequest_Reads> = {
+  encode(message: LiveRequest_Reads, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bundles !== false) {
+      writer.uint32(8).bool(message.bundles);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiveRequest_Reads {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiveRequest_Reads();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bundles = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LiveRequest_Reads>): LiveRequest_Reads {
+    return LiveRequest_Reads.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LiveRequest_Reads>): LiveRequest_Reads {
+    const message = createBaseLiveRequest_Reads();
+    message.bundles = object.bundles ?? false;
     return message;
   },
 };
@@ -9619,6 +9705,9 @@ export const LiveResponse: MessageFns<LiveResponse> = {
       case "replaced":
         LiveResponse_Replaced.encode(message.frame.value, writer.uint32(58).fork()).join();
         break;
+      case "bundle":
+        LiveResponse_Bundle.encode(message.frame.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -9692,6 +9781,14 @@ export const LiveResponse: MessageFns<LiveResponse> = {
             message.frame = { $case: "replaced", value: LiveResponse_Replaced.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.frame = { $case: "bundle", value: LiveResponse_Bundle.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9749,6 +9846,12 @@ export const LiveResponse: MessageFns<LiveResponse> = {
       case "replaced": {
         if (object.frame?.value !== undefined && object.frame?.value !== null) {
           message.frame = { $case: "replaced", value: LiveResponse_Replaced.fromPartial(object.frame.value) };
+        }
+        break;
+      }
+      case "bundle": {
+        if (object.frame?.value !== undefined && object.frame?.value !== null) {
+          message.frame = { $case: "bundle", value: LiveResponse_Bundle.fromPartial(object.frame.value) };
         }
         break;
       }
@@ -9935,6 +10038,61 @@ export const LiveResponse_RunningTurn: MessageFns<LiveResponse_RunningTurn> = {
     message.turnId = object.turnId ?? "";
     message.messageId = object.messageId ?? "";
     message.conversationId = object.conversationId ?? "";
+    return message;
+  },
+};
+
+function createBaseLiveResponse_Bundle(): LiveResponse_Bundle {
+  return { spaces: [] };
+}
+
+export const LiveResponse_Bundle: MessageFns<LiveResponse_Bundle> = {
+  encode(message: LiveResponse_Bundle, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.spaces) {
+      LiveResponse_Events.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiveResponse_Bundle {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiveResponse_Bundle();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spaces.push(LiveResponse_Events.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LiveResponse_Bundle>): LiveResponse_Bundle {
+    return LiveResponse_Bundle.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LiveResponse_Bundle>): LiveResponse_Bundle {
+    const message = createBaseLiveResponse_Bundle();
+    message.spaces = object.spaces?.map((e) => LiveResponse_Events.fromPartial(e)) || [];
     return message;
   },
 };
