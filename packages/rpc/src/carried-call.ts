@@ -36,15 +36,16 @@ export interface CarriedAnswers {
   readonly ending: boolean;
 }
 
-/** Something that happens once after the events of this turn of the loop, however often it is asked for. */
-export const oncePerTurn = (work: () => void): (() => void) => {
+/** Something that is done once however often it is asked for, when `soon` says that the moment has come. */
+export const onceIn = (soon: (work: () => void) => void, work: () => void): (() => void) => {
   let asked = false;
+  const run = () => {
+    asked = false;
+    work();
+  };
   return () => {
     if (asked) return;
     asked = true;
-    setImmediate(() => {
-      asked = false;
-      work();
-    });
+    soon(run);
   };
 };

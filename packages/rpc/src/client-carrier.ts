@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { AppError, toAppError } from '@skein/contracts';
 import { type CallContext, rootContext } from './call-context.ts';
-import { type CarriedAnswer, type CarriedAnswers, type CarriedCalls, oncePerTurn } from './carried-call.ts';
+import { type CarriedAnswer, type CarriedAnswers, type CarriedCalls, onceIn } from './carried-call.ts';
 import { type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
 import { bidiStream } from './client-stream.ts';
 import { bareStatus, faultOf, readStatus } from './fault.ts';
@@ -38,7 +38,8 @@ class Lane implements AsyncIterable<CarriedCalls> {
   open = false;
   readonly #path: string;
   readonly #underWay = new Map<number, UnderWay>();
-  readonly #later = oncePerTurn(() => this.#wake());
+  /** Calls that come from several sockets in one turn of the loop go in one message. */
+  readonly #later = onceIn(setImmediate, () => this.#wake());
   #calls: CarriedCalls['calls'][number][] = [];
   #cancelled: number[] = [];
   #last = 0;

@@ -5,7 +5,7 @@ import {
   type CarriedAnswers,
   type CarriedCall,
   type CarriedCalls,
-  oncePerTurn,
+  onceIn,
 } from './carried-call.ts';
 import type { UntypedHandler } from './definition.ts';
 import { writtenStatusOf } from './fault.ts';
@@ -93,7 +93,8 @@ export const carrierOf = (
     let told: boolean = false;
     let wake = () => {};
     let room = () => {};
-    const later = oncePerTurn(() => wake());
+    // What is done together is answered together: when all that follows from one event has been done.
+    const later = onceIn(process.nextTick, () => wake());
 
     const take = (call: CarriedCall) => {
       if (underWay.has(call.number)) throw new AppError('invalid_request', 'A number was used twice');

@@ -12,6 +12,9 @@ export interface OutboxLimits {
   readonly stallMs: number;
 }
 
+// One for all: an answer needs no closure of its own.
+const flush = (outbox: Outbox): void => outbox.flush();
+
 /**
  * The way out of one WebSocket: frames that are encoded already go straight to the TCP socket (`ws` writes
  * its own frames there at once, so the order of calls is the order on the wire). A slow reader is first spared
@@ -25,6 +28,7 @@ export class Outbox implements Sink {
   private held: Held | undefined;
   private waiters: (() => void)[] | undefined;
   private listening = false;
+  private pending: Buffer[] | undefined;
   private closed = false;
   private sent = 0;
   private movedAt = 0;
@@ -42,6 +46,25 @@ export class Outbox implements Sink {
 
   control(frame: Frame): void {
     this.write(frame.wire);
+  }
+
+  /**
+   * A frame that may wait until the end of this turn: an answer mostly comes with the event that it is about, and a
+   * write to a socket costs more than all else that is done for either.
+   */
+  soon(frame: Frame): void {
+    if (this.pending) this.pending.push(frame.wire);
+    else {
+      this.pending = [frame.wire];
+      setImmediate(flush, this);
+    }
+  }
+
+  /** Writes what waits for the end of the turn. */
+  flush(): void {
+    const { pending } = this;
+    this.pending = undefined;
+    if (pending) this.write(Buffer.concat(pending));
   }
 
   batch(batch: Batch, stream: StreamPosition): void {
@@ -79,6 +102,7 @@ export class Outbox implements Sink {
 
   /** Takes no more frames; who waits for room goes on and finds the connection ended. */
   close(): void {
+    this.flush();
     this.closed = true;
     this.release();
   }
@@ -90,7 +114,9 @@ export class Outbox implements Sink {
       this.tooSlow();
       return;
     }
-    this.socket.write(wire);
+    const { pending } = this;
+    this.pending = undefined;
+    this.socket.write(pending ? Buffer.concat([...pending, wire]) : wire);
   }
 
   private spare(frame: EphemeralFrame, stream: StreamPosition): void {

@@ -244,7 +244,7 @@ export class ConnectSocket implements SocketHandler, Guest {
         if (performance.now() >= untilMs)
           throw new AppError('deadline_exceeded', 'It did not get its turn in time');
         const outcome = await withSpan(`frame ${type}`, { kind: SpanKind.SERVER }, () => handle(frame, own));
-        if (id !== undefined) this.send(resultFrame(id, outcome));
+        if (id !== undefined) this.socket.outbox.soon(resultFrame(id, outcome));
       } catch (error) {
         this.refuse(error, id);
       } finally {
