@@ -2,6 +2,7 @@ import {
   type Attributes,
   type Context,
   context,
+  INVALID_SPAN_CONTEXT,
   isSpanContextValid,
   type Span,
   SpanKind,
@@ -52,13 +53,17 @@ export interface OpenSpan {
   end(error?: unknown): void;
 }
 
+/** The context under a span; the parent's own where nothing is traced, which most calls are. */
+const under = (span: Span, parent: Context): Context =>
+  span.spanContext() === INVALID_SPAN_CONTEXT ? parent : trace.setSpan(parent, span);
+
 class Opened implements OpenSpan {
   readonly #context: Context;
   readonly #span: Span;
 
   constructor(span: Span, parent: Context) {
     this.#span = span;
-    this.#context = trace.setSpan(parent, span);
+    this.#context = under(span, parent);
   }
 
   get traceparent(): string | undefined {
@@ -108,7 +113,7 @@ export const withSpan = async <T>(
     },
     parent,
   );
-  return context.with(trace.setSpan(parent, span), async () => {
+  return context.with(linked ? trace.setSpan(parent, span) : under(span, parent), async () => {
     try {
       return await work(span);
     } catch (error) {
