@@ -80,7 +80,7 @@ export const sessionSync: Board = {
           queries: quantiles('rpc_server_call_duration_seconds', {
             of: [0.99],
             by: 'rpc_method',
-            match: 'rpc_service="skein.sync.v1.SyncService", rpc_method!="Live"',
+            match: 'rpc_service="skein.sync.v1.SyncService", rpc_method!~"Live|StreamMutate"',
           }),
         },
       ],
