@@ -49,3 +49,18 @@ export const onceIn = (soon: (work: () => void) => void, work: () => void): (() 
     soon(run);
   };
 };
+
+/** What goes in one message, well below the 4 MB of a gRPC message; something larger goes alone. */
+const messageBytes = 1_000_000;
+
+/** Takes the first ones out of a list, as many as fit one message. */
+export const takeMessage = <T>(list: T[], sizeOf: (one: T) => number): T[] => {
+  let bytes = 0;
+  let count = 0;
+  for (const one of list) {
+    bytes += sizeOf(one);
+    if (count > 0 && bytes > messageBytes) break;
+    count += 1;
+  }
+  return list.splice(0, count);
+};

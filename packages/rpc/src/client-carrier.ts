@@ -1,7 +1,14 @@
 import { status } from '@grpc/grpc-js';
 import { AppError, toAppError } from '@skein/contracts';
 import { type CallContext, rootContext } from './call-context.ts';
-import { type CarriedAnswer, type CarriedAnswers, type CarriedCalls, onceIn } from './carried-call.ts';
+import {
+  type CarriedAnswer,
+  type CarriedAnswers,
+  type CarriedCall,
+  type CarriedCalls,
+  onceIn,
+  takeMessage,
+} from './carried-call.ts';
 import { type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
 import { bidiStream } from './client-stream.ts';
 import { bareStatus, faultOf, readStatus } from './fault.ts';
@@ -40,8 +47,8 @@ class Lane implements AsyncIterable<CarriedCalls> {
   readonly #underWay = new Map<number, UnderWay>();
   /** Calls that come from several sockets in one turn of the loop go in one message. */
   readonly #later = onceIn(setImmediate, () => this.#wake());
-  #calls: CarriedCalls['calls'][number][] = [];
-  #cancelled: number[] = [];
+  readonly #calls: CarriedCall[] = [];
+  readonly #cancelled: number[] = [];
   #last = 0;
   #leaving = false;
   #wake = () => {};
@@ -102,10 +109,8 @@ class Lane implements AsyncIterable<CarriedCalls> {
   async *[Symbol.asyncIterator](): AsyncGenerator<CarriedCalls> {
     for (;;) {
       if (this.#calls.length > 0 || this.#cancelled.length > 0) {
-        const written = { calls: this.#calls, cancelled: this.#cancelled };
-        this.#calls = [];
-        this.#cancelled = [];
-        yield written;
+        const calls = takeMessage(this.#calls, ({ request }) => request.length);
+        yield { calls, cancelled: this.#cancelled.splice(0) };
         continue;
       }
       if (this.#leaving && this.#underWay.size === 0) return;

@@ -6,6 +6,7 @@ import {
   type CarriedCall,
   type CarriedCalls,
   onceIn,
+  takeMessage,
 } from './carried-call.ts';
 import type { UntypedHandler } from './definition.ts';
 import { writtenStatusOf } from './fault.ts';
@@ -87,7 +88,7 @@ export const carrierOf = (
 
   return async function* (input: unknown, ctx: CallContext): AsyncGenerator<CarriedAnswers> {
     const underWay = new Map<number, Surface>();
-    let answers: CarriedAnswer[] = [];
+    const answers: CarriedAnswer[] = [];
     let ended = false;
     let failure: unknown;
     let told: boolean = false;
@@ -139,9 +140,8 @@ export const carrierOf = (
         if (failure !== undefined) throw failure;
         const ending: boolean = ctx.signal.aborted && !told;
         if (answers.length > 0 || ending) {
-          const done = answers;
-          answers = [];
           if (ending) told = true;
+          const done = takeMessage(answers, ({ response, fault }) => response.length + fault.length);
           yield { answers: done, ending };
           continue;
         }

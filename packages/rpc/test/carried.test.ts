@@ -83,6 +83,15 @@ test('calls of one turn go in one message, each for its own person', async () =>
   expect(read.at(-1)).toBe(3);
 });
 
+test('many large calls at once go in messages that the other side takes', async () => {
+  const { server, read } = await start(async ({ text }) => ({ text }));
+  const client = clientOf(server);
+  await open(client, read);
+  const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(2_000_000));
+  const said = await Promise.all(texts.map((text) => client.say({ text }, ctx())));
+  expect(said.map(({ text }) => text)).toEqual(texts);
+});
+
 test('a fault is what it would be of a call of its own', async () => {
   const { server, read } = await start(async () => {
     throw new AppError('overloaded', 'too much', {

@@ -71,6 +71,6 @@ it('each space has its own frame for a gateway of the version before', async () 
 });
 
 it('a frame stays small enough for a message', async () => {
-  const got = await frames([{ kind: 'reads', bundles: true }], 800_000);
+  const got = await frames([{ kind: 'reads', bundles: true }], 60_000);
   expect(got.map((frame) => spacesOf(frame).length || 1)).toEqual([2, 1]);
 });

@@ -70,8 +70,8 @@ export interface LiveStreamOptions {
 /** Events in one frame, and their size: well below the 4 MB of a gRPC message. */
 const frameEvents = 200;
 const frameBytes = 1_000_000;
-/** Spaces in one frame, for a gateway that reads such. */
-const frameSpaces = 100;
+/** Spaces in one frame, for a gateway that reads such: so many, and none after so much text. */
+const bundled = { spaces: 100, characters: 100_000 };
 /** Spaces one gateway may follow on one stream. */
 const maxFollowed = 100_000;
 /** Follows being answered at once; more wait unread in the stream. */
@@ -251,14 +251,15 @@ export const liveStream = (
   /** The next events of spaces that moved: of one, or of as many as fit a frame. */
   const movedEvents = async (): Promise<LiveFrame | undefined> => {
     const spaces: EventsFrame[] = [];
-    let bytes = 0;
+    let characters = 0;
     // A start that came while the log was read goes before what follows it.
     for (const space of moved) {
       moved.delete(space);
       const frame = await eventsOf(space);
       if (frame) spaces.push(frame);
-      for (const { json } of frame?.events ?? []) bytes += json.length;
-      if (!bundles || starts.length > 0 || bytes > frameBytes || spaces.length >= frameSpaces) break;
+      for (const { json } of frame?.events ?? []) characters += json.length;
+      if (!bundles || starts.length > 0) break;
+      if (spaces.length >= bundled.spaces || characters > bundled.characters) break;
     }
     return spaces.length > 1 ? { kind: 'bundle', spaces } : spaces[0];
   };
