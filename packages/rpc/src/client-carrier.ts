@@ -61,7 +61,8 @@ class Lane implements AsyncIterable<CarriedCalls> {
     const { ctx, deadlineMs, token, traceparent = '', request } = call;
     this.#last += 1;
     const number = this.#last;
-    const timeoutMs = Math.max(0, deadlineMs - Date.now());
+    // A tenth kept back on each hop leaves fractions, which the wire has no place for.
+    const timeoutMs = Math.max(0, Math.ceil(deadlineMs - Date.now()));
     const giveUp = (fault: AppError) => {
       this.#take(number)?.listener.failed(fault);
       this.#cancelled.push(number);

@@ -77,7 +77,9 @@ test('calls of one turn go in one message, each for its own person', async () =>
   await open(client, read);
   const people = ['ann', 'bob', 'cid'];
   const said = await Promise.all(
-    people.map((userId) => client.say({ text: 'hi' }, ctx({ actor: { userId, scopes: [] } }))),
+    people.map((userId) =>
+      client.say({ text: 'hi' }, ctx({ timeoutMs: 4_999, actor: { userId, scopes: [] } })),
+    ),
   );
   expect(said.map(({ text }) => text)).toEqual(people.map((userId) => `hi ${userId} tester`));
   expect(read.at(-1)).toBe(3);
