@@ -42,12 +42,12 @@ class FakeStream {
     this.wake();
   }
 
-  /** The next frame; events that wait go together, as far as they fit a message. */
+  /** The next frame; events that wait go together, up to the size at which session-sync stops. */
   private take(): LiveFrame | undefined {
     const spaces: syncV1.LiveResponse_Events[] = [];
     let bytes = 0;
     for (let next = this.queue[0]; this.bundles && next?.$case === 'events'; next = this.queue[0]) {
-      if (bytes > 1_000_000) break;
+      if (bytes > 100_000) break;
       for (const { json } of next.value.events) bytes += json.length;
       spaces.push(next.value);
       this.queue.shift();
