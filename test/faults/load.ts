@@ -1,12 +1,12 @@
 import type { LoadOptions } from '../load/load.ts';
 
 /**
- * Enough for every fault to meet something of each kind. Little enough for a device, whose messages are taken one after
- * the other, to catch up between two faults on busy cores.
+ * Enough for every fault to meet something of each kind, and about what two busy cores carry beside the faults: a
+ * process that starts takes a second or two of a core, and a dozen of them start every minute.
  */
 export const usualLoad: Omit<LoadOptions, 'address'> = {
-  ...{ people: 6, devices: 2, readers: ['SSE', 'poll'] },
-  ...{ messagesPerSecond: 6, answersPerSecond: 1, callsPerSecond: 4 },
+  ...{ people: 8, devices: 2, readers: ['SSE', 'poll'] },
+  ...{ messagesPerSecond: 16, answersPerSecond: 1, callsPerSecond: 4 },
   ...{ mutationsPerSecond: 4, recordsPerSecond: 0.3 },
   giveUpMs: 120_000,
 };
