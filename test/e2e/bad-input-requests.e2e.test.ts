@@ -118,6 +118,64 @@ describe('other ways to ask for a stream', () => {
   );
 });
 
+describe('what people write is as long as it may be in characters, whatever they take in bytes', () => {
+  let author: Person;
+  beforeAll(async () => {
+    author = await newPerson(on.url);
+  });
+  const long = (characters: number) => '海'.repeat(characters);
+  const post = async (path: string, body: object, method = 'POST') => {
+    const response = await fetch(on.url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${author.accessToken}`,
+        'content-type': 'application/json',
+        'idempotency-key': crypto.randomUUID(),
+      },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  };
+  const tasks = [{ text: long(1_000) }];
+
+  it.each([
+    ['a space', '/v1/spaces', (n: number) => ({ title: long(n) }), 'title', 200],
+    [
+      'a conversation',
+      '/v1/spaces/personal/conversations',
+      (n: number) => ({ title: long(n) }),
+      'title',
+      200,
+    ],
+    ['a project', '/v1/spaces/personal/projects', (n: number) => ({ title: long(n), tasks }), 'title', 200],
+    [
+      'a question',
+      '/v1/spaces/personal/health-records',
+      (n: number) => ({ value: { pulse: 60 }, question: long(n) }),
+      'question',
+      4_096,
+    ],
+    ['an API token', '/v1/auth/tokens', (n: number) => ({ name: long(n), scopes: ['session'] }), 'name', 100],
+    ['a person', '/v1/me', (n: number) => ({ displayName: long(n) }), 'displayName', 100],
+  ])('of %s', async (_, path, body, field, most) => {
+    const method = path === '/v1/me' ? 'PATCH' : 'POST';
+    const taken = await post(path, body(most), method);
+    expect(taken.status, JSON.stringify(taken.body)).toBeLessThan(300);
+    expect(await post(path, body(most + 1), method)).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request', errors: [{ path: field }] },
+    });
+  });
+
+  it('of why somebody renames a conversation, and of a device', async () => {
+    const { body } = await post('/v1/spaces/personal/conversations', {});
+    const device = { id: 'd', platform: 'web', name: long(100) };
+    const change = { title: long(200), reason: long(500), device };
+    const renamed = await post(`/v1/spaces/personal/conversations/${body['id']}`, change, 'PATCH');
+    expect(renamed).toMatchObject({ status: 200, body: { title: long(200) } });
+  });
+});
+
 it('has lost nothing by all of this', async () => {
   expect(on.mesh.processes.get('gateway')?.pid).toBe(gatewayPid);
   const { events } = (await (

@@ -44,7 +44,7 @@ export const section = (report: CampaignReport, load: Omit<LoadOptions, 'address
   const kinds = [...Map.groupBy(effects, kindOf)].sort(([a], [b]) => a.localeCompare(b));
   return [
     '## A campaign of faults',
-    `${machine()}, busy with other work as well, ${new Date().toISOString().slice(0, 10)}, seed ${seed}. ${inWords(load)}. ${effects.length} faults in ${(report.seconds / 60).toFixed(1)} minutes, up to two at a time.`,
+    `${machine()}, ${new Date().toISOString().slice(0, 10)}, seed ${seed}. ${inWords(load)}. ${effects.length} faults in ${(report.seconds / 60).toFixed(1)} minutes, up to two at a time.`,
     table([
       ['what', 'count'],
       ['acknowledged writes', acknowledgedWrites.toLocaleString('en')],
@@ -57,7 +57,12 @@ export const section = (report: CampaignReport, load: Omit<LoadOptions, 'address
       ['calls', of((one) => one.calls).toLocaleString('en')],
       ['failed for good', String(faults.failed)],
       ['first try failed, done by a later one', String(of((one) => one.firstTryFailed) - faults.failed)],
+      ['longest call, its later tries included', seconds(Math.max(0, ...all.map((one) => one.longestMs)))],
       ['times a device was without a connection', String(sum(sockets.outages))],
+      [
+        'for how long, median / 99 % / longest',
+        [sockets.backP50Ms, sockets.backP99Ms, sockets.backLongestMs].map(seconds).join(' / '),
+      ],
       ['devices that were sent away', String(faults.ended)],
       ['all violations, those of consumers among them', String(violations.length)],
     ]),

@@ -155,4 +155,38 @@ describe('a step that takes too long', () => {
     expect(bounds).toEqual([]);
     expect(await effectsOf(database, started.id)).toEqual(['reserve do', 'hold do', 'charge do', 'ship do']);
   });
+
+  it('because its participant never answers is taken back; what it answers when all is over changes nothing', async () => {
+    const { database } = await freshDatabase();
+    const order = orderSaga(database);
+    const [reserve, hold, ...others] = order.steps;
+    if (!reserve || !hold) throw new Error('no steps');
+    const over = Promise.withResolvers<void>();
+    const late: Promise<unknown>[] = [];
+    const silent = {
+      ...order,
+      steps: [
+        reserve,
+        {
+          ...hold,
+          timeoutMs: 100,
+          // It does not look at its signal either, and does its work at the very end.
+          action: (ctx: Parameters<typeof hold.action>[0]) => {
+            const answer = over.promise.then(() => hold.action(ctx));
+            late.push(answer.catch((error: unknown) => error));
+            return answer;
+          },
+        },
+        ...others,
+      ],
+    };
+    const sagas = await runSagas({ database, definitions: [silent] });
+    const started = await sagas.startNow(silent, { user: 'u1' });
+    expect(await started.settled(soon())).toMatchObject({ state: 'compensated' });
+    expect(late).toHaveLength(5);
+    over.resolve();
+    for (const answer of await Promise.all(late)) expect(answer).toMatchObject({ code: 'step_undone' });
+    expect((await sagas.inspect(started.id)).row.state).toBe('compensated');
+    expect(await effectsOf(database, started.id)).toEqual(['reserve do', 'reserve undo']);
+  });
 });

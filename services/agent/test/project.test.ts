@@ -37,10 +37,10 @@ const refusal = async (title: string, text = 'Book a train') => {
 
 describe('a project', () => {
   it('begins with any title that its space keeps, and no other', async () => {
-    expect(await refusal('海'.repeat(85))).toBeUndefined();
-    expect(await refusal('海'.repeat(86))).toEqual(['title must be at most 256 bytes long']);
-    expect(await refusal('a'.repeat(256))).toBeUndefined();
-    expect(await refusal('a'.repeat(257))).toEqual(['title must be at most 256 bytes long']);
+    for (const one of ['海', 'a']) {
+      expect(await refusal(one.repeat(200))).toBeUndefined();
+      expect(await refusal(one.repeat(201))).toEqual(['title must be at most 200 characters long']);
+    }
     expect(await refusal('a\0b')).toEqual(['title must not contain U+0000']);
   });
 

@@ -5,7 +5,7 @@ import {
   assigneeOf,
   maxTaskLength,
   maxTasks,
-  maxTitleBytes,
+  maxTitleLength,
   type Project,
   type ProjectTask,
   type TaskEnd,
@@ -44,8 +44,8 @@ const faultsOf = ({ title, tasks }: NewProject): FieldError[] => {
     if (text.includes('\u0000')) errors.push({ path, message: 'must not contain U+0000' });
   };
   check('title', title);
-  if (Buffer.byteLength(title) > maxTitleBytes)
-    errors.push({ path: 'title', message: `must be at most ${maxTitleBytes} bytes long` });
+  if (title.length > maxTitleLength)
+    errors.push({ path: 'title', message: `must be at most ${maxTitleLength} characters long` });
   if (tasks.length === 0 || tasks.length > maxTasks)
     errors.push({ path: 'tasks', message: `must be 1 to ${maxTasks} tasks` });
   for (const [at, { text, persona }] of tasks.slice(0, maxTasks).entries()) {

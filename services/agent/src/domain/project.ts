@@ -3,8 +3,8 @@ import { defaultPersona, personas } from './persona.ts';
 /** Tasks of one project: what one person overlooks, and one conversation holds. */
 export const maxTasks = 12;
 
-/** Longest title in bytes of UTF-8: its conversation has the same, and session-sync keeps no longer one. */
-export const maxTitleBytes = 256;
+/** Longest title in UTF-16 code units: its conversation has the same, and session-sync keeps no longer one. */
+export const maxTitleLength = 200;
 /** Longest task in characters. */
 export const maxTaskLength = 1_000;
 

@@ -8,7 +8,7 @@ import { type AppParts, visibleSpace } from './parts.ts';
 import { isId } from './personal-space.ts';
 import type { Call, Page, PageRequest } from './ports.ts';
 import { rankMatches, searchTerms } from './search.ts';
-import { checkedText, nameBytes, pageLimit } from './validate.ts';
+import { checkedText, pageLimit, reasonBytes, titleBytes } from './validate.ts';
 import type { Unit } from './writer.ts';
 
 /** Fixed for good: a conversation's id comes from its space and the key of the request that made it. */
@@ -45,7 +45,7 @@ export const conversationUseCases = (parts: AppParts) => {
         userId: call.userId,
         actor: actorOf(call),
         id: key === '' ? ids.next() : v5(JSON.stringify([id, call.userId, key]), conversationNamespace),
-        title: checkedText('title', title, { min: 0, max: nameBytes }),
+        title: checkedText('title', title, { min: 0, max: titleBytes }),
       } as const;
       const unit: Unit<ConversationRow> = {
         space: id,
@@ -61,8 +61,8 @@ export const conversationUseCases = (parts: AppParts) => {
     fork: async (call: Call, space: string, asked: Fork): Promise<ConversationRow> => {
       const { id } = await visibleSpace(parts, call, space);
       const { conversationId: parent, messageId } = asked;
-      const title = checkedText('title', asked.title, { min: 0, max: nameBytes });
-      const reason = checkedText('reason', asked.reason, { min: 0, max: queryBytes });
+      const title = checkedText('title', asked.title, { min: 0, max: titleBytes });
+      const reason = checkedText('reason', asked.reason, { min: 0, max: reasonBytes });
       if (!isId(parent)) throw noConversation();
       const place = isId(messageId) ? await history.placeOf(id, parent, messageId) : undefined;
       if (!place) throw new AppError('not_found', 'There is no such message in this conversation');
@@ -96,8 +96,8 @@ export const conversationUseCases = (parts: AppParts) => {
       if (!isId(asked.conversationId)) throw noConversation();
       const command = {
         ...{ userId: call.userId, actor: actorOf(call), id: asked.conversationId },
-        title: checkedText('title', asked.title, { max: nameBytes }),
-        reason: checkedText('reason', asked.reason, { min: 0, max: queryBytes }),
+        title: checkedText('title', asked.title, { max: titleBytes }),
+        reason: checkedText('reason', asked.reason, { min: 0, max: reasonBytes }),
       };
       const unit: Unit<ConversationRow> = {
         space: id,

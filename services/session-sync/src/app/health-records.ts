@@ -11,7 +11,7 @@ import type { Call } from './ports.ts';
 import { questions } from './questions.ts';
 import type { RecordingInput, RecordingPorts, Step } from './record-health-data.ts';
 import { stepOnce, stepUndone } from './step-once.ts';
-import { byteLength, checkedJson, checkedText } from './validate.ts';
+import { byteLength, checkedJson, checkedText, questionBytes } from './validate.ts';
 
 /** A record on its way: what was asked for, until it is in the log. */
 export interface PendingRecord {
@@ -61,7 +61,6 @@ export interface RecordingParts
 
 /** A record, as one asks for it. Larger things are files. */
 const valueBytes = 64 * 1024;
-const questionBytes = 4_096;
 const defaultQuestion = 'Please look at my new health record.';
 
 const textHash = (sha256: Sha256, text: string): string => toHex(sha256(new TextEncoder().encode(text)));

@@ -17,7 +17,7 @@ import { isId } from './personal-space.ts';
 import type { Call } from './ports.ts';
 import { questions } from './questions.ts';
 import { stepOnce, stepUndone } from './step-once.ts';
-import { checkedText, nameBytes } from './validate.ts';
+import { checkedText, nameBytes, titleBytes } from './validate.ts';
 
 /** A project is what one person overlooks. */
 const maxTasks = 20;
@@ -87,7 +87,7 @@ export const projectWork = (parts: ProjectParts) => {
       const { tasks, id } = project;
       if (tasks.length === 0 || tasks.length > maxTasks)
         throw new AppError('invalid_request', `A project has 1 to ${maxTasks} tasks`);
-      const title = checkedText('title', project.title, { max: nameBytes });
+      const title = checkedText('title', project.title, { max: titleBytes });
       for (const [at, task] of tasks.entries()) {
         checkedText(`tasks[${at}].text`, task.text, { max: taskBytes });
         checkedText(`tasks[${at}].persona`, task.persona, { max: nameBytes });

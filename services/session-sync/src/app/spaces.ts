@@ -8,7 +8,7 @@ import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import { personalAlias } from './personal-space.ts';
 import type { Call, DeviceInfo, Page, PageRequest, SpaceView } from './ports.ts';
-import { checkedOneOf, checkedText, nameBytes } from './validate.ts';
+import { checkedOneOf, checkedText, nameBytes, titleBytes } from './validate.ts';
 import type { Unit } from './writer.ts';
 
 /** Fixed for good: a team space's id comes from its maker and the key of the request that made it. */
@@ -88,7 +88,7 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
     getSpace: (call: Call, space: string): Promise<SpaceView> => visibleSpace(parts, call, space),
     /** A team space; the same key again gives the same space, with another title it is refused. */
     createSpace: async (call: Call, title: string, key: string): Promise<SpaceView> => {
-      const checked = checkedText('title', title, { max: nameBytes });
+      const checked = checkedText('title', title, { max: titleBytes });
       const id = key === '' ? ids.next() : v5(JSON.stringify([call.userId, key]), teamNamespace);
       const { made } = await reads.memberships(call.userId);
       if (made >= limits.made && !(await reads.spaceOf(call.userId, id)))

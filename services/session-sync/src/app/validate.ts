@@ -59,3 +59,15 @@ export const pageLimit = (limit: number, fallback: number, max: number): number 
 
 /** Longest ids and names that come from outside, in bytes. */
 export const nameBytes = 256;
+
+/** Bytes that so many UTF-16 code units, as the gateway counts them, take at most: what it takes fits in any script. */
+const bytesOf = (characters: number): number => 3 * characters;
+
+/** Longest titles, of spaces, conversations and projects. */
+export const titleBytes = bytesOf(200);
+/** Longest name that a person gives a device. */
+export const deviceNameBytes = bytesOf(100);
+/** Longest reason that is kept with an event. */
+export const reasonBytes = bytesOf(500);
+/** Longest question about a health record. */
+export const questionBytes = bytesOf(4_096);

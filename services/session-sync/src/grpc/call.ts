@@ -3,7 +3,7 @@ import type { Actor, CallContext } from '@skein/rpc';
 import { currentTraceparent } from '@skein/telemetry';
 import type { Call, DeviceInfo, Login } from '../app/ports.ts';
 import type { TurnCall } from '../app/turns.ts';
-import { checkedText, nameBytes } from '../app/validate.ts';
+import { checkedText, deviceNameBytes, nameBytes } from '../app/validate.ts';
 
 /** A device as it introduces itself, checked. */
 export const deviceOf = (device: syncV1.Device | undefined): DeviceInfo | undefined =>
@@ -11,7 +11,7 @@ export const deviceOf = (device: syncV1.Device | undefined): DeviceInfo | undefi
     ? {
         id: checkedText('device.id', device.id, { max: nameBytes }),
         platform: checkedText('device.platform', device.platform || 'unknown', { max: nameBytes }),
-        name: checkedText('device.name', device.name, { min: 0, max: nameBytes }),
+        name: checkedText('device.name', device.name, { min: 0, max: deviceNameBytes }),
       }
     : undefined;
 

@@ -9,7 +9,7 @@ const task = z.object({
 
 /** POST /v1/spaces/{space}/projects */
 export const newProject = z.object({
-  title: z.string().min(1).max(200),
+  title: z.string().trim().min(1).max(200),
   tasks: z.array(task).min(1).max(12).describe('Done in this order, each after the one before it'),
 });
 
