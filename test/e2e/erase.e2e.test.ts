@@ -173,6 +173,8 @@ describe('a person who is erased', () => {
     await done(token, 'POST', '/v1/invitations/accept', { code: invited.code });
     await done(bob.accessToken, 'POST', `/v1/spaces/${team}/invitations`, { role: 'viewer', email });
     await done(bob.accessToken, 'PUT', `/v1/spaces/${team}/members/${ann.user.id}`, { role: 'owner' });
+    const other = await done<{ id: string }>(bob.accessToken, 'POST', '/v1/spaces', { title: 'Not joined' });
+    await done(bob.accessToken, 'PUT', `/v1/spaces/${other.id}/members/${ann.user.id}`, { role: 'viewer' });
     await done(token, 'POST', `/v1/spaces/${team}/invitations`, {
       ...{ role: 'viewer', email: `${mark('friend')}@example.test` },
     });

@@ -61,8 +61,14 @@ const newTeam = async (title: string, owner = ann): Promise<string> => {
   return made.body.id;
 };
 
-const add = (space: string, person: Person, owner = ann) =>
-  call(owner, 'PUT', `/v1/spaces/${space}/members/${person.id}`, { role: 'editor' });
+/** The owner gives a role, and the person accepts. */
+const add = async (space: string, person: Person, owner = ann) => {
+  const put = await call(owner, 'PUT', `/v1/spaces/${space}/members/${person.id}`, { role: 'editor' });
+  expect(put).toEqual({ status: 200, body: { userId: person.id, role: 'editor', invited: true } });
+  const { body } = await call<{ items: { space: string; code: string }[] }>(person, 'GET', '/v1/invitations');
+  const code = body.items.find((one) => one.space === space)?.code;
+  return call(person, 'POST', '/v1/invitations/accept', { code });
+};
 
 const remove = (space: string, person: Person) =>
   call(ann, 'DELETE', `/v1/spaces/${space}/members/${person.id}`);
@@ -121,7 +127,7 @@ describe('a team space', () => {
     expect((await add(team, bob, host)).status).toBe(200);
     const subscribed = await laptop.until('subscribed', isFrame('subscribed', team));
     expect(performance.now() - startedAt).toBeLessThan(promisedMs);
-    expect(subscribed).toMatchObject({ recovered: true, offset: 3 });
+    expect(subscribed).toMatchObject({ recovered: true, offset: 4 });
 
     // What is written from now on comes by itself, and the member writes as well.
     await write(host, team, 'hello Bob');
@@ -129,15 +135,16 @@ describe('a team space', () => {
     await write(bob, team, 'hello there');
     await laptop.until('his own message', said(team, 'hello there'));
     const offsets = of(laptop, team).flatMap((frame) => (frame.type === 'event' ? [frame['offset']] : []));
-    expect(offsets).toEqual([4, 5]);
+    expect(offsets).toEqual([5, 6]);
 
     // What was before can be read, all of it.
     const { status, body } = await logOf(bob, team);
     expect(status).toBe(200);
-    expect(body.events.map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5]);
+    expect(body.events.map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(body.events.map(({ type }) => type)).toEqual([
       'conversation.created',
       'message.created',
+      'member.invited',
       'member.added',
       'message.created',
       'message.created',
@@ -168,6 +175,29 @@ describe('a team space', () => {
     expect((await call(bob, 'POST', `/v1/spaces/${team}/messages`, body)).status).toBe(403);
     const open = await call<{ items: unknown[] }>(ann, 'GET', `/v1/spaces/${team}/invitations`);
     expect(open.body.items).toEqual([]);
+  });
+
+  it('asks whom an owner gives a role: the devices hear of it, and nothing of the space is theirs before', async () => {
+    const team = await newTeam('Asking');
+    const path = `/v1/spaces/${team}/members/${bob.id}`;
+    expect((await call(ann, 'PUT', path, { role: 'editor' })).status).toBe(200);
+    const { body } = await call<{ items: { id: string; space: string; code: string }[] }>(
+      ...([bob, 'GET', '/v1/invitations'] as const),
+    );
+    const one = body.items.find(({ space }) => space === team);
+    expect(one).toMatchObject({ title: 'Asking', role: 'editor' });
+    const told = (state: string) =>
+      laptop.until(
+        `the invitation is ${state}`,
+        ({ type, ...frame }) => type === 'status' && frame['id'] === one?.id && frame['state'] === state,
+      );
+    expect(await told('open')).toMatchObject({ kind: 'invitation' });
+    for (const part of ['', '/events', '/members', '/documents'])
+      expect((await call(bob, 'GET', `/v1/spaces/${team}${part}`)).status, part).toBe(404);
+    expect((await call(bob, 'POST', '/v1/invitations/decline', { code: one?.code })).status).toBe(204);
+    await told('ended');
+    expect((await call(bob, 'POST', '/v1/invitations/accept', { code: one?.code })).status).toBe(404);
+    expect(of(laptop, team)).toEqual([]);
   });
 
   it('ends for a removed member within a second: nothing more is sent, nothing can be read or written', async () => {

@@ -34,6 +34,14 @@ export const createMembership = (
     const { invitation } = await sync.createInvitation(wanted, as(by));
     await sync.acceptInvitation({ code: invitation?.code ?? '', email: '' }, as(userId));
   };
+  const put = async (space: string, by: string, userId: string) => {
+    const { invited } = await sync.putMember({ space, userId, role: random.pick(roles) }, as(by));
+    if (!invited) return;
+    const { items } = await sync.listReceivedInvitations({ limit: 200, cursor: '' }, as(userId));
+    const code = items.find((one) => one.space === space)?.invitation?.code ?? '';
+    if (random.chance(0.2)) await sync.declineInvitation({ code, email: '' }, as(userId));
+    else await sync.acceptInvitation({ code, email: '' }, as(userId));
+  };
   return {
     askedAtMs,
     change: async () => {
@@ -42,7 +50,7 @@ export const createMembership = (
       const what = random.between(1, 5);
       try {
         if (what <= 2) await invite(space, by, userId);
-        else if (what === 3) await sync.putMember({ space, userId, role: random.pick(roles) }, as(by));
+        else if (what === 3) await put(space, by, userId);
         else await sync.removeMember({ space, userId: random.chance(0.3) ? by : userId }, as(by));
       } catch (error) {
         const { code } = toAppError(error);

@@ -109,6 +109,8 @@ it('describes every call of the contract that is served', async () => {
       'DELETE /v1/spaces/{space}/invitations/{invitation}',
       'POST /v1/invitations/preview',
       'POST /v1/invitations/accept',
+      'GET /v1/invitations',
+      'POST /v1/invitations/decline',
       'GET /v1/spaces/{space}/events',
       'GET /v1/spaces/{space}/documents',
       'GET /v1/spaces/{space}/documents/{collection}',

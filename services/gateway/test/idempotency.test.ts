@@ -46,6 +46,7 @@ const routes = [
   ['DELETE', '/v1/spaces/{space}/invitations/{invitation}', 'harmless', 'revokeInvitation', undefined],
   ['POST', '/v1/invitations/preview', 'harmless', 'getProfile', { code: 'c' }],
   ['POST', '/v1/invitations/accept', 'harmless', 'getProfile', { code: 'c' }],
+  ['POST', '/v1/invitations/decline', 'harmless', 'getProfile', { code: 'c' }],
   [
     'POST',
     '/v1/spaces/{space}/conflicts/{conflict}/resolve',

@@ -113,11 +113,16 @@ describe('invitations', () => {
       id: 'i1',
       role: 'viewer',
       email: '',
+      userId: '',
       code: 'secret',
       createdBy: 'u1',
       createdAtMs: 0,
       expiresAtMs: 1_000,
     },
+  };
+  const ada = {
+    ...{ userId: 'u1', email: 'ada@example.org', displayName: '', locale: '', timezone: '' },
+    ...{ createdAtMs: 0, lastLoginAtMs: 0, lastLoginPlatform: '' },
   };
   const shown = {
     ...{ id: 'i1', role: 'viewer', code: 'secret', createdBy: 'u1' },
@@ -147,13 +152,28 @@ describe('invitations', () => {
     expect(lastCall('revokeInvitation')?.request).toEqual({ space: 's1', invitationId: 'i1' });
   });
 
-  it('are accepted with the address of the person’s own account, whatever the body says', async () => {
-    mesh.user.getProfile = async () => ({
-      profile: {
-        ...{ userId: 'u1', email: 'ada@example.org', displayName: '', locale: '', timezone: '' },
-        ...{ createdAtMs: 0, lastLoginAtMs: 0, lastLoginPlatform: '' },
-      },
+  it('for the person are listed with their space, and can be declined', async () => {
+    mesh.sync.listReceivedInvitations = async () => ({
+      items: [{ invitation: { ...made, userId: 'u1', role: 'owner' }, space: 's2', title: 'Team' }],
+      next: 'more',
     });
+    mesh.sync.declineInvitation = async () => ({});
+    mesh.user.getProfile = async () => ({ profile: ada });
+    const token = await gateway.login('u1');
+    expect((await gateway.json('GET', '/v1/invitations?limit=1', { token })).body).toEqual({
+      items: [{ ...shown, role: 'owner', space: 's2', title: 'Team' }],
+      next: 'more',
+    });
+    const declined = await gateway.json('POST', '/v1/invitations/decline', {
+      token,
+      body: { code: 'secret' },
+    });
+    expect(declined.status).toBe(204);
+    expect(lastCall('declineInvitation')?.request).toEqual({ code: 'secret', email: 'ada@example.org' });
+  });
+
+  it('are accepted with the address of the person’s own account, whatever the body says', async () => {
+    mesh.user.getProfile = async () => ({ profile: ada });
     mesh.sync.readInvitation = async () => ({ title: 'Team', role: 'viewer', expiresAtMs: 1_000 });
     mesh.sync.acceptInvitation = async () => ({
       space: { id: 's2', kind: 'team', title: 'Team', role: 'viewer', epoch: 'e', head: 3, lastSeq: 0 },

@@ -39,8 +39,9 @@ describe('spaces', () => {
     });
   });
 
-  it('adds, changes and removes members by their role', async () => {
-    mesh.sync.putMember = async ({ userId, role }) => ({ member: { userId, role } });
+  it('invites, changes and removes members by their role', async () => {
+    let invited = false;
+    mesh.sync.putMember = async ({ userId, role }) => ({ member: { userId, role }, invited });
     mesh.sync.removeMember = async () => ({});
     const token = await gateway.login('u1');
     const path = '/v1/spaces/s1/members/u2';
@@ -48,6 +49,10 @@ describe('spaces', () => {
       ...{ status: 200, body: { userId: 'u2', role: 'editor' } },
     });
     expect(lastCall('putMember')?.request).toEqual({ space: 's1', userId: 'u2', role: 'editor' });
+    invited = true;
+    expect((await gateway.json('PUT', path, { token, body: { role: 'viewer' } })).body).toEqual({
+      ...{ userId: 'u2', role: 'viewer', invited: true },
+    });
     expect((await gateway.json('PUT', path, { token, body: { role: 'king' } })).status).toBe(400);
     expect((await gateway.json('DELETE', path, { token })).status).toBe(204);
     expect(lastCall('removeMember')?.request).toEqual({ space: 's1', userId: 'u2' });
@@ -256,7 +261,7 @@ describe('what others get to see', () => {
   it('costs more than a message: making spaces and adding people to them', async () => {
     const space = { id: 's2', kind: 'team', title: 't', role: 'owner', epoch: 'e', head: 0, lastSeq: 0 };
     mesh.sync.createSpace = async () => ({ space });
-    mesh.sync.putMember = async ({ userId, role }) => ({ member: { userId, role } });
+    mesh.sync.putMember = async ({ userId, role }) => ({ member: { userId, role }, invited: false });
     const statuses = async (user: string, count: number, method: string, path: string, body: unknown) => {
       const token = await gateway.login(user);
       const answers = await Promise.all(

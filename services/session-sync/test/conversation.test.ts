@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type AppendMessage, appendMessage, titleOf } from '../src/domain/append-message.ts';
-import { changeMember, removeMember } from '../src/domain/member.ts';
+import { putMember, removeMember } from '../src/domain/member.ts';
 import type { Role, SpaceState, TurnOutcome } from '../src/domain/state.ts';
 import { endTurn, startTurn } from '../src/domain/turn.ts';
 import { given } from './decide.ts';
@@ -151,11 +151,23 @@ describe('a turn', () => {
 describe('members', () => {
   const put =
     (userId: string, role: Role | null, by = 'ann') =>
-    (state: SpaceState) =>
-      (role === null ? removeMember : changeMember)(state, { by, userId, role, actor, nowMs: 0 });
+    (state: SpaceState) => {
+      const command = { by, userId, role, actor, nowMs: 5 };
+      if (role === null) return removeMember(state, command);
+      const invitation = {
+        ...{ id: `to ${userId} as ${role} by ${by}`, space: state.id, role, code: 'c', userId, email: null },
+        ...{ createdBy: by, createdAtMs: 0, expiresAtMs: 10, acceptedBy: null },
+      };
+      return putMember(state, { ...command, invitation });
+    };
 
-  it('are added, changed and removed by owners', () => {
-    given().when(put('new', 'viewer')).emits(['member.added'], 'added');
+  it('are invited, changed and removed by owners', () => {
+    const invited = given().when(put('new', 'viewer')).emits(['member.invited'], 'invited');
+    // Nothing of whoever has not accepted.
+    expect(JSON.stringify(invited.events[0]?.data)).toBe(
+      '{"invitation":"to new as viewer by ann","role":"viewer","addressed":true}',
+    );
+    given(put('new', 'viewer')).when(put('new', 'viewer')).emits([], 'waiting');
     given().when(put('ed', 'owner')).emits(['member.changed'], 'changed');
     given().when(put('ed', 'editor')).emits([], 'unchanged');
     given().when(put('vi', null)).emits(['member.removed'], 'removed');
@@ -168,14 +180,20 @@ describe('members', () => {
     given().when(put('nobody', null)).refused('not_found');
   });
 
-  it('come to no more spaces than one person may be in; those who are there stay', () => {
-    const command = { by: 'ann', role: 'viewer', full: true, actor, nowMs: 0 } as const;
-    given()
-      .when((state) => changeMember(state, { ...command, userId: 'new' }))
-      .refused('forbidden');
-    given()
-      .when((state) => changeMember(state, { ...command, userId: 'ed' }))
-      .emits(['member.changed'], 'changed');
+  it('to be are invited once: another role takes the place of the first', () => {
+    const states: SpaceState[] = [];
+    given(put('new', 'viewer'), put('new', 'editor'))
+      .when((state) => {
+        states.push(state);
+        return put('new', 'editor')(state);
+      })
+      .emits([], 'waiting');
+    const open = [...(states[0]?.invitations.values() ?? [])].filter(({ expiresAtMs }) => expiresAtMs > 5);
+    expect(open.map(({ role }) => role)).toEqual(['editor']);
+    // Whoever made it may let nobody in any more: another owner's takes its place.
+    given(put('ed', 'owner'), put('new', 'viewer', 'ed'), put('ed', 'editor'))
+      .when(put('new', 'viewer'))
+      .emits(['member.invited'], 'invited');
   });
 
   it('may leave, but not the last owner', () => {

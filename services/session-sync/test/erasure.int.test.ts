@@ -9,7 +9,15 @@ import { postgresErasures } from '../src/adapters/postgres-erasures.ts';
 import { redactSpace } from '../src/adapters/redact-space.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
-import { actingFor, asService, messageOf, openLive, type Running, startOnNewDatabase } from './harness.ts';
+import {
+  actingFor,
+  admit,
+  asService,
+  messageOf,
+  openLive,
+  type Running,
+  startOnNewDatabase,
+} from './harness.ts';
 import { hlc, set, writing } from './writing.ts';
 
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
@@ -38,8 +46,7 @@ const erase = (userId: string, email = '') => {
 const newTeam = async (owner: string, ...members: string[]): Promise<string> => {
   const { space } = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: '' }, actingFor(owner));
   const id = space?.id ?? '';
-  for (const userId of members)
-    await sync.gateway.putMember({ space: id, userId, role: 'editor' }, actingFor(owner));
+  for (const userId of members) await admit(sync, owner, { space: id, userId, role: 'editor' });
   return id;
 };
 

@@ -88,6 +88,19 @@ export const actingFor = (userId: string, timeoutMs = 10_000): CallContext => {
 /** A call of a service for itself. */
 export const asService = (timeoutMs = 10_000): CallContext => rootContext({ timeoutMs });
 
+/** Gives somebody a role in a space; who is not in it is invited and accepts. */
+export const admit = async (
+  { gateway }: Pick<Running, 'gateway'>,
+  owner: string,
+  { space, userId, role }: { readonly space: string; readonly userId: string; readonly role: string },
+): Promise<void> => {
+  const { invited } = await gateway.putMember({ space, userId, role }, actingFor(owner));
+  if (!invited) return;
+  const { items } = await gateway.listReceivedInvitations({ limit: 200, cursor: '' }, actingFor(userId));
+  const code = items.find((one) => one.space === space)?.invitation?.code ?? '';
+  await gateway.acceptInvitation({ code, email: '' }, actingFor(userId));
+};
+
 /** A message with everything that may be left out. */
 export const messageOf = (
   text: string,

@@ -1,7 +1,15 @@
 import type { syncV1 } from '@skein/contracts';
 import { deriveContext } from '@skein/rpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { actingFor, messageOf, type Running, startOnNewDatabase, startSync } from './harness.ts';
+import {
+  actingFor,
+  admit,
+  asService,
+  messageOf,
+  type Running,
+  startOnNewDatabase,
+  startSync,
+} from './harness.ts';
 import { forged, set, writing } from './writing.ts';
 
 let nowMs = Date.now();
@@ -57,6 +65,7 @@ describe('an invitation', () => {
     expect(events.map(({ type }) => type)).toEqual([
       'conversation.created',
       'message.created',
+      'member.invited',
       'member.added',
     ]);
     expect(events.at(-1)).toMatchObject({
@@ -67,7 +76,7 @@ describe('an invitation', () => {
     expect(await accept('bob', code)).toMatchObject({ space: { id: space } });
     await expect(accept('eve', code)).rejects.toMatchObject(invalid);
     await expect(read('eve', code)).rejects.toMatchObject(invalid);
-    expect((await logOf('bob', space)).head).toBe(3);
+    expect((await logOf('bob', space)).head).toBe(4);
   });
 
   it('for an address opens for an account of that address alone, and nobody learns more', async () => {
@@ -110,10 +119,8 @@ describe('an invitation', () => {
     nowMs += 3_600_000;
     await expect(accept('dan', short.code)).rejects.toMatchObject(invalid);
     expect((await list()).map(({ id }) => id)).toEqual([dangling.id]);
-    const put = (userId: string, role: string) =>
-      sync.gateway.putMember({ space, userId, role }, actingFor('maker'));
-    await put('heir', 'owner');
-    await put('maker', 'viewer');
+    await admit(sync, 'maker', { space, userId: 'heir', role: 'owner' });
+    await admit(sync, 'maker', { space, userId: 'maker', role: 'viewer' });
     await expect(accept('dan', dangling.code)).rejects.toMatchObject(invalid);
     expect((await membersOf('maker', space)).map(({ userId }) => userId)).toEqual(['heir', 'maker']);
   });
@@ -143,7 +150,7 @@ describe('an invitation', () => {
 
   it('is made by owners of a team space only, the same for the same key, and so many at most', async () => {
     const space = await newTeam('strict');
-    await sync.gateway.putMember({ space, userId: 'ed', role: 'editor' }, actingFor('strict'));
+    await admit(sync, 'strict', { space, userId: 'ed', role: 'editor' });
     await expect(invite('ed', space)).rejects.toMatchObject({ code: 'forbidden' });
     await expect(invite('stranger', space)).rejects.toMatchObject({ code: 'not_found' });
     await expect(invite('strict', 'personal')).rejects.toMatchObject({ code: 'forbidden' });
@@ -170,14 +177,122 @@ describe('an invitation', () => {
   });
 });
 
+describe('a person whom an owner gives a role', () => {
+  const put = (owner: string, space: string, userId: string, role = 'editor') =>
+    sync.gateway.putMember({ space, userId, role }, actingFor(owner));
+  const received = async (user: string, limit = 0, cursor = '') =>
+    sync.gateway.listReceivedInvitations({ limit, cursor }, actingFor(user));
+  const decline = (user: string, code: string, email = '') =>
+    sync.gateway.declineInvitation({ code, email }, actingFor(user));
+
+  it('comes in only by accepting: until then nothing of the space is theirs, nor anything of them in it', async () => {
+    const space = await newTeam('lead');
+    expect(await put('lead', space, 'shy', 'owner')).toEqual({
+      ...{ member: { userId: 'shy', role: 'owner' }, invited: true },
+    });
+    expect(await membersOf('lead', space)).toHaveLength(1);
+    await expect(logOf('shy', space)).rejects.toMatchObject({ code: 'not_found' });
+    expect(JSON.stringify((await logOf('lead', space)).events)).not.toContain('shy');
+    const { items } = await received('shy');
+    expect(items).toMatchObject([
+      { space, title: 'Team', invitation: { role: 'owner', userId: 'shy', email: '', createdBy: 'lead' } },
+    ]);
+    const code = items[0]?.invitation?.code ?? '';
+    // The code alone opens nothing for others, whatever their address.
+    for (const attempt of [accept, read, decline])
+      await expect(attempt('eve', code)).rejects.toMatchObject(invalid);
+    expect(await read('shy', code)).toMatchObject({ title: 'Team', role: 'owner' });
+    expect(await accept('shy', code)).toMatchObject({ space: { id: space, role: 'owner' } });
+    expect((await received('shy')).items).toEqual([]);
+    // Who is in gets another role at once, without being asked.
+    expect(await put('lead', space, 'shy', 'viewer')).toMatchObject({ invited: false });
+    expect((await membersOf('lead', space)).map(({ role }) => role)).toEqual(['owner', 'viewer']);
+  });
+
+  it('may decline, for good until somebody asks again; an open code is nobody’s to decline', async () => {
+    const space = await newTeam('asker');
+    await put('asker', space, 'busy');
+    const code = async () => (await received('busy')).items[0]?.invitation?.code ?? '';
+    const declined = await code();
+    await decline('busy', declined);
+    expect((await received('busy')).items).toEqual([]);
+    await expect(accept('busy', declined)).rejects.toMatchObject(invalid);
+    const mailed = await invite('asker', space, { email: 'busy@example.org' });
+    await decline('busy', mailed.code, 'Busy@example.org');
+    await expect(accept('busy', mailed.code)).rejects.toMatchObject(invalid);
+    const open = await invite('asker', space);
+    await expect(decline('busy', open.code)).rejects.toMatchObject({ code: 'forbidden' });
+    await put('asker', space, 'busy');
+    expect(await accept('busy', await code())).toMatchObject({ space: { id: space } });
+  });
+
+  it('is asked once: again changes nothing, another role replaces the first, taking back ends it', async () => {
+    const space = await newTeam('chief');
+    await put('chief', space, 'one');
+    await put('chief', space, 'one');
+    const first = (await received('one')).items;
+    await put('chief', space, 'one', 'viewer');
+    const second = (await received('one')).items;
+    expect([...first, ...second].map(({ invitation }) => invitation?.role)).toEqual(['editor', 'viewer']);
+    await expect(accept('one', first[0]?.invitation?.code ?? '')).rejects.toMatchObject(invalid);
+    expect((await logOf('chief', space)).types).toEqual(['member.invited', 'member.invited']);
+    const id = second[0]?.invitation?.id ?? '';
+    await sync.gateway.revokeInvitation({ space, invitationId: id }, actingFor('chief'));
+    expect((await received('one')).items).toEqual([]);
+    await put('chief', space, 'two');
+    await put('chief', space, 'three');
+    // Whose maker may let nobody in any more is not shown.
+    await admit(sync, 'chief', { space, userId: 'next', role: 'owner' });
+    await admit(sync, 'next', { space, userId: 'chief', role: 'viewer' });
+    expect((await received('two')).items).toEqual([]);
+  });
+
+  it('is not asked without end, nor are strangers: a day, a space and a person have their bounds', async () => {
+    const [space, other] = [await newTeam('spammer'), await newTeam('spammer')];
+    for (let n = 0; n < 60; n += 1) await put('spammer', space, `stranger-${n}`);
+    for (let n = 0; n < 40; n += 1) {
+      const { id } = await invite('spammer', other, { email: `n${n}@example.org` });
+      // Taking it back does not take back the mail.
+      await sync.gateway.revokeInvitation({ space: other, invitationId: id }, actingFor('spammer'));
+    }
+    const wait = { code: 'rate_limited', retryAfterMs: expect.any(Number) };
+    await expect(put('spammer', other, 'one-more')).rejects.toMatchObject(wait);
+    await expect(invite('spammer', other, { email: 'one@more.example' })).rejects.toMatchObject(wait);
+    // A code that one passes on oneself is no mail, and a role of a member no invitation.
+    await accept('friend', (await invite('spammer', other)).code);
+    await put('spammer', other, 'friend', 'viewer');
+    // Nobody else learns how many there are.
+    await expect(put('nobody', other, 'one-more')).rejects.toMatchObject({ code: 'not_found' });
+    nowMs += 24 * 3_600_000;
+    await put('spammer', other, 'one-more');
+    const pages = [await received('one-more', 1)];
+    expect(pages[0]).toMatchObject({ items: [{ space: other }], next: '' });
+  }, 60_000);
+});
+
+describe('an invitation that is to be mailed', () => {
+  it('is told to the user service alone, as long as it can be used', async () => {
+    const space = await newTeam('sender');
+    const { id, code } = await invite('sender', space, { email: 'reader@example.org' });
+    const lookUp = (as = sync.as('user')) => as.lookUpInvitation({ invitationId: id }, asService());
+    expect(await lookUp()).toMatchObject({
+      found: { space, title: 'Team', invitation: { code, email: 'reader@example.org', createdBy: 'sender' } },
+    });
+    await expect(lookUp(sync.gateway)).rejects.toMatchObject({ code: 'forbidden' });
+    await accept('reader', code);
+    await expect(lookUp()).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
 describe('roles', () => {
   it('are asked for at every write: viewers write nothing, editors everything but members', async () => {
     const space = await newTeam('own');
     for (const [userId, role] of [
       ['edi', 'editor'],
       ['vic', 'viewer'],
+      ['out', 'viewer'],
     ] as const)
-      await sync.gateway.putMember({ space, userId, role }, actingFor('own'));
+      await admit(sync, 'own', { space, userId, role });
     const note = (text: string, at: number) =>
       set(1, text, { collection: 'knowledge_base', baseVersion: 0, hlc: `00000000000${at}-0000-x` });
     await mutate('own', 'a', [note('one', 2)], space);
@@ -214,7 +329,7 @@ describe('roles', () => {
     };
     const manages: Record<string, (user: string) => Promise<unknown>> = {
       member: (user) => sync.gateway.putMember({ space, userId: 'new', role: 'viewer' }, actingFor(user)),
-      removal: (user) => sync.gateway.removeMember({ space, userId: 'new' }, actingFor(user)),
+      removal: (user) => sync.gateway.removeMember({ space, userId: 'out' }, actingFor(user)),
       invitation: (user) => invite(user, space),
     };
     const { head } = await logOf('own', space);

@@ -1,7 +1,15 @@
 import { type Actor, type CallContext, rootContext } from '@skein/rpc';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { personalSpaceId } from '../src/app/personal-space.ts';
-import { actingFor, asService, messageOf, openLive, type Running, startOnNewDatabase } from './harness.ts';
+import {
+  actingFor,
+  admit,
+  asService,
+  messageOf,
+  openLive,
+  type Running,
+  startOnNewDatabase,
+} from './harness.ts';
 import { origin, set, writing } from './writing.ts';
 
 let sync: Running;
@@ -24,8 +32,8 @@ describe('team spaces', () => {
     const id = space?.id ?? '';
     const put = (userId: string, role: string, ctx = owner) =>
       sync.gateway.putMember({ space: id, userId, role }, ctx);
-    await put('guest', 'viewer');
-    await put('colleague', 'editor');
+    await admit(sync, 'boss', { space: id, userId: 'guest', role: 'viewer' });
+    await admit(sync, 'boss', { space: id, userId: 'colleague', role: 'editor' });
     await expect(put('guest', 'owner', actingFor('colleague'))).rejects.toMatchObject({ code: 'forbidden' });
     await expect(put('boss', 'editor')).rejects.toMatchObject({ code: 'forbidden' });
     await expect(
@@ -48,7 +56,9 @@ describe('team spaces', () => {
       code: 'forbidden',
     });
     expect((await logOf('boss', id)).types).toEqual([
+      'member.invited',
       'member.added',
+      'member.invited',
       'member.added',
       'conversation.created',
       'message.created',
@@ -63,7 +73,7 @@ describe('a member who is removed while an answer is made', () => {
     const { space } = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: '' }, owner);
     const id = space?.id ?? '';
     const ask = async (text: string) => {
-      await sync.gateway.putMember({ space: id, userId: 'leaver', role: 'editor' }, owner);
+      await admit(sync, 'chief', { space: id, userId: 'leaver', role: 'editor' });
       const asked = await sync.gateway.appendMessage(messageOf(text, { space: id }), actingFor('leaver'));
       return { space: id, turnId: asked.turnId };
     };
@@ -106,13 +116,15 @@ describe('a change of membership', () => {
     const { space } = await sync.gateway.createSpace({ title: 'Team', idempotencyKey: '' }, owner);
     const id = space?.id ?? '';
     await expect.poll(() => told('host')).toEqual([{ type: 'membership', user: 'host', space: id }]);
-    const put = (role: string) => sync.gateway.putMember({ space: id, userId: 'visitor', role }, owner);
+    const put = (role: string) => admit(sync, 'host', { space: id, userId: 'visitor', role });
+    const opened = { type: 'membership', user: 'visitor', space: id };
+    const waits = { type: 'status', kind: 'invitation', id: expect.any(String), state: 'open' };
     await put('viewer');
-    await expect.poll(() => told('visitor')).toEqual([{ type: 'membership', user: 'visitor', space: id }]);
+    await expect.poll(() => told('visitor')).toEqual([waits, opened, { ...waits, state: 'ended' }]);
     await put('editor');
     await put('editor');
     await sync.gateway.removeMember({ space: id, userId: 'visitor' }, owner);
-    await expect.poll(() => told('visitor')).toHaveLength(2);
+    await expect.poll(() => told('visitor').slice(3)).toEqual([opened]);
     expect(told('host')).toHaveLength(1);
     live.close();
   });

@@ -11,7 +11,7 @@ import { postgresErasures } from '../src/adapters/postgres-erasures.ts';
 import { postgresRebuild } from '../src/adapters/postgres-rebuild.ts';
 import { migrations } from '../src/adapters/schema.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
-import { actingFor, asService, messageOf, startOnNewDatabase } from './harness.ts';
+import { actingFor, admit, asService, messageOf, startOnNewDatabase } from './harness.ts';
 import { dump, structure } from './read-model-dump.ts';
 import { recorderOf } from './recorder.ts';
 
@@ -51,7 +51,7 @@ const team = async (): Promise<void> => {
     ['cy', 'viewer'],
     ['bob', 'owner'],
   ] as const)
-    await sync.gateway.putMember({ space: id, userId, role }, ctx);
+    await admit(sync, 'ann', { space: id, userId, role });
   await sync.gateway.removeMember({ space: id, userId: 'cy' }, ctx);
   await sync.gateway.appendMessage(messageOf('to all', { space: id, attachmentsJson: '[ {"a":1.0} ]' }), ctx);
 };
@@ -277,7 +277,7 @@ describe('a rebuild of the read models', () => {
   it('gives what erasing a person has left', async () => {
     const { space } = await sync.gateway.createSpace({ title: 'Two', idempotencyKey: '' }, actingFor('ann'));
     const id = space?.id ?? '';
-    await sync.gateway.putMember({ space: id, userId: 'eve', role: 'editor' }, actingFor('ann'));
+    await admit(sync, 'ann', { space: id, userId: 'eve', role: 'editor' });
     await live('eve');
     const asked = await sync.gateway.appendMessage(messageOf('of eve', { space: id }), actingFor('eve'));
     const end = { outcome: 'completed', text: 'to eve', errorCode: '', metaJson: '{"model":"m"}' };

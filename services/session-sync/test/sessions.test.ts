@@ -16,7 +16,7 @@ it('reads the sessions of devices that come together with one query for a hundre
     names: { resolve: async () => '' },
     sightings: { note: async () => {} },
   } as unknown as AppParts;
-  const { openSession } = spaceUseCases(parts, spaceLimits, { tell: () => {} });
+  const { openSession } = spaceUseCases(parts, spaceLimits, { tell: () => {}, invitation: () => {} });
   const devices = Array.from({ length: 250 }, (_, at) => [`person-${at >> 2}`, `device-${at & 3}`] as const);
   const opened = await Promise.all(
     devices.map(([userId, id]) =>

@@ -97,6 +97,7 @@ export const columnNames = {
     space: 'space',
     role: 'role',
     code: 'code',
+    userId: 'user_id',
     email: 'email',
     createdBy: 'created_by',
     createdAtMs: 'created_at_ms',

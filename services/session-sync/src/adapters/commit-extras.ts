@@ -56,6 +56,31 @@ end
 $body$;
 `;
 
+/** Invitations that go with a commit; those that are there end at another time, unless somebody has come by them. */
+const commitInvitations = `
+create function commit_invitations(p_invitations json) returns void language sql as $body$
+  insert into invitation as i
+    (id, space, role, code, user_id, email, created_by, created_at_ms, expires_at_ms)
+  select id, space, role, code, "userId", email, "createdBy", "createdAtMs", "expiresAtMs"
+  from json_to_recordset(p_invitations)
+    as r(id uuid, space uuid, role text, code text, "userId" text, email text, "createdBy" text,
+      "createdAtMs" bigint, "expiresAtMs" bigint)
+  order by id
+  on conflict (id) do update set expires_at_ms = excluded.expires_at_ms where i.accepted_by is null
+$body$;
+`;
+
+/** Invitations for one person, who may be an owner. Nobody who was erased is invited. */
+export const personalInvitations = `
+alter table invitation add column user_id text collate "C",
+  drop constraint invitation_role_check,
+  add constraint invitation_role_check check (role in ('editor', 'viewer') or user_id is not null or accepted_by is not null);
+create index invitation_user on invitation (user_id) where user_id is not null;
+create index invitation_email on invitation (email) where email is not null;
+create index invitation_maker on invitation (created_by, created_at_ms);
+create trigger invitation_of_erased before insert on invitation for each row execute function keep_nothing();
+${commitInvitations}`;
+
 /** The integrity ledger, with an entry for every health record there is already. */
 export const ledgerSql = `
 create table ledger_entry (

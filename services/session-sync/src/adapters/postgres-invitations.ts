@@ -1,32 +1,36 @@
 import type { Database } from '@skein/postgres';
-import type { InvitationStore } from '../app/ports.ts';
+import { must } from '@skein/service-kit';
+import type { InvitationCounts, InvitationStore, TitledInvitation } from '../app/ports.ts';
 import type { InvitationRow } from '../domain/state.ts';
 import { columns } from './columns.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
 
-type Found = InvitationRow & Record<string, unknown>;
+type Row<T> = T & Record<string, unknown>;
+
+const titled = `select ${columns.invitation('i')}, s.title from invitation i join space s on s.id = i.space`;
 
 /** Invitations of this service's schema. */
 export const postgresInvitations = (database: Database): InvitationStore => ({
-  make: async (row, most) => {
-    const { id, space, role, code, email, createdBy, createdAtMs, expiresAtMs } = row;
-    await database.query(
-      `insert into invitation (id, space, role, code, email, created_by, created_at_ms, expires_at_ms)
-       select $1, $2, $3, $4, $5, $6, $7, $8
-       where (select count(*) from invitation
-         where space = $2 and accepted_by is null and expires_at_ms > $7) < $9
-       on conflict (id) do nothing`,
-      [id, space, role, code, email, createdBy, createdAtMs, expiresAtMs, most],
+  byId: async (id) => {
+    const [row] = await database.query<Row<TitledInvitation>>(`${titled} where i.id = $1`, [id]);
+    return row;
+  },
+  count: async ({ space, createdBy, createdAtMs, userId, email }, sinceMs) => {
+    const [counts] = await database.query<Row<InvitationCounts>>(
+      `select
+         (select count(*)::int from invitation
+           where space = $1 and accepted_by is null and expires_at_ms > $3) as open,
+         (select count(*)::int from invitation where created_by = $2 and created_at_ms > $4
+           and (user_id is not null or email is not null)) as sent,
+         (select count(*)::int from invitation
+           where (user_id = $5 or email = $6) and accepted_by is null and expires_at_ms > $3) as waiting`,
+      [space, createdBy, createdAtMs, sinceMs, userId, email],
     );
-    const [stored] = await database.query<Found>(
-      `select ${columns.invitation('i')} from invitation i where i.id = $1`,
-      [id],
-    );
-    return stored;
+    return must(counts, 'a count is one row');
   },
   open: async (space, nowMs, { limit, cursor }) => {
     const [after] = decodeCursor(cursor, ['id']) ?? [null];
-    const rows = await database.query<Found>(
+    const rows = await database.query<Row<InvitationRow>>(
       `select ${columns.invitation('i')} from invitation i
        where i.space = $1 and i.accepted_by is null and i.expires_at_ms > $2 and ($3::uuid is null or i.id > $3::uuid)
        order by i.id limit $4`,
@@ -34,18 +38,29 @@ export const postgresInvitations = (database: Database): InvitationStore => ({
     );
     return pageOf(rows, limit, (row) => [row.id]);
   },
-  revoke: async (space, id) => {
-    const rows = await database.query(
-      'delete from invitation where space = $1 and id = $2 and accepted_by is null returning id',
-      [space, id],
+  received: async (userId, nowMs, { limit, cursor }) => {
+    const [after] = decodeCursor(cursor, ['id']) ?? [null];
+    const rows = await database.query<Row<TitledInvitation>>(
+      // Whoever made it may be no owner any more: then it opens nothing.
+      `${titled} join member m on m.space = i.space and m.user_id = i.created_by and m.role = 'owner'
+       where i.user_id = $1 and i.accepted_by is null and i.expires_at_ms > $2
+         and ($3::uuid is null or i.id > $3::uuid)
+       order by i.id limit $4`,
+      [userId, nowMs, after, limit + 1],
     );
-    return rows.length > 0;
+    return pageOf(rows, limit, (row) => [row.id]);
+  },
+  end: async (space, id, nowMs) => {
+    // It stays for a while, so that how many mails somebody has sent is known.
+    const [row] = await database.query<Row<Pick<InvitationRow, 'userId'>>>(
+      `update invitation set expires_at_ms = $3
+       where space = $1 and id = $2 and accepted_by is null and expires_at_ms > $3 returning user_id as "userId"`,
+      [space, id, nowMs],
+    );
+    return row;
   },
   byCode: async (code) => {
-    const [row] = await database.query<Found & { title: string }>(
-      `select ${columns.invitation('i')}, s.title from invitation i join space s on s.id = i.space where i.code = $1`,
-      [code],
-    );
+    const [row] = await database.query<Row<TitledInvitation>>(`${titled} where i.code = $1`, [code]);
     return row;
   },
 });

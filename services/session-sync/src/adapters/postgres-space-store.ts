@@ -121,6 +121,7 @@ const commitOf = (plans: readonly SpacePlan[]): { readonly sql: Sql; readonly pa
   const parameters = [...commitParameters(plans), ...(requests === null ? [] : [requests])];
   const extras = [
     { name: 'commit_ledger', rows: rowsOf(plans, 'ledger', (row) => keyOf(row.space, row.position)) },
+    { name: 'commit_invitations', rows: rowsOf(plans, 'invitations', (row) => row.id) },
     { name: 'commit_steps', rows: rowsOf(plans, 'steps', (row) => row.key, inSpace) },
   ].filter(({ rows }) => rows !== null);
   const calls = extras.map(({ name }, at) => `, ${name}($${parameters.length + at + 1})`);

@@ -2,7 +2,7 @@ import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 import { archiveSql } from './archive-schema.ts';
-import { healthRecordSql, ledgerSql } from './commit-extras.ts';
+import { healthRecordSql, ledgerSql, personalInvitations } from './commit-extras.ts';
 import { commitFunction, commitOnceFunction } from './commit-units.ts';
 import { erasureSql } from './erasure-schema.ts';
 import { rebuildEndSql, rebuildSql } from './rebuild-schema.ts';
@@ -308,4 +308,5 @@ export const migrations: readonly Migration[] = [
   { version: 12, name: 'erasing people', sql: erasureSql },
   { version: 13, name: 'the rebuilding of read models', sql: rebuildSql },
   { version: 14, name: 'the end of a rebuild', sql: rebuildEndSql },
+  { version: 15, name: 'invitations for one person', sql: personalInvitations },
 ];

@@ -50,6 +50,8 @@ const columnTypes = {
   conflict: 'uuid',
   invitationSpace: 'uuid',
   invitation: 'uuid',
+  invitedSpace: 'uuid',
+  invited: 'text',
 } as const;
 type Column = keyof typeof columnTypes;
 type Asked = Readonly<Record<Column, readonly unknown[]>>;
@@ -107,6 +109,10 @@ const askedOf = (needs: ReadonlyMap<string, readonly Needs[]>): Asked => {
         asked.invitationSpace.push(space);
         asked.invitation.push(need.invitation);
       }
+      if (need.invited !== undefined) {
+        asked.invitedSpace.push(space);
+        asked.invited.push(need.invited);
+      }
     }
     if (all.some(({ owners }) => owners)) asked.ownersSpace.push(space);
     if (all.some(({ newestConversation }) => newestConversation)) asked.newestSpace.push(space);
@@ -124,7 +130,7 @@ const partColumns = {
   devices: ['deviceSpace'],
   open: ['openSpace'],
   conflicts: ['conflictSpace'],
-  invitations: ['invitationSpace'],
+  invitations: ['invitationSpace', 'invitedSpace'],
 } as const satisfies Readonly<Record<string, readonly Column[]>>;
 type Part = keyof typeof partColumns;
 const partNames = Object.keys(partColumns) as Part[];
@@ -224,9 +230,14 @@ const textOf = (has: (part: Part) => boolean): string => {
    from n_device n join device d on d.user_id = n.user_id and d.id = n.id) r) as devices`);
   }
   if (has('invitations')) {
-    ctes.push('n_invitation as (select * from unnest({invitationSpace}, {invitation}) as n(space, id))');
-    selects.push(`(select json_agg(r) from (select ${columns.invitation('i')}
-   from n_invitation n join invitation i using (space, id)) r) as invitations`);
+    ctes.push(
+      'n_invitation as (select * from unnest({invitationSpace}, {invitation}) as n(space, id))',
+      'n_invited as (select * from unnest({invitedSpace}, {invited}) as n(space, user_id))',
+    );
+    selects.push(`(select json_agg(r) from (
+     select ${columns.invitation('i')} from n_invitation n join invitation i using (space, id)
+     union select ${columns.invitation('i')} from n_invited n join invitation i using (space, user_id)
+     where i.accepted_by is null) r) as invitations`);
   }
   selects.push(`(select json_agg(r) from (${members.join('\n union ')}) r) as members`);
   return `with ${ctes.join(',\n')}\nselect ${selects.join(',\n  ')}`;

@@ -1,29 +1,26 @@
 import { AppError } from '@skein/contracts';
-import { v5 } from 'uuid';
+import type { Actor } from '../domain/event.ts';
 import {
   type AcceptInvitation,
   acceptInvitation,
   comparableEmail,
   type InvitationAccepted,
   invalidInvitation,
+  invite,
   isOpenFor,
 } from '../domain/invitation.ts';
 import type { InvitationRow } from '../domain/state.ts';
 import type { MembershipNews } from './membership-news.ts';
+import { checkInvitations, defaultHours, newInvitation } from './new-invitation.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import { isId } from './personal-space.ts';
-import type { Call, Page, PageRequest, SpaceView } from './ports.ts';
+import type { Call, Page, PageRequest, SpaceView, TitledInvitation } from './ports.ts';
 import type { SpaceLimits } from './spaces.ts';
 import { checkedInteger, checkedOneOf, checkedText, nameBytes } from './validate.ts';
 import type { Unit } from './writer.ts';
 
-/** Fixed for good: an invitation's id comes from its space, its maker and the key of the request that made it. */
-const invitationNamespace = '5c8e1d7a-9b34-4f60-8a72-3e0d6f91b2c4';
-/** Invitations of one space that nobody has used yet. */
-const maxOpen = 100;
 const hourMs = 3_600_000;
-/** A week, unless said; a month at most. */
-const defaultHours = 7 * 24;
+/** A month. */
 const maxHours = 30 * 24;
 const codeShape = /^[A-Za-z0-9_-]{16,64}$/;
 const emailShape = /^[^\s@]+@[^\s@]+$/u;
@@ -45,6 +42,13 @@ export interface InvitationView {
   readonly expiresAtMs: number;
 }
 
+const actorOf = (call: Call): Actor => ({
+  kind: 'user',
+  user: call.userId,
+  device: call.device?.id,
+  platform: call.platform,
+});
+
 const checkedEmail = (email: string): string | null => {
   if (email === '') return null;
   const comparable = comparableEmail(checkedText('email', email, { max: 254 }));
@@ -57,7 +61,8 @@ const checkedEmail = (email: string): string | null => {
 
 /** Coming into a space by a code. Nobody is told whether an address has an account. */
 export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: MembershipNews) => {
-  const { invitations, writer, reads, ids, clock } = parts;
+  const { invitations, writer, reads, clock } = parts;
+  const make = newInvitation(parts);
 
   /** The team space as its owner. */
   const ownSpace = async (call: Call, name: string): Promise<SpaceView> => {
@@ -73,6 +78,15 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
     return found;
   };
 
+  /** An invitation the person may use, or has used. */
+  const openFor = async (call: Call, code: string, email: string) => {
+    const found = await byCode(code);
+    const person = { userId: call.userId, email, nowMs: clock.now() };
+    if (found.acceptedBy !== call.userId && !isOpenFor(found, person))
+      throw new AppError('not_found', invalidInvitation);
+    return found;
+  };
+
   return {
     /** The same key again gives the same invitation; with other content it is refused. */
     create: async (call: Call, name: string, wanted: NewInvitation): Promise<InvitationRow> => {
@@ -80,17 +94,16 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
       const email = checkedEmail(wanted.email);
       const hours = checkedInteger('expiresInHours', wanted.hours || defaultHours, 1, maxHours);
       const { id: space } = await ownSpace(call, name);
-      const nowMs = clock.now();
-      const row: InvitationRow = {
-        id:
-          wanted.key === ''
-            ? ids.next()
-            : v5(JSON.stringify([space, call.userId, wanted.key]), invitationNamespace),
-        ...{ space, role, email, code: ids.code(), createdBy: call.userId },
-        ...{ createdAtMs: nowMs, expiresAtMs: nowMs + hours * hourMs, acceptedBy: null },
+      const row = make(call, { space, role, userId: null, email, hours, key: wanted.key });
+      if (wanted.key === '' || !(await invitations.byId(row.id))) await checkInvitations(parts, row);
+      const unit: Unit<InvitationRow> = {
+        space,
+        needs: { members: [call.userId], invitation: row.id },
+        decide: (state, nowMs) => invite(state, { invitation: row, actor: actorOf(call), nowMs }),
+        correlationId: call.correlationId,
+        traceparent: call.traceparent,
       };
-      const stored = await invitations.make(row, maxOpen);
-      if (!stored) throw new AppError('forbidden', `A space has at most ${maxOpen} open invitations`);
+      const stored = await writer.write(unit, call.signal);
       const lastingMs = stored.expiresAtMs - stored.createdAtMs;
       if (stored.role !== role || stored.email !== email || lastingMs !== hours * hourMs)
         throw new AppError('idempotency_mismatch');
@@ -102,15 +115,31 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
     },
     revoke: async (call: Call, name: string, id: string): Promise<void> => {
       const space = await ownSpace(call, name);
-      if (!isId(id) || !(await invitations.revoke(space.id, id)))
-        throw new AppError('not_found', 'There is no such invitation');
+      const ended = isId(id) ? await invitations.end(space.id, id, clock.now()) : undefined;
+      if (!ended) throw new AppError('not_found', 'There is no such invitation');
+      if (ended.userId !== null) news.invitation(ended.userId, id, 'ended');
+    },
+    /** Those that are for the person alone and can still be used. */
+    received: (call: Call, page: PageRequest): Promise<Page<TitledInvitation>> =>
+      invitations.received(call.userId, clock.now(), page),
+    /** Somebody does not want to come; again changes nothing. */
+    decline: async (call: Call, code: string, email: string): Promise<void> => {
+      const found = await openFor(call, code, email);
+      if (found.userId === null && found.email === null)
+        throw new AppError('forbidden', 'This invitation is for whoever has its code: leave it unused');
+      await invitations.end(found.space, found.id, clock.now());
+      news.invitation(call.userId, found.id, 'ended');
+    },
+    /** For mailing it: whom it is for, as long as it can be used. */
+    lookUp: async (id: string): Promise<TitledInvitation> => {
+      const found = isId(id) ? await invitations.byId(id) : undefined;
+      if (!found || found.acceptedBy !== null || found.expiresAtMs <= clock.now())
+        throw new AppError('not_found', invalidInvitation);
+      return found;
     },
     /** What somebody would accept. */
     read: async (call: Call, code: string, email: string): Promise<InvitationView> => {
-      const found = await byCode(code);
-      const mine = found.acceptedBy === call.userId;
-      if (!mine && !isOpenFor(found, { email, nowMs: clock.now() }))
-        throw new AppError('not_found', invalidInvitation);
+      const found = await openFor(call, code, email);
       return { title: found.title, role: found.role, expiresAtMs: found.expiresAtMs };
     },
     accept: async (call: Call, code: string, email: string): Promise<SpaceView> => {
@@ -118,10 +147,10 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
         id: invitationId,
         space,
         createdBy,
+        userId,
       } = await byCode(checkedText('code', code, { max: nameBytes }));
       const command: Omit<AcceptInvitation, 'nowMs'> = {
-        ...{ userId: call.userId, email, invitationId },
-        actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
+        ...{ userId: call.userId, email, invitationId, actor: actorOf(call) },
         full: (await reads.memberships(call.userId)).joined >= limits.joined,
       };
       const unit: Unit<InvitationAccepted> = {
@@ -131,7 +160,10 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       };
-      if ((await writer.write(unit, call.signal)) === 'added') news.tell(call.userId, space);
+      if ((await writer.write(unit, call.signal)) === 'added') {
+        news.tell(call.userId, space);
+        if (userId !== null) news.invitation(userId, invitationId, 'ended');
+      }
       return visibleSpace(parts, call, space);
     },
   };

@@ -22,6 +22,7 @@ export const mergeWrites = (rows: Map<keyof Writes, Map<string, unknown>>, write
   put('conflicts', (row) => row.id);
   put('conflictEnds', (row) => row.id);
   put('members', (row) => row.userId);
+  put('invitations', (row) => row.id);
   put('devices', (row) => keyOf(row.userId, row.id));
   put('requests', (row) => keyOf(row.userId, row.method, row.key));
   put('ledger', (row) => String(row.position));

@@ -366,14 +366,29 @@ export interface ConflictReads {
 
 /** Invitations, but for their use, which is part of a space's log. */
 export interface InvitationStore {
-  /** Keeps it unless its id is taken; returns what is kept, undefined when the space has `most` open ones. */
-  make(row: InvitationRow, most: number): Promise<InvitationRow | undefined>;
+  byId(id: string): Promise<TitledInvitation | undefined>;
+  /** What there is beside this one: of the space, by its maker since a time, and for whom it is for. */
+  count(row: InvitationRow, sinceMs: number): Promise<InvitationCounts>;
   /** Those that can still be used, by id. */
   open(space: string, nowMs: number, page: PageRequest): Promise<Page<InvitationRow>>;
-  /** False when there was none to use. */
-  revoke(space: string, id: string): Promise<boolean>;
-  /** With the title of the space. */
-  byCode(code: string): Promise<(InvitationRow & { readonly title: string }) | undefined>;
+  /** Those for the person alone that can still be used, by id. */
+  received(userId: string, nowMs: number, page: PageRequest): Promise<Page<TitledInvitation>>;
+  /** Ends one before its time; undefined when there was none to use. */
+  end(space: string, id: string, nowMs: number): Promise<Pick<InvitationRow, 'userId'> | undefined>;
+  byCode(code: string): Promise<TitledInvitation | undefined>;
+}
+
+/** With the title of its space. */
+export type TitledInvitation = InvitationRow & { readonly title: string };
+
+/** What bounds another invitation. */
+export interface InvitationCounts {
+  /** Of the space, that can be used. */
+  readonly open: number;
+  /** By the maker since the time, for somebody: each is a mail. */
+  readonly sent: number;
+  /** For the same person or address, that can be used. */
+  readonly waiting: number;
 }
 
 /** Leftovers of a collection are kept for so many days. */

@@ -1,9 +1,12 @@
 import { AppError } from '@skein/contracts';
 import { v5 } from 'uuid';
-import { type ChangeMember, changeMember, type MemberChanged, removeMember } from '../domain/member.ts';
-import type { Role } from '../domain/state.ts';
+import type { Decision } from '../domain/decision.ts';
+import type { Actor } from '../domain/event.ts';
+import { type ChangeMember, type MemberChanged, putMember, removeMember } from '../domain/member.ts';
+import type { Role, SpaceState } from '../domain/state.ts';
 import { coalesce } from './live/coalesce.ts';
 import type { MembershipNews } from './membership-news.ts';
+import { checkInvitations, defaultHours, newInvitation } from './new-invitation.ts';
 import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import { personalAlias } from './personal-space.ts';
@@ -30,6 +33,7 @@ export type SpaceLimits = typeof spaceLimits;
 /** Spaces and their members. */
 export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: MembershipNews) => {
   const { writer, sha256, reads, maker, sightings, names, ids, clock } = parts;
+  const invitationOf = newInvitation(parts);
 
   // After a gateway has gone thousands come at once: they cost a few queries.
   const sessionOf = coalesce(sessionsPerQuery, async (keys) => {
@@ -41,37 +45,25 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
     return new Map(keys.map((key, at) => [key, sessions[at] ?? []]));
   });
 
-  const member = async (
+  /** Changes who is in a space, once per idempotency key; `decide` gets the space's owners and both people's roles. */
+  const change = (
     call: Call,
     space: string,
-    userId: string,
-    decide: typeof changeMember,
-    role: Role | null,
-  ) => {
-    const id = await names.resolve(call.userId, space);
-    const checked = checkedText('userId', userId, { max: nameBytes });
-    if (role !== null && (await reads.isErased(checked)))
-      throw new AppError('not_found', 'There is no such person');
-    const command: Omit<ChangeMember, 'nowMs'> = {
-      by: call.userId,
-      userId: checked,
-      role,
-      full: role !== null && (await reads.memberships(checked)).joined >= limits.joined,
-      actor: { kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
+    { userId, role }: { readonly userId: string; readonly role: Role | null },
+    decide: (state: SpaceState, command: ChangeMember) => Decision<MemberChanged>,
+  ): Promise<MemberChanged> => {
+    const actor: Actor = {
+      ...{ kind: 'user', user: call.userId, device: call.device?.id, platform: call.platform },
     };
     const unit: Unit<MemberChanged> = {
-      space: id,
-      needs: { members: [call.userId, command.userId], owners: true },
-      decide: (state, nowMs) => decide(state, { ...command, nowMs }),
+      space,
+      needs: { members: [call.userId, userId], owners: true, invited: role === null ? undefined : userId },
+      decide: (state, nowMs) => decide(state, { by: call.userId, userId, role, actor, nowMs }),
       correlationId: call.correlationId,
       traceparent: call.traceparent,
     };
     const method = role === null ? 'RemoveMember' : 'PutMember';
-    const changed = await writer.write(
-      once(sha256, unit, call, method, [id, command.userId, role]),
-      call.signal,
-    );
-    if (changed === 'added' || changed === 'removed') news.tell(command.userId, id);
+    return writer.write(once(sha256, unit, call, method, [space, userId, role]), call.signal);
   };
 
   return {
@@ -113,12 +105,33 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
       const { id } = await visibleSpace(parts, call, space);
       return reads.membersOf(id, page);
     },
-    putMember: async (call: Call, space: string, userId: string, role: string): Promise<Role> => {
-      const checked = checkedOneOf('role', role, ['owner', 'editor', 'viewer']);
-      await member(call, space, userId, changeMember, checked);
-      return checked;
+    /** Changes the role of a member, and invites who is none. */
+    putMember: async (
+      call: Call,
+      name: string,
+      person: string,
+      wanted: string,
+    ): Promise<{ readonly role: Role; readonly invited: boolean }> => {
+      const role = checkedOneOf('role', wanted, ['owner', 'editor', 'viewer']);
+      const space = await names.resolve(call.userId, name);
+      const userId = checkedText('userId', person, { max: nameBytes });
+      if (await reads.isErased(userId)) throw new AppError('not_found', 'There is no such person');
+      const key = call.idempotencyKey === undefined ? '' : `PutMember ${call.idempotencyKey}`;
+      const invitation = invitationOf(call, { space, role, userId, email: null, hours: defaultHours, key });
+      // Nobody else learns how many there are.
+      const isOwner = (await reads.spaceOf(call.userId, space))?.role === 'owner';
+      if (isOwner && !(await reads.spaceOf(userId, space))) await checkInvitations(parts, invitation);
+      const changed = await change(call, space, { userId, role }, (state, command) =>
+        putMember(state, { ...command, invitation }),
+      );
+      if (changed === 'invited') news.invitation(userId, invitation.id, 'open');
+      return { role, invited: changed === 'invited' || changed === 'waiting' };
     },
-    removeMember: (call: Call, space: string, userId: string): Promise<void> =>
-      member(call, space, userId, removeMember, null),
+    removeMember: async (call: Call, name: string, person: string): Promise<void> => {
+      const space = await names.resolve(call.userId, name);
+      const userId = checkedText('userId', person, { max: nameBytes });
+      const changed = await change(call, space, { userId, role: null }, removeMember);
+      if (changed === 'removed') news.tell(userId, space);
+    },
   };
 };

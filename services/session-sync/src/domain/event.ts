@@ -17,6 +17,7 @@ export type EventType =
   | 'persona.changed'
   | 'memory.toggled'
   | 'platform.registered'
+  | 'member.invited'
   | 'member.added'
   | 'member.changed'
   | 'member.removed';

@@ -1,4 +1,4 @@
-import { type Decision, refuse, unchanged } from './decision.ts';
+import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
 import type { Actor } from './event.ts';
 import type { InvitationRow, SpaceState } from './state.ts';
 
@@ -14,6 +14,14 @@ export interface AcceptInvitation {
   readonly nowMs: number;
 }
 
+/** An owner invites one person, or whoever has the code. */
+export interface Invite {
+  /** As it is to be, but for its times: it lasts as long as they are apart. */
+  readonly invitation: InvitationRow;
+  readonly actor: Actor;
+  readonly nowMs: number;
+}
+
 /** What became of the person. */
 export type InvitationAccepted = 'added' | 'unchanged';
 
@@ -25,12 +33,40 @@ export const invalidInvitation = 'This invitation is not valid';
 
 /** Whether this person may still use it. */
 export const isOpenFor = (
-  { acceptedBy, expiresAtMs, email }: InvitationRow,
-  person: { readonly email: string; readonly nowMs: number },
+  { acceptedBy, expiresAtMs, email, userId }: InvitationRow,
+  person: { readonly userId: string; readonly email: string; readonly nowMs: number },
 ): boolean =>
   acceptedBy === null &&
   expiresAtMs > person.nowMs &&
+  (userId === null || userId === person.userId) &&
   (email === null || email === comparableEmail(person.email));
+
+/**
+ * Invites; owners only. Answers with what there is when the same is there already; another one for the same person
+ * takes its place. The event names neither person nor address: who has not accepted leaves no trace in the space.
+ */
+export const invite = (state: SpaceState, { invitation, actor, nowMs }: Invite): Decision<InvitationRow> => {
+  const denied = requireRole(state, invitation.createdBy, 'owner');
+  if (denied) return denied;
+  if (state.kind === 'personal') return refuse('forbidden', 'A personal space has one member');
+  const stored = state.invitations.get(invitation.id);
+  if (stored) return unchanged(stored);
+  const { userId, role } = invitation;
+  const open = [...state.invitations.values()].filter(
+    (one) => userId !== null && one.userId === userId && one.acceptedBy === null && one.expiresAtMs > nowMs,
+  );
+  const same = open.find((one) => one.role === role && state.roles.get(one.createdBy) === 'owner');
+  if (same) return unchanged(same);
+  const lastingMs = invitation.expiresAtMs - invitation.createdAtMs;
+  const made = { ...invitation, createdAtMs: nowMs, expiresAtMs: nowMs + lastingMs };
+  const addressed = userId !== null || made.email !== null;
+  const data = { invitation: made.id, role, ...(addressed ? { addressed } : {}) };
+  return {
+    result: made,
+    events: [{ type: 'member.invited', actor, data }],
+    writes: { invitations: [...open.map((one) => ({ ...one, expiresAtMs: nowMs })), made] },
+  };
+};
 
 /**
  * Lets a person in, once per invitation, as long as whoever made it is still an owner. Who is in already stays as

@@ -1,14 +1,13 @@
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
 import type { Actor, NewEvent } from './event.ts';
-import type { Role, SpaceState } from './state.ts';
+import { invite } from './invitation.ts';
+import type { InvitationRow, Role, SpaceState } from './state.ts';
 
-/** A member comes, changes or goes (`role` null). */
+/** A member changes or goes (`role` null). */
 export interface ChangeMember {
   readonly by: string;
   readonly userId: string;
   readonly role: Role | null;
-  /** The person is in as many spaces of others as one may be. */
-  readonly full?: boolean | undefined;
   readonly actor: Actor;
   readonly nowMs: number;
 }
@@ -17,25 +16,38 @@ const isLastOwner = (state: SpaceState, userId: string): boolean =>
   state.roles.get(userId) === 'owner' &&
   [...state.roles.values()].filter((role) => role === 'owner').length === 1;
 
-/** What became of a person: only coming and going changes who follows the space. */
-export type MemberChanged = 'added' | 'changed' | 'removed' | 'unchanged';
+/** What became of a person: only going changes who follows the space. */
+export type MemberChanged = 'invited' | 'waiting' | 'changed' | 'removed' | 'unchanged';
 
-/** Adds a member or changes the role; owners only. Needs the roles of both people and of all owners. */
+/** Changes the role of a member; owners only. Needs the roles of both people and of all owners. */
 export const changeMember = (state: SpaceState, command: ChangeMember): Decision<MemberChanged> => {
   const { userId, role, actor, nowMs } = command;
   const denied = requireRole(state, command.by, 'owner');
   if (denied) return denied;
   if (state.kind === 'personal') return refuse('forbidden', 'A personal space has one member');
   const before = state.roles.get(userId);
+  if (!before) return refuse('not_found', 'There is no such member');
   if (before === role) return unchanged('unchanged');
   if (role !== 'owner' && isLastOwner(state, userId)) return refuse('forbidden', 'A space keeps one owner');
-  if (!before && command.full) return refuse('forbidden', 'This person is in too many spaces');
-  const changed = before ? 'changed' : 'added';
   return {
-    result: changed,
-    events: [{ type: `member.${changed}`, actor, data: { userId, role } }],
+    result: 'changed',
+    events: [{ type: 'member.changed', actor, data: { userId, role } }],
     writes: { members: [{ space: state.id, userId, role, joinedAtMs: nowMs }] },
   };
+};
+
+/**
+ * Gives a person a role: at once to who is in the space, else by an invitation, because nobody comes in without
+ * wanting to. The same role for who is invited already changes nothing, another one takes the place of the first.
+ */
+export const putMember = (
+  state: SpaceState,
+  command: ChangeMember & { readonly invitation: InvitationRow },
+): Decision<MemberChanged> => {
+  if (state.roles.has(command.userId)) return changeMember(state, command);
+  const invited = invite(state, command);
+  if ('refused' in invited) return invited;
+  return { ...invited, result: invited.events.length > 0 ? 'invited' : 'waiting' };
 };
 
 /** Owners remove anybody, everybody may leave, the last owner stays. */

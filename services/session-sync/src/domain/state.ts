@@ -173,12 +173,16 @@ export interface MemberRow {
   readonly invitation?: string | undefined;
 }
 
-/** An open door for one person; whoever has the code may come in, with `email` only an account of that address. */
+/**
+ * An open door for one person: for `userId` alone, or for an account of the address `email` alone, or for whoever has
+ * the code.
+ */
 export interface InvitationRow {
   readonly id: string;
   readonly space: string;
-  readonly role: 'editor' | 'viewer';
+  readonly role: Role;
   readonly code: string;
+  readonly userId: string | null;
   readonly email: string | null;
   readonly createdBy: string;
   readonly createdAtMs: number;
@@ -245,6 +249,8 @@ export interface Writes {
   readonly members?: readonly MemberRow[];
   readonly devices?: readonly DeviceRow[];
   readonly requests?: readonly RequestRow[];
+  /** New ones, and those that end earlier than they were to. */
+  readonly invitations?: readonly InvitationRow[];
   readonly ledger?: readonly LedgerRow[];
   readonly steps?: readonly StepRow[];
 }
@@ -271,6 +277,8 @@ export interface Needs {
   /** One conflict, whole, and its document. */
   readonly conflict?: string | undefined;
   readonly invitation?: string | undefined;
+  /** What this person is invited by and has not accepted. */
+  readonly invited?: string | undefined;
   /** The remembered answer of this request. */
   readonly request?: Pick<RequestRow, 'userId' | 'method' | 'key'> | undefined;
   /** The newest entry of the integrity ledger. */
@@ -370,6 +378,7 @@ export const evolve = (state: SpaceState, events: number, writes: Writes): void 
     const used = state.invitations.get(invitation);
     if (used) state.invitations.set(invitation, { ...used, acceptedBy: userId });
   }
+  for (const row of writes.invitations ?? []) state.invitations.set(row.id, row);
   for (const row of writes.devices ?? []) state.devices.set(keyOf(row.userId, row.id), row);
   for (const row of writes.requests ?? []) state.requests.set(keyOf(row.userId, row.method, row.key), row);
   for (const row of writes.steps ?? []) state.steps.set(row.key, row);

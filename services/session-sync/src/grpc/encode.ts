@@ -1,7 +1,7 @@
 import type { syncV1 } from '@skein/contracts';
 import type { EventsFrame, LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
-import type { ListedDevice, SpaceView } from '../app/ports.ts';
+import type { ListedDevice, SpaceView, TitledInvitation } from '../app/ports.ts';
 import { nameBytes } from '../app/validate.ts';
 import type { SyncData } from '../domain/apply-classic.ts';
 import type { LoggedEvent } from '../domain/event.ts';
@@ -81,10 +81,18 @@ export const toInvitation = ({
   space: _,
   acceptedBy: __,
   email,
+  userId,
   ...row
 }: InvitationRow): syncV1.Invitation => ({
   ...row,
   email: email ?? '',
+  userId: userId ?? '',
+});
+
+export const toReceivedInvitation = ({ title, ...row }: TitledInvitation): syncV1.ReceivedInvitation => ({
+  invitation: toInvitation(row),
+  space: row.space,
+  title,
 });
 
 export const toSyncData = ({ data, ...rest }: SyncData): syncV1.SyncData => ({ ...rest, dataJson: data });

@@ -14,6 +14,7 @@ import {
   toInvitation,
   toLiveResponse,
   toMessage,
+  toReceivedInvitation,
   toSpace,
   toSyncData,
 } from './encode.ts';
@@ -42,12 +43,10 @@ const spaceHandlers = ({ spaces }: SessionApp) =>
       const { items, next } = await spaces.listMembers(callOf(ctx), req.space, page(req));
       return { items: [...items], next: next ?? '' };
     },
-    putMember: async (req, ctx) => ({
-      member: {
-        userId: req.userId,
-        role: await spaces.putMember(callOf(ctx), req.space, req.userId, req.role),
-      },
-    }),
+    putMember: async ({ space, userId, role: wanted }, ctx) => {
+      const { role, invited } = await spaces.putMember(callOf(ctx), space, userId, wanted);
+      return { member: { userId, role }, invited };
+    },
     removeMember: async (req, ctx) => {
       await spaces.removeMember(callOf(ctx), req.space, req.userId);
       return {};
@@ -72,6 +71,17 @@ const invitationHandlers = ({ invitations }: SessionApp) =>
     readInvitation: (req, ctx) => invitations.read(callOf(ctx), req.code, req.email),
     acceptInvitation: async (req, ctx) => ({
       space: toSpace(await invitations.accept(callOf(ctx), req.code, req.email)),
+    }),
+    listReceivedInvitations: async (req, ctx) => {
+      const { items, next } = await invitations.received(callOf(ctx), page(req));
+      return { items: items.map(toReceivedInvitation), next: next ?? '' };
+    },
+    declineInvitation: async (req, ctx) => {
+      await invitations.decline(callOf(ctx), req.code, req.email);
+      return {};
+    },
+    lookUpInvitation: async (req) => ({
+      found: toReceivedInvitation(await invitations.lookUp(req.invitationId)),
     }),
   }) satisfies Partial<SyncHandlers>;
 
@@ -235,6 +245,7 @@ const classicHandlers = ({ classic }: SessionApp) =>
 /** People come through the gateway; the agent reads what it answers to, and answers. */
 const gatewayOnly = ['gateway'];
 const agentOnly = ['agent'];
+const userOnly = ['user'];
 const both = ['gateway', 'agent'];
 const allow = {
   openSession: gatewayOnly,
@@ -249,6 +260,9 @@ const allow = {
   revokeInvitation: gatewayOnly,
   readInvitation: gatewayOnly,
   acceptInvitation: gatewayOnly,
+  listReceivedInvitations: gatewayOnly,
+  declineInvitation: gatewayOnly,
+  lookUpInvitation: userOnly,
   readSnapshot: gatewayOnly,
   readStateHashes: gatewayOnly,
   readEvents: gatewayOnly,

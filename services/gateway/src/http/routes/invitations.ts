@@ -5,7 +5,13 @@ import { z } from 'zod';
 import type { Clients } from '../../ports.ts';
 import { type Route, route } from '../route.ts';
 import { id, listAnswer, listOf, page, pageRequest, spaceId, timeText } from '../schemas/basics.ts';
-import { invitation, invitationCode, invitationPreview, newInvitation } from '../schemas/invitation.ts';
+import {
+  invitation,
+  invitationCode,
+  invitationPreview,
+  newInvitation,
+  receivedInvitation,
+} from '../schemas/invitation.ts';
 import { space } from '../schemas/space.ts';
 import { encodeSpace, memberCost } from './spaces.ts';
 
@@ -16,9 +22,15 @@ const encodeInvitation = (given: syncV1.Invitation | undefined): z.infer<typeof 
   const one = must(given, 'session-sync answers with an invitation');
   return {
     ...{ id: one.id, role: one.role as Role, code: one.code, createdBy: one.createdBy },
+    ...(one.userId === '' ? {} : { userId: one.userId }),
     ...(one.email === '' ? {} : { email: one.email }),
     ...{ createdAt: timeText(one.createdAtMs), expiresAt: timeText(one.expiresAtMs) },
   };
+};
+
+const encodeReceived = (given: syncV1.ReceivedInvitation): z.infer<typeof receivedInvitation> => {
+  const { id, role, code, createdBy, createdAt, expiresAt } = encodeInvitation(given.invitation);
+  return { id, space: given.space, title: given.title, role, code, createdBy, createdAt, expiresAt };
 };
 
 const tag = 'spaces';
@@ -112,6 +124,32 @@ export const invitationRoutes = ({ sync, user }: Clients): Route[] => {
       handle: async ({ body, ctx }) => {
         const accepted = await sync.acceptInvitation({ code: body.code, email: await emailOf(ctx) }, ctx);
         return encodeSpace(accepted.space);
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/v1/invitations',
+      tag,
+      summary: 'Invitations for the person that can still be used',
+      access: 'session',
+      query: page,
+      status: 200,
+      response: listOf(receivedInvitation),
+      handle: async ({ query, ctx }) =>
+        listAnswer(await sync.listReceivedInvitations(pageRequest(query), ctx), encodeReceived),
+    }),
+    route({
+      method: 'post',
+      path: '/v1/invitations/decline',
+      repeat: 'harmless',
+      tag,
+      summary: 'Ends an invitation for the person or their address',
+      access: 'session',
+      body: invitationCode,
+      status: 204,
+      limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId, memberCost),
+      handle: async ({ body, ctx }) => {
+        await sync.declineInvitation({ code: body.code, email: await emailOf(ctx) }, ctx);
       },
     }),
   ];

@@ -9,6 +9,7 @@ import {
   events,
   eventsQuery,
   member,
+  memberPut,
   memberRole,
   newSpace,
   space,
@@ -59,7 +60,7 @@ const joinParts = async (parts: AsyncIterable<syncV1.ReadSnapshotResponse>): Pro
 const stateCost = 2;
 /** What it costs to make a space, in messages: it stays. */
 const createCost = 10;
-/** What it costs to add somebody to a space, by one’s own hand or by an invitation: others get to see them. */
+/** What it costs to invite somebody, or to come into a space: others get to see it. */
 export const memberCost = 2;
 
 const tag = 'spaces';
@@ -122,17 +123,18 @@ export const spaceRoutes = ({ sync }: Clients): Route[] => [
     path: '/v1/spaces/{space}/members/{user}',
     repeat: 'key',
     tag,
-    summary: 'Adds somebody to a team space or changes the role; owners only',
+    summary: 'Changes the role of a member; who is none is invited, and has to accept; owners only',
     access: 'session',
     params: memberParams,
     body: memberRole,
     status: 200,
-    response: member,
+    response: memberPut,
     limit: (limits, { principal }) => limits.message(must(principal, 'signed in').userId, memberCost),
     handle: async ({ params, body, ctx }) => {
       const { space, user: userId } = params;
       const put = await sync.putMember({ space, userId, role: body.role }, ctx);
-      return encodeMember(must(put.member, 'session-sync answers with a member'));
+      const encoded = encodeMember(must(put.member, 'session-sync answers with a member'));
+      return put.invited ? { ...encoded, invited: true } : encoded;
     },
   }),
   route({

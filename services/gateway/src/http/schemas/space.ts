@@ -24,6 +24,11 @@ export const member = z
 /** PUT /v1/spaces/{space}/members/{user} */
 export const memberRole = member.pick({ role: true });
 
+/** Its answer. */
+export const memberPut = member.extend({
+  invited: z.boolean().optional().describe('true: the person was not in the space, and has to accept'),
+});
+
 /** One committed event with its place in the log. */
 export const event = z
   .looseObject({

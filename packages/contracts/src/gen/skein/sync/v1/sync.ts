@@ -107,7 +107,11 @@ export interface PutMemberRequest {
 }
 
 export interface PutMemberResponse {
-  member?: Member | undefined;
+  member?:
+    | Member
+    | undefined;
+  /** The person was not in the space, and has to accept. */
+  invited: boolean;
 }
 
 export interface RemoveMemberRequest {
@@ -120,7 +124,7 @@ export interface RemoveMemberResponse {
 
 export interface Invitation {
   id: string;
-  /** editor, viewer */
+  /** editor, viewer; owner only for one person */
   role: string;
   /** Only an account of this address may use it; empty: whoever has the code. */
   email: string;
@@ -128,6 +132,43 @@ export interface Invitation {
   createdBy: string;
   createdAtMs: number;
   expiresAtMs: number;
+  /** Only this person may use it; empty: see email. */
+  userId: string;
+}
+
+/** An invitation as the person it is for sees it. */
+export interface ReceivedInvitation {
+  invitation?: Invitation | undefined;
+  space: string;
+  /** Of the space. */
+  title: string;
+}
+
+export interface ListReceivedInvitationsRequest {
+  limit: number;
+  cursor: string;
+}
+
+export interface ListReceivedInvitationsResponse {
+  items: ReceivedInvitation[];
+  next: string;
+}
+
+export interface DeclineInvitationRequest {
+  code: string;
+  /** Address of the acting person's account. */
+  email: string;
+}
+
+export interface DeclineInvitationResponse {
+}
+
+export interface LookUpInvitationRequest {
+  invitationId: string;
+}
+
+export interface LookUpInvitationResponse {
+  found?: ReceivedInvitation | undefined;
 }
 
 export interface CreateInvitationRequest {
@@ -1921,13 +1962,16 @@ export const PutMemberRequest: MessageFns<PutMemberRequest> = {
 };
 
 function createBasePutMemberResponse(): PutMemberResponse {
-  return { member: undefined };
+  return { member: undefined, invited: false };
 }
 
 export const PutMemberResponse: MessageFns<PutMemberResponse> = {
   encode(message: PutMemberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.member !== undefined) {
       Member.encode(message.member, writer.uint32(10).fork()).join();
+    }
+    if (message.invited !== false) {
+      writer.uint32(16).bool(message.invited);
     }
     return writer;
   },
@@ -1953,6 +1997,14 @@ export const PutMemberResponse: MessageFns<PutMemberResponse> = {
             message.member = Member.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.invited = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1973,6 +2025,7 @@ export const PutMemberResponse: MessageFns<PutMemberResponse> = {
     message.member = (object.member !== undefined && object.member !== null)
       ? Member.fromPartial(object.member)
       : undefined;
+    message.invited = object.invited ?? false;
     return message;
   },
 };
@@ -2088,7 +2141,7 @@ export const RemoveMemberResponse: MessageFns<RemoveMemberResponse> = {
 };
 
 function createBaseInvitation(): Invitation {
-  return { id: "", role: "", email: "", code: "", createdBy: "", createdAtMs: 0, expiresAtMs: 0 };
+  return { id: "", role: "", email: "", code: "", createdBy: "", createdAtMs: 0, expiresAtMs: 0, userId: "" };
 }
 
 export const Invitation: MessageFns<Invitation> = {
@@ -2113,6 +2166,9 @@ export const Invitation: MessageFns<Invitation> = {
     }
     if (message.expiresAtMs !== 0) {
       writer.uint32(56).int64(message.expiresAtMs);
+    }
+    if (message.userId !== "") {
+      writer.uint32(66).string(message.userId);
     }
     return writer;
   },
@@ -2186,6 +2242,14 @@ export const Invitation: MessageFns<Invitation> = {
             message.expiresAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2210,6 +2274,444 @@ export const Invitation: MessageFns<Invitation> = {
     message.createdBy = object.createdBy ?? "";
     message.createdAtMs = object.createdAtMs ?? 0;
     message.expiresAtMs = object.expiresAtMs ?? 0;
+    message.userId = object.userId ?? "";
+    return message;
+  },
+};
+
+function createBaseReceivedInvitation(): ReceivedInvitation {
+  return { invitation: undefined, space: "", title: "" };
+}
+
+export const ReceivedInvitation: MessageFns<ReceivedInvitation> = {
+  encode(message: ReceivedInvitation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.invitation !== undefined) {
+      Invitation.encode(message.invitation, writer.uint32(10).fork()).join();
+    }
+    if (message.space !== "") {
+      writer.uint32(18).string(message.space);
+    }
+    if (message.title !== "") {
+      writer.uint32(26).string(message.title);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReceivedInvitation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReceivedInvitation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.invitation = Invitation.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.space = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.title = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReceivedInvitation>): ReceivedInvitation {
+    return ReceivedInvitation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReceivedInvitation>): ReceivedInvitation {
+    const message = createBaseReceivedInvitation();
+    message.invitation = (object.invitation !== undefined && object.invitation !== null)
+      ? Invitation.fromPartial(object.invitation)
+      : undefined;
+    message.space = object.space ?? "";
+    message.title = object.title ?? "";
+    return message;
+  },
+};
+
+function createBaseListReceivedInvitationsRequest(): ListReceivedInvitationsRequest {
+  return { limit: 0, cursor: "" };
+}
+
+export const ListReceivedInvitationsRequest: MessageFns<ListReceivedInvitationsRequest> = {
+  encode(message: ListReceivedInvitationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.limit !== 0) {
+      writer.uint32(8).int32(message.limit);
+    }
+    if (message.cursor !== "") {
+      writer.uint32(18).string(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReceivedInvitationsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReceivedInvitationsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.limit = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.cursor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListReceivedInvitationsRequest>): ListReceivedInvitationsRequest {
+    return ListReceivedInvitationsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReceivedInvitationsRequest>): ListReceivedInvitationsRequest {
+    const message = createBaseListReceivedInvitationsRequest();
+    message.limit = object.limit ?? 0;
+    message.cursor = object.cursor ?? "";
+    return message;
+  },
+};
+
+function createBaseListReceivedInvitationsResponse(): ListReceivedInvitationsResponse {
+  return { items: [], next: "" };
+}
+
+export const ListReceivedInvitationsResponse: MessageFns<ListReceivedInvitationsResponse> = {
+  encode(message: ListReceivedInvitationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.items) {
+      ReceivedInvitation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== "") {
+      writer.uint32(18).string(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReceivedInvitationsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReceivedInvitationsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items.push(ReceivedInvitation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListReceivedInvitationsResponse>): ListReceivedInvitationsResponse {
+    return ListReceivedInvitationsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListReceivedInvitationsResponse>): ListReceivedInvitationsResponse {
+    const message = createBaseListReceivedInvitationsResponse();
+    message.items = object.items?.map((e) => ReceivedInvitation.fromPartial(e)) || [];
+    message.next = object.next ?? "";
+    return message;
+  },
+};
+
+function createBaseDeclineInvitationRequest(): DeclineInvitationRequest {
+  return { code: "", email: "" };
+}
+
+export const DeclineInvitationRequest: MessageFns<DeclineInvitationRequest> = {
+  encode(message: DeclineInvitationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.email !== "") {
+      writer.uint32(18).string(message.email);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeclineInvitationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeclineInvitationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.email = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeclineInvitationRequest>): DeclineInvitationRequest {
+    return DeclineInvitationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeclineInvitationRequest>): DeclineInvitationRequest {
+    const message = createBaseDeclineInvitationRequest();
+    message.code = object.code ?? "";
+    message.email = object.email ?? "";
+    return message;
+  },
+};
+
+function createBaseDeclineInvitationResponse(): DeclineInvitationResponse {
+  return {};
+}
+
+export const DeclineInvitationResponse: MessageFns<DeclineInvitationResponse> = {
+  encode(_: DeclineInvitationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeclineInvitationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeclineInvitationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeclineInvitationResponse>): DeclineInvitationResponse {
+    return DeclineInvitationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DeclineInvitationResponse>): DeclineInvitationResponse {
+    const message = createBaseDeclineInvitationResponse();
+    return message;
+  },
+};
+
+function createBaseLookUpInvitationRequest(): LookUpInvitationRequest {
+  return { invitationId: "" };
+}
+
+export const LookUpInvitationRequest: MessageFns<LookUpInvitationRequest> = {
+  encode(message: LookUpInvitationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.invitationId !== "") {
+      writer.uint32(10).string(message.invitationId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LookUpInvitationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLookUpInvitationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.invitationId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LookUpInvitationRequest>): LookUpInvitationRequest {
+    return LookUpInvitationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LookUpInvitationRequest>): LookUpInvitationRequest {
+    const message = createBaseLookUpInvitationRequest();
+    message.invitationId = object.invitationId ?? "";
+    return message;
+  },
+};
+
+function createBaseLookUpInvitationResponse(): LookUpInvitationResponse {
+  return { found: undefined };
+}
+
+export const LookUpInvitationResponse: MessageFns<LookUpInvitationResponse> = {
+  encode(message: LookUpInvitationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.found !== undefined) {
+      ReceivedInvitation.encode(message.found, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LookUpInvitationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLookUpInvitationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.found = ReceivedInvitation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LookUpInvitationResponse>): LookUpInvitationResponse {
+    return LookUpInvitationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LookUpInvitationResponse>): LookUpInvitationResponse {
+    const message = createBaseLookUpInvitationResponse();
+    message.found = (object.found !== undefined && object.found !== null)
+      ? ReceivedInvitation.fromPartial(object.found)
+      : undefined;
     return message;
   },
 };
@@ -10750,7 +11252,7 @@ export const SyncServiceService = {
       Buffer.from(CreateInvitationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateInvitationResponse => CreateInvitationResponse.decode(value),
   },
-  /** Invitations that can still be used; owners only. */
+  /** Invitations of a space that can still be used; owners only. */
   listInvitations: {
     path: "/skein.sync.v1.SyncService/ListInvitations" as const,
     requestStream: false as const,
@@ -10796,6 +11298,43 @@ export const SyncServiceService = {
     responseSerialize: (value: AcceptInvitationResponse): Buffer =>
       Buffer.from(AcceptInvitationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AcceptInvitationResponse => AcceptInvitationResponse.decode(value),
+  },
+  /** Invitations for the acting person alone that can still be used. */
+  listReceivedInvitations: {
+    path: "/skein.sync.v1.SyncService/ListReceivedInvitations" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListReceivedInvitationsRequest): Buffer =>
+      Buffer.from(ListReceivedInvitationsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListReceivedInvitationsRequest => ListReceivedInvitationsRequest.decode(value),
+    responseSerialize: (value: ListReceivedInvitationsResponse): Buffer =>
+      Buffer.from(ListReceivedInvitationsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListReceivedInvitationsResponse =>
+      ListReceivedInvitationsResponse.decode(value),
+  },
+  /** Ends an invitation that is for the acting person or their address. */
+  declineInvitation: {
+    path: "/skein.sync.v1.SyncService/DeclineInvitation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeclineInvitationRequest): Buffer =>
+      Buffer.from(DeclineInvitationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeclineInvitationRequest => DeclineInvitationRequest.decode(value),
+    responseSerialize: (value: DeclineInvitationResponse): Buffer =>
+      Buffer.from(DeclineInvitationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeclineInvitationResponse => DeclineInvitationResponse.decode(value),
+  },
+  /** Whom an invitation is for and what opens it, to mail it. NOT_FOUND when it can no longer be used. User only. */
+  lookUpInvitation: {
+    path: "/skein.sync.v1.SyncService/LookUpInvitation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LookUpInvitationRequest): Buffer =>
+      Buffer.from(LookUpInvitationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LookUpInvitationRequest => LookUpInvitationRequest.decode(value),
+    responseSerialize: (value: LookUpInvitationResponse): Buffer =>
+      Buffer.from(LookUpInvitationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LookUpInvitationResponse => LookUpInvitationResponse.decode(value),
   },
   /** Events after a position, oldest first. OUT_OF_RANGE (position_lost) for a wrong epoch or a position above head. */
   readEvents: {
@@ -11131,13 +11670,19 @@ export interface SyncServiceServer extends UntypedServiceImplementation {
   removeMember: handleUnaryCall<RemoveMemberRequest, RemoveMemberResponse>;
   /** Opens a team space to one more person, who has to accept; owners only. */
   createInvitation: handleUnaryCall<CreateInvitationRequest, CreateInvitationResponse>;
-  /** Invitations that can still be used; owners only. */
+  /** Invitations of a space that can still be used; owners only. */
   listInvitations: handleUnaryCall<ListInvitationsRequest, ListInvitationsResponse>;
   revokeInvitation: handleUnaryCall<RevokeInvitationRequest, RevokeInvitationResponse>;
   /** What the acting person would accept. NOT_FOUND for every code that opens nothing. */
   readInvitation: handleUnaryCall<ReadInvitationRequest, ReadInvitationResponse>;
   /** Lets the acting person in, once per invitation. */
   acceptInvitation: handleUnaryCall<AcceptInvitationRequest, AcceptInvitationResponse>;
+  /** Invitations for the acting person alone that can still be used. */
+  listReceivedInvitations: handleUnaryCall<ListReceivedInvitationsRequest, ListReceivedInvitationsResponse>;
+  /** Ends an invitation that is for the acting person or their address. */
+  declineInvitation: handleUnaryCall<DeclineInvitationRequest, DeclineInvitationResponse>;
+  /** Whom an invitation is for and what opens it, to mail it. NOT_FOUND when it can no longer be used. User only. */
+  lookUpInvitation: handleUnaryCall<LookUpInvitationRequest, LookUpInvitationResponse>;
   /** Events after a position, oldest first. OUT_OF_RANGE (position_lost) for a wrong epoch or a position above head. */
   readEvents: handleUnaryCall<ReadEventsRequest, ReadEventsResponse>;
   /** The whole state at one position, in parts; applied at the last one. */
@@ -11323,7 +11868,7 @@ export interface SyncServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateInvitationResponse) => void,
   ): ClientUnaryCall;
-  /** Invitations that can still be used; owners only. */
+  /** Invitations of a space that can still be used; owners only. */
   listInvitations(
     request: ListInvitationsRequest,
     callback: (error: ServiceError | null, response: ListInvitationsResponse) => void,
@@ -11385,6 +11930,54 @@ export interface SyncServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AcceptInvitationResponse) => void,
+  ): ClientUnaryCall;
+  /** Invitations for the acting person alone that can still be used. */
+  listReceivedInvitations(
+    request: ListReceivedInvitationsRequest,
+    callback: (error: ServiceError | null, response: ListReceivedInvitationsResponse) => void,
+  ): ClientUnaryCall;
+  listReceivedInvitations(
+    request: ListReceivedInvitationsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListReceivedInvitationsResponse) => void,
+  ): ClientUnaryCall;
+  listReceivedInvitations(
+    request: ListReceivedInvitationsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListReceivedInvitationsResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends an invitation that is for the acting person or their address. */
+  declineInvitation(
+    request: DeclineInvitationRequest,
+    callback: (error: ServiceError | null, response: DeclineInvitationResponse) => void,
+  ): ClientUnaryCall;
+  declineInvitation(
+    request: DeclineInvitationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeclineInvitationResponse) => void,
+  ): ClientUnaryCall;
+  declineInvitation(
+    request: DeclineInvitationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeclineInvitationResponse) => void,
+  ): ClientUnaryCall;
+  /** Whom an invitation is for and what opens it, to mail it. NOT_FOUND when it can no longer be used. User only. */
+  lookUpInvitation(
+    request: LookUpInvitationRequest,
+    callback: (error: ServiceError | null, response: LookUpInvitationResponse) => void,
+  ): ClientUnaryCall;
+  lookUpInvitation(
+    request: LookUpInvitationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LookUpInvitationResponse) => void,
+  ): ClientUnaryCall;
+  lookUpInvitation(
+    request: LookUpInvitationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LookUpInvitationResponse) => void,
   ): ClientUnaryCall;
   /** Events after a position, oldest first. OUT_OF_RANGE (position_lost) for a wrong epoch or a position above head. */
   readEvents(

@@ -1,0 +1,60 @@
+import { AppError } from '@skein/contracts';
+import { v5 } from 'uuid';
+import type { InvitationRow, Role } from '../domain/state.ts';
+import type { AppParts } from './parts.ts';
+import type { Call } from './ports.ts';
+
+/** Fixed for good: an invitation's id comes from its space, its maker and the key of the request that made it. */
+const invitationNamespace = '5c8e1d7a-9b34-4f60-8a72-3e0d6f91b2c4';
+/** Invitations of one space that nobody has used yet. */
+const maxOpen = 100;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+/** Invitations of one person to people and addresses in a day: each is a mail to somebody who did not ask for it. */
+const maxSent = 100;
+/** Open invitations for one person or address, whoever made them. */
+const maxWaiting = 100;
+/** When somebody who has sent too many may look again. */
+const sentRetryMs = hourMs;
+
+/** A week, unless said. */
+export const defaultHours = 7 * 24;
+
+/** Whom one invites: a person, an address, or (neither) whoever has the code. */
+export interface Invited {
+  readonly space: string;
+  readonly role: Role;
+  readonly userId: string | null;
+  readonly email: string | null;
+  readonly hours: number;
+  /** The same key gives the same invitation; empty: another one each time. */
+  readonly key: string;
+}
+
+/** An invitation as it is to be written. */
+export const newInvitation = ({ ids, clock }: Pick<AppParts, 'ids' | 'clock'>) => {
+  return (call: Call, { space, role, userId, email, hours, key }: Invited): InvitationRow => {
+    const nowMs = clock.now();
+    return {
+      id: key === '' ? ids.next() : v5(JSON.stringify([space, call.userId, key]), invitationNamespace),
+      ...{ space, role, userId, email, code: ids.code(), createdBy: call.userId },
+      ...{ createdAtMs: nowMs, expiresAtMs: nowMs + hours * hourMs, acceptedBy: null },
+    };
+  };
+};
+
+/** Refuses an invitation where there are enough. Several requests at once may go a few above. */
+export const checkInvitations = async (
+  { invitations }: Pick<AppParts, 'invitations'>,
+  row: InvitationRow,
+): Promise<void> => {
+  const { open, sent, waiting } = await invitations.count(row, row.createdAtMs - dayMs);
+  if (open >= maxOpen) throw new AppError('forbidden', `A space has at most ${maxOpen} open invitations`);
+  if (row.userId === null && row.email === null) return;
+  if (sent >= maxSent)
+    throw new AppError('rate_limited', `One person invites at most ${maxSent} others a day: try tomorrow`, {
+      retryAfterMs: sentRetryMs,
+    });
+  if (waiting >= maxWaiting)
+    throw new AppError('forbidden', 'As many invitations as there may be wait for them already: try later');
+};
