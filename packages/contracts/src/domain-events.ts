@@ -42,6 +42,13 @@ export const domainEvents = {
     upcast: {},
     data: z.strictObject({ userId: z.string(), platform: z.string(), at: z.number() }),
   },
+  'member.invited': {
+    source: 'session-sync',
+    subject: 'space',
+    version: 1,
+    upcast: {},
+    data: z.strictObject({ space: z.string(), offset: z.number(), invitationId: z.string() }),
+  },
   'message.created': {
     source: 'session-sync',
     subject: 'space',

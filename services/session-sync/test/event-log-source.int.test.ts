@@ -125,6 +125,27 @@ describe('the log as the source of domain events', () => {
   });
 });
 
+describe('an invitation', () => {
+  it('leaves by its id when it is to be mailed, and not when its maker passes the code on', async () => {
+    const database = await open();
+    const space = randomUUID();
+    for (const [at, data] of [
+      { invitation: 'i1', role: 'viewer' },
+      { invitation: 'i2', addressed: true },
+    ].entries())
+      await database.query(
+        `insert into event (stream, "offset", xid, id, type, time_ms, json, correlation_id)
+         values ($1, $2, '100', $3, 'member.invited', 0, $4, 'c')`,
+        [space, at + 1, randomUUID(), JSON.stringify({ actor: { user: 'u1' }, data })],
+      );
+    const rows = await eventLogSource.read(database, { era: 0, xid: '0', seq: 0 }, 10);
+    expect(rows.map(({ event }) => event?.data)).toEqual([
+      undefined,
+      { space, offset: 2, invitationId: 'i2' },
+    ]);
+  });
+});
+
 describe('re-anchoring', () => {
   it('begins an era, in which all that was there can be read, and gives every space a new epoch', async () => {
     const database = await open();

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { AppError, authV1, type DomainEvent, eventsV1, userV1 } from '@skein/contracts';
+import { AppError, authV1, type DomainEvent, eventsV1, syncV1, userV1 } from '@skein/contracts';
 import { type EventBus, postgresBus } from '@skein/events';
 import { openDatabase } from '@skein/postgres';
 import { testDatabase } from '@skein/postgres/testing';
@@ -22,7 +22,24 @@ import { compose, userConfig } from '../src/index.ts';
 const secret = 'a secret for tests, long enough to be one';
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
 
-/** Auth as far as the user service calls it, over the real wire. */
+/** Another service as far as the user service calls it, over the real wire. */
+const neighbour = <D extends Definition>(service: string, definition: D, answers: Partial<Handlers<D>>) => {
+  const methods = Object.keys(definition).map((name) => [
+    name,
+    () => Promise.reject(new AppError('not_implemented')),
+  ]);
+  const handlers = { ...Object.fromEntries(methods), ...answers } as Handlers<D>;
+  return rpcServer({
+    service,
+    host: '127.0.0.1',
+    port: 0,
+    implementations: [implement(definition, handlers, { allow: 'any' })],
+    identity: identity({ service, secret }),
+    log,
+    metrics: createMetrics(),
+  });
+};
+
 const authServer = (asked: string[]) => {
   const known = new Map<string, authV1.Account>();
   const getAccount = async ({ userId }: authV1.GetAccountRequest) => {
@@ -31,23 +48,21 @@ const authServer = (asked: string[]) => {
     if (!account) throw new AppError('not_found');
     return { account };
   };
-  const methods = Object.keys(authV1.AuthServiceService).map((name) => [
-    name,
-    () => Promise.reject(new AppError('not_implemented')),
-  ]);
-  const handlers = { ...Object.fromEntries(methods), getAccount } as Handlers<
-    typeof authV1.AuthServiceService
-  >;
-  const server = rpcServer({
-    service: 'auth',
-    host: '127.0.0.1',
-    port: 0,
-    implementations: [implement(authV1.AuthServiceService, handlers, { allow: 'any' })],
-    identity: identity({ service: 'auth', secret }),
-    log,
-    metrics: createMetrics(),
-  });
-  return { server, known };
+  return { server: neighbour('auth', authV1.AuthServiceService, { getAccount }), known };
+};
+
+const spacesServer = () => {
+  const invitations = new Map<string, syncV1.ReceivedInvitation | AppError>();
+  const lookUpInvitation = async ({ invitationId }: syncV1.LookUpInvitationRequest) => {
+    const found = invitations.get(invitationId);
+    if (!found) throw new AppError('not_found');
+    if (found instanceof AppError) throw found;
+    return { found };
+  };
+  return {
+    server: neighbour('session-sync', syncV1.SyncServiceService, { lookUpInvitation }),
+    invitations,
+  };
 };
 
 export interface Person {
@@ -64,10 +79,12 @@ export const startUser = async (
   const { url } = await testDatabase();
   const asked: string[] = [];
   const { server: auth, known } = authServer(asked);
+  const { server: spaces, invitations } = spacesServer();
   await auth.run();
+  await spaces.run();
   const config = readConfig(userConfig, {
     DATABASE_URL: url,
-    DISCOVERY_URL: `static:auth=127.0.0.1:${auth.port},session-sync=127.0.0.1:1,agent=127.0.0.1:1`,
+    DISCOVERY_URL: `static:auth=127.0.0.1:${auth.port},session-sync=127.0.0.1:${spaces.port},agent=127.0.0.1:1`,
     INTERNAL_SECRET: secret,
     LOG_LEVEL: 'silent',
     ...env,
@@ -102,6 +119,7 @@ export const startUser = async (
     await service.drain?.();
     await service.stop();
     await auth.stop();
+    await spaces.stop();
   });
   await all.run();
 
@@ -112,7 +130,7 @@ export const startUser = async (
     const actor = { userId: id, sessionId: randomUUID(), scopes: ['session'] };
     return { id, account, call: (options) => rootContext({ actor, timeoutMs: 10_000, ...options }) };
   };
-  return { client, clientOf, events, bus, database, auth, asked, person };
+  return { client, clientOf, events, bus, database, auth, asked, invitations, person };
 };
 
 const envelope = (userId: string) => ({
@@ -128,6 +146,14 @@ export const registration = (userId: string, registeredAt = Date.now()): DomainE
   ...envelope(userId),
   type: 'user.registered',
   data: { userId, registeredAt },
+});
+
+/** Somebody is invited to a space. */
+export const invitationEvent = (invitationId: string): DomainEvent => ({
+  ...envelope('space-1'),
+  source: 'session-sync',
+  type: 'member.invited',
+  data: { space: 'space-1', offset: 1, invitationId },
 });
 
 export const loginEvent = (

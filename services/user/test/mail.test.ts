@@ -7,8 +7,9 @@ import { userConfig } from '../src/index.ts';
 describe('the words of a mail', () => {
   const ada = { displayName: 'Ada', timezone: '' };
   it.each(mailLanguages)('are there for every kind of notice in %s', (language) => {
-    for (const kind of ['welcome', 'unusual_login'] as const) {
-      const { subject, text } = mailOf({ kind, timeMs: 0, data: { platform: 'web' } }, ada, language);
+    for (const kind of ['welcome', 'unusual_login', 'invitation'] as const) {
+      const data = { platform: 'web', role: 'editor', inviter: 'Bob', title: 'Plans' };
+      const { subject, text } = mailOf({ kind, timeMs: 0, data }, ada, language);
       expect(subject).not.toBe('');
       expect(text).not.toMatch(/https?:|undefined/);
     }
@@ -30,6 +31,23 @@ describe('the words of a mail', () => {
       );
       expect(one.text).not.toContain(displayName);
       expect(one.text).toMatch(/^(Hello,|您好：)\n/);
+    }
+  });
+
+  it.each(mailLanguages)('of an invitation in %s are no place for what strangers have to say', (language) => {
+    const invited = (inviter: string, title: string) =>
+      mailOf(
+        { kind: 'invitation', timeMs: 0, data: { inviter, title, role: 'viewer', code: 'the-code' } },
+        { displayName: '', timezone: '' },
+        language,
+      );
+    const { text } = invited('Bob', 'Our plans');
+    for (const part of ['Bob', 'Our plans', 'the-code']) expect(text).toContain(part);
+    for (const words of ['win at evil.example', 'a\nb', 'x'.repeat(61), 'call:now']) {
+      const { subject, text } = invited(words, words);
+      expect(subject + text).not.toContain(words);
+      expect(text).toContain('the-code');
+      expect(text).not.toMatch(/undefined|“”/);
     }
   });
 

@@ -26,10 +26,13 @@ interface Leaving {
     readonly conversationId: string;
     readonly turnId?: string;
     readonly persona?: string;
+    readonly invitation?: string;
+    /** For one person or address; anybody else’s code is passed on by whoever made it. */
+    readonly addressed?: true;
   };
 }
 
-const published = ['message.created', 'message.completed'] as const;
+const published = ['message.created', 'message.completed', 'member.invited'] as const;
 type Published = (typeof published)[number];
 
 /** Whether events of this type leave the service. */
@@ -49,6 +52,11 @@ const domainEventOf = (row: LogRow): DomainEvent | null => {
     ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
     schemaVersion: domainEvents[row.type].version,
   } as const;
+  if (row.type === 'member.invited') {
+    if (!data.addressed) return null;
+    const invited = { space: row.space, offset: row.offset, invitationId: data.invitation ?? '' };
+    return { ...common, type: 'member.invited', data: invited };
+  }
   const place = {
     space: row.space,
     offset: row.offset,

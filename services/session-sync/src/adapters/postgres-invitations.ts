@@ -1,6 +1,6 @@
 import type { Database } from '@skein/postgres';
 import { must } from '@skein/service-kit';
-import type { InvitationCounts, InvitationStore, TitledInvitation } from '../app/ports.ts';
+import type { InvitationCounts, InvitationStore, TitledInvitation } from '../app/invitation-store.ts';
 import type { InvitationRow } from '../domain/state.ts';
 import { columns } from './columns.ts';
 import { decodeCursor, pageOf } from './cursor.ts';

@@ -10,11 +10,12 @@ import {
   isOpenFor,
 } from '../domain/invitation.ts';
 import type { InvitationRow } from '../domain/state.ts';
+import type { TitledInvitation } from './invitation-store.ts';
 import type { MembershipNews } from './membership-news.ts';
 import { checkInvitations, defaultHours, newInvitation } from './new-invitation.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import { isId } from './personal-space.ts';
-import type { Call, Page, PageRequest, SpaceView, TitledInvitation } from './ports.ts';
+import type { Call, Page, PageRequest, SpaceView } from './ports.ts';
 import type { SpaceLimits } from './spaces.ts';
 import { checkedInteger, checkedOneOf, checkedText, nameBytes } from './validate.ts';
 import type { Unit } from './writer.ts';

@@ -2,6 +2,7 @@ import { AppError } from '@skein/contracts';
 import type { Clock } from '@skein/service-kit';
 import type { Sha256 } from '@skein/sync-core';
 import type { RulesOf } from '../domain/rules.ts';
+import type { InvitationStore } from './invitation-store.ts';
 import type { LiveHub, LivePeers } from './live/live-hub.ts';
 import type { SpaceNames } from './personal-space.ts';
 import type {
@@ -11,7 +12,6 @@ import type {
   DocumentReads,
   History,
   Ids,
-  InvitationStore,
   PastStates,
   Snapshots,
   SpaceMaker,

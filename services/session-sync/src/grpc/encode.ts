@@ -1,7 +1,8 @@
 import type { syncV1 } from '@skein/contracts';
+import type { TitledInvitation } from '../app/invitation-store.ts';
 import type { EventsFrame, LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
-import type { ListedDevice, SpaceView, TitledInvitation } from '../app/ports.ts';
+import type { ListedDevice, SpaceView } from '../app/ports.ts';
 import { nameBytes } from '../app/validate.ts';
 import type { SyncData } from '../domain/apply-classic.ts';
 import type { LoggedEvent } from '../domain/event.ts';

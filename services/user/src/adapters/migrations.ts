@@ -132,4 +132,12 @@ $body$;
 `,
   },
   { version: 10, name: 'subjects of the outbox', sql: outboxSubjectsSql },
+  {
+    version: 11,
+    name: 'mails to addresses',
+    sql: `
+-- Null: whom it is for is looked up, and may be nobody with an account.
+alter table mail alter column user_id drop not null;
+`,
+  },
 ];

@@ -10,7 +10,7 @@ export const mailConsumer = 'user-mail';
 const attemptMs = 120_000;
 
 /** Puts the mail an event asks for into the queue; one that waits already stays as it is. */
-export const queueMail = async (db: Queryable, event: DomainEvent, userId: string): Promise<void> => {
+export const queueMail = async (db: Queryable, event: DomainEvent, userId: string | null): Promise<void> => {
   await db.query('insert into mail (event_id, user_id, event) values ($1, $2, $3) on conflict do nothing', [
     event.id,
     userId,

@@ -1,8 +1,5 @@
-import { AppError } from '@skein/contracts';
-import { type MailLanguage, mailLanguageOf, mailOf } from '../domain/mail.ts';
-import { noticeOf } from '../domain/notice.ts';
-import type { Profile } from '../domain/profile.ts';
-import type { DueMail, Mailer, MailQueue } from './ports.ts';
+import { AppError, type DomainEvent } from '@skein/contracts';
+import type { DueMail, Mail, Mailer, MailQueue } from './ports.ts';
 
 /** Waits after the first, second … attempt; after the last one it is given up: about five hours. */
 export const mailBackoffMs: readonly number[] = [30_000, 120_000, 600_000, 1_800_000, 3_600_000, 10_800_000];
@@ -10,9 +7,8 @@ export const mailBackoffMs: readonly number[] = [30_000, 120_000, 600_000, 1_800
 interface Deps {
   readonly queue: MailQueue;
   readonly mailer: Mailer;
-  /** The person's profile; rejects with `not_found` when there is no such account any more. */
-  readonly profileOf: (userId: string) => Promise<Profile>;
-  readonly language: () => MailLanguage;
+  /** What is to be sent; rejects with `not_found` when whoever or whatever it is about is not there any more. */
+  readonly letterOf: (event: DomainEvent) => Promise<Omit<Mail, 'id'> | undefined>;
   readonly backoffMs: readonly number[];
 }
 
@@ -23,7 +19,7 @@ export type Attempt =
 
 /** One attempt of one mail, and what follows from it. */
 export const sendMail =
-  ({ queue, mailer, profileOf, language, backoffMs }: Deps) =>
+  ({ queue, mailer, letterOf, backoffMs }: Deps) =>
   async (due: DueMail): Promise<Attempt> => {
     const { event, attempt } = due;
     const again = async (why: string): Promise<Attempt> => {
@@ -36,17 +32,14 @@ export const sendMail =
       return { outcome: 'later', why };
     };
 
-    const notice = noticeOf(event);
-    const profile = notice && (await profileOf(notice.userId).catch((error: unknown) => error as Error));
-    if (!notice || (profile instanceof AppError && profile.code === 'not_found')) {
+    const letter = await letterOf(event).catch((error: unknown) => error as Error);
+    if (!letter || (letter instanceof AppError && letter.code === 'not_found')) {
       await queue.done(event.id);
       return { outcome: 'gone' };
     }
     // Whoever knows the address is away.
-    if (profile instanceof Error || !profile) return again(String(profile));
-    const words = mailOf(notice, profile, mailLanguageOf(profile.locale, language()));
-    const to = { name: profile.displayName, address: profile.email };
-    const sent = await mailer.send({ ...words, id: event.id, to });
+    if (letter instanceof Error) return again(String(letter));
+    const sent = await mailer.send({ ...letter, id: event.id });
     if (sent.outcome === 'sent') {
       await queue.done(event.id);
       return { outcome: 'sent' };

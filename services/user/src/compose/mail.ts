@@ -1,16 +1,16 @@
-import type { DomainEvent } from '@skein/contracts';
+import { type DomainEvent, syncV1 } from '@skein/contracts';
 import { type Consumer, consume, type EventBus } from '@skein/events';
 import type { Platform } from '@skein/platform';
 import type { Database, Tx } from '@skein/postgres';
 import { type CallContext, rootContext } from '@skein/rpc';
-import { ConfigError, type Service } from '@skein/service-kit';
+import { ConfigError, must, type Service } from '@skein/service-kit';
 import { mailConsumer, postgresMailQueue, queueMail } from '../adapters/postgres-mail-queue.ts';
 import { followed } from '../app/follow-accounts.ts';
+import { asksForLetter, letterOf } from '../app/letter.ts';
 import { mailWorker } from '../app/mail-worker.ts';
 import { type Attempt, mailBackoffMs, sendMail } from '../app/send-mail.ts';
 import type { UserConfig } from '../config.ts';
 import { readMailUrl } from '../domain/mail-url.ts';
-import { noticeOf } from '../domain/notice.ts';
 import type { Profile } from '../domain/profile.ts';
 
 /** A notice that is older says nothing new by mail: it is seen where the person looks next. */
@@ -46,11 +46,24 @@ export const mailParts = async ({
   const { smtpMailer } = await import('../adapters/smtp-mailer.ts');
   const queue = postgresMailQueue(database);
   const attempts = metrics.counter('skein_mail_attempts_total', 'Attempts to send a mail, by outcome');
+  const spaces = platform.client(syncV1.SyncServiceService, 'session-sync', {
+    retryable: ['lookUpInvitation'],
+  });
   const send = sendMail({
     queue,
     mailer: smtpMailer({ server: readMailUrl(config.MAIL_URL), from: config.MAIL_FROM }),
-    profileOf: (userId) => ensure(userId, rootContext({ timeoutMs: lookUpMs })),
-    language: () => config.MAIL_LANGUAGE,
+    letterOf: letterOf({
+      profileOf: (userId) => ensure(userId, rootContext({ timeoutMs: lookUpMs })),
+      invitationOf: async (invitationId) => {
+        const { found } = await spaces.lookUpInvitation(
+          { invitationId },
+          rootContext({ timeoutMs: lookUpMs }),
+        );
+        const { invitation, title } = must(found, 'session-sync answers with an invitation');
+        return { ...must(invitation, 'an invitation is whole'), title };
+      },
+      language: () => config.MAIL_LANGUAGE,
+    }),
     backoffMs: backoffMs ?? mailBackoffMs,
   });
   const worker = mailWorker({
@@ -64,13 +77,13 @@ export const mailParts = async ({
     failed: (error) => log.warn({ err: error }, 'mails wait; they will be tried again'),
   });
   const put = async (event: DomainEvent, tx: Tx): Promise<void> => {
-    const notice = noticeOf(event);
-    if (notice) await queueMail(tx, event, notice.userId);
+    const asked = asksForLetter(event);
+    if (asked) await queueMail(tx, event, asked.userId);
   };
   const mails = consume({
     ...{ bus, database, log, metrics },
     consumer: mailConsumer,
-    types: followed,
+    types: [...followed, 'member.invited'],
     handle: async (event, tx) => {
       if (event.time > Date.now() - mailWithinMs) await put(event, tx);
     },

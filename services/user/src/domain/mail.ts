@@ -13,6 +13,16 @@ export interface MailText {
   readonly text: string;
 }
 
+/** What mails are about. */
+export type MailKind = Notice['kind'] | 'invitation';
+
+/** What there is to say: when, and the facts of its kind. */
+export interface MailSubject {
+  readonly kind: MailKind;
+  readonly timeMs: number;
+  readonly data: Readonly<Record<string, string | number>>;
+}
+
 /** What a template may use: everything else stays where it is. */
 interface Facts {
   /** Empty for one that would make a mail an advertisement. */
@@ -21,12 +31,17 @@ interface Facts {
   readonly time: string;
   /** Where they signed in: `web`, `ios` … */
   readonly platform: string;
+  /** Of an invitation: who made it and to which space, empty like `name`; as what; the code, where one is needed. */
+  readonly inviter: string;
+  readonly title: string;
+  readonly role: string;
+  readonly code: string;
 }
 
 type Template = (facts: Facts) => MailText;
 
 /** To add a language: one more column, and its name in `mailLanguages`. */
-const templates: Readonly<Record<Notice['kind'], Readonly<Record<MailLanguage, Template>>>> = {
+const templates: Readonly<Record<MailKind, Readonly<Record<MailLanguage, Template>>>> = {
   welcome: {
     // Nobody has shown yet that the address is theirs: what a stranger wrote as their name is not sent there.
     en: () => ({
@@ -75,7 +90,57 @@ and change your password.
 `,
     }),
   },
+  invitation: {
+    en: ({ name, time, inviter, title, role, code }) => ({
+      subject: 'You are invited to a space in Skein',
+      text: `Hello${name && ` ${name}`},
+
+${inviter || 'somebody'} invites you to ${title ? `the space “${title}”` : 'a space'}, as ${role}.
+
+${
+  code
+    ? `Open Skein, sign in or register with this address, and join the space with the code
+
+  ${code}`
+    : 'Open Skein as you always do and look at your invitations: you accept or decline it there.'
+}
+
+It is good until ${time}. If you do not want to come, you need not do anything.
+`,
+    }),
+    zh: ({ name, time, inviter, title, role, code }) => ({
+      subject: '您被邀请加入 Skein 中的一个空间',
+      text: `${name && `${name}，`}您好：
+
+${inviter || '有人'}邀请您以${role}的身份加入${title ? `空间“${title}”` : '一个空间'}。
+
+${
+  code
+    ? `请打开 Skein，用此邮箱地址登录或注册，并使用以下代码加入该空间：
+
+  ${code}`
+    : '请像平时一样打开 Skein，查看您的邀请，在那里接受或拒绝。'
+}
+
+邀请在 ${time} 之前有效。如果您不想加入，无需进行任何操作。
+`,
+    }),
+  },
 };
+
+/** Roles in words. */
+const roles: Readonly<Record<string, Readonly<Record<MailLanguage, string>>>> = {
+  owner: { en: 'an owner', zh: '所有者' },
+  editor: { en: 'an editor', zh: '编辑者' },
+  viewer: { en: 'a viewer', zh: '查看者' },
+};
+
+/** Longest words of others in a mail: it is no place for messages. */
+const maxOfOthers = 60;
+
+/** What a person has named something, as far as it cannot be taken for an advertisement or a way to somewhere. */
+const plain = (text: string): string =>
+  text.length > maxOfOthers || /[/.:@\p{Cc}]|www/iu.test(text) ? '' : text;
 
 /** The language of a BCP 47 locale, or the given one when mails are not written in it or it is not known. */
 export const mailLanguageOf = (locale: string, otherwise: MailLanguage): MailLanguage =>
@@ -88,14 +153,18 @@ const timeText = (timeMs: number, language: MailLanguage, timezone: string): str
     timeZone: timezone || 'UTC',
   }).format(timeMs);
 
-/** The mail for a notice, as a person reads it. */
+/** A mail as a person reads it. */
 export const mailOf = (
-  { kind, timeMs, data }: Pick<Notice, 'kind' | 'timeMs' | 'data'>,
+  { kind, timeMs, data }: MailSubject,
   { displayName, timezone }: { readonly displayName: string; readonly timezone: string },
   language: MailLanguage,
 ): MailText =>
   templates[kind][language]({
-    name: /[/.:@]|www/i.test(displayName) ? '' : displayName,
+    name: plain(displayName),
     time: timeText(timeMs, language, timezone),
     platform: String(data['platform'] ?? ''),
+    inviter: plain(String(data['inviter'] ?? '')),
+    title: plain(String(data['title'] ?? '')),
+    role: roles[String(data['role'])]?.[language] ?? '',
+    code: String(data['code'] ?? ''),
   });
