@@ -10,7 +10,7 @@ const maxCheapPerSecond = 100;
 /** What one connection may still send. Requests are counted for the person, over all sockets and REST. */
 export class FrameBudget {
   private readonly limits: Limits;
-  private readonly refusals: number[] = [];
+  private refusals: number[] | undefined;
   private second = 0;
   private cheap = 0;
 
@@ -38,9 +38,11 @@ export class FrameBudget {
 
   /** Counts a refusal; true when there were too many: the client does not listen. */
   refused(nowMs: number): boolean {
-    this.refusals.push(nowMs);
-    if (this.refusals.length > maxRefusals) this.refusals.shift();
-    const [first] = this.refusals;
-    return this.refusals.length === maxRefusals && first !== undefined && nowMs - first <= windowMs;
+    this.refusals ??= [];
+    const { refusals } = this;
+    refusals.push(nowMs);
+    if (refusals.length > maxRefusals) refusals.shift();
+    const [first] = refusals;
+    return refusals.length === maxRefusals && first !== undefined && nowMs - first <= windowMs;
   }
 }

@@ -52,6 +52,7 @@ export class ConnectSocket implements SocketHandler, Guest {
   private lanes: Map<string, Promise<void>> | undefined;
   private acks: Map<string, { epoch: string; offset: number; seq: number }> | undefined;
   private typedAt = 0;
+  /** From the first request on: most sockets only listen. */
   private port: Omit<RequestPort, 'call' | 'epoch'> | undefined;
   /** Only while the socket is being opened; then the connection has its own. */
   private ending: AbortController | undefined;
@@ -131,7 +132,6 @@ export class ConnectSocket implements SocketHandler, Guest {
     connection.onFault = (fault) => this.close(closingFor(fault));
     this.deviceId = device.id;
     this.connection = connection;
-    this.port = this.portOf(connection);
     this.deps.people.add(this);
     const streams = await connection.open(hello.streams);
     // A revocation may have come while the spaces were opened.
@@ -215,8 +215,10 @@ export class ConnectSocket implements SocketHandler, Guest {
   }
 
   private request(type: RequestType, { id, value }: Inbound): void {
-    const { connection, port } = this;
-    if (!connection || !port) return;
+    const { connection } = this;
+    if (!connection) return;
+    this.port ??= this.portOf(connection);
+    const { port } = this;
     this.budget.request(connection.userId, costOf(value));
     if (this.requests.size >= this.deps.tuning.maxInflight) {
       throw new AppError('overloaded', 'Too many requests without an answer yet', { retryAfterMs: 1_000 });

@@ -23,6 +23,9 @@ export interface SocketHandler {
   sweep(nowMs: number): void;
 }
 
+/** A fault of the peer or of the line; `close` follows and says all there is to say. */
+const ignoreError = (): void => {};
+
 /** Frames have a header of at most 14 bytes from a client. */
 const headerBytes = 14;
 
@@ -69,14 +72,12 @@ export class LiveSocket {
       else if (first && data.length > limits.maxFirstFrame) this.close(closing(closeCodes.frameTooBig));
       else this.handler?.frame(data);
     });
-    ws.on('pong', () => {
+    const seen = () => {
       this.lastSeen = now();
-    });
-    ws.on('ping', () => {
-      this.lastSeen = now();
-    });
-    // A fault of the peer or of the line; `close` follows and says all there is to say.
-    ws.on('error', () => {});
+    };
+    ws.on('pong', seen);
+    ws.on('ping', seen);
+    ws.on('error', ignoreError);
     ws.on('close', () => this.gone());
   }
 
