@@ -1,6 +1,7 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { componentPath } from '@skein/components';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
@@ -18,9 +19,40 @@ const quiet = [
   '--disable-sync',
 ];
 
+/**
+ * The fonts of this machine and one with Chinese, which servers have none of: without it a page in Chinese is a page of
+ * empty boxes.
+ */
+const fonts = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'skein-fonts-'));
+  const chinese = dirname(
+    fileURLToPath(
+      import.meta.resolve('@expo-google-fonts/zcool-xiaowei/400Regular/ZCOOLXiaoWei_400Regular.ttf'),
+    ),
+  );
+  const file = join(folder, 'fonts.conf');
+  writeFileSync(
+    file,
+    `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+  <dir>${chinese}</dir>
+  <cachedir>${folder}</cachedir>
+</fontconfig>
+`,
+  );
+  return file;
+};
+
 /** Starts the Chromium of the components. */
 export const launchBrowser = async (): Promise<Browser> =>
-  chromium.launch({ executablePath: await componentPath('chromium'), args: quiet, headless: true });
+  chromium.launch({
+    executablePath: await componentPath('chromium'),
+    args: quiet,
+    headless: true,
+    env: { ...process.env, FONTCONFIG_FILE: fonts() },
+  });
 
 /** Where screenshots of one run go. */
 export const screenshotFolder = (): string => mkdtempSync(join(tmpdir(), 'skein-screenshots-'));
