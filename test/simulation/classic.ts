@@ -43,8 +43,11 @@ const unknown = 'unknown';
 /** Errors after which the same may be sent again. */
 const forTheMoment: ReadonlySet<string> = new Set(['unavailable', 'overloaded', 'deadline_exceeded']);
 
-/** Marks are counted, and a client that writes whole documents would write old ones over new ones. */
-const followed = (type: string) => !['ledger', 'session'].includes(type);
+/**
+ * Marks are counted, and a client that writes whole documents would write old ones over new ones. Records belong to
+ * their sagas: after a restore it would bring back what was asked for and is not there yet.
+ */
+const followed = (type: string) => !['ledger', 'session', 'health_data'].includes(type);
 
 interface ClassicFrame {
   readonly type: string;

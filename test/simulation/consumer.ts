@@ -39,18 +39,13 @@ export const startConsumer = async (options: ConsumerOptions): Promise<Machine> 
     },
   });
   const letters = deadLetters(database, [consumer]);
+  const order = { actor: 'operator', reason: 'the seed says so' };
   const tend = async (): Promise<void> => {
     if (!machine.alive) return;
+    const { signal } = new AbortController();
     try {
       for (const { consumer: name, eventId } of await letters.list({ limit: 100 }))
-        await letters.retry(
-          ...([
-            name,
-            eventId,
-            { actor: 'operator', reason: 'the seed says so' },
-            new AbortController().signal,
-          ] as const),
-        );
+        await letters.retry(name, eventId, order, signal);
     } catch {
       // The database is away, or another replica was quicker: the next round finds what is left.
     }
