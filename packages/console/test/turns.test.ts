@@ -41,6 +41,19 @@ describe('an answer', () => {
     expect(answer(state)?.text).toBe('ab');
   });
 
+  it('takes no token of a space that was left: it would be followed again, and wait for its end for ever', () => {
+    const left = apply(
+      [
+        tokenFrame(0, 'ab'),
+        { type: 'unsubscribed', space: tokenFrame(0, '').space, reason: 'not_member' },
+        tokenFrame(2, 'cd'),
+      ],
+      fresh(),
+    );
+    expect(left.effects).toEqual([]);
+    expect(left.state.spaces).toEqual({});
+  });
+
   it('goes on from the text read by REST', () => {
     const { state } = apply([tokenFrame(0, 'ab'), tokenFrame(5, 'fg')], fresh());
     const read = applyTurnReading(state, { id: 't1', state: 'streaming', text: 'abcdefg' });

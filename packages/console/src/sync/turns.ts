@@ -20,10 +20,12 @@ export interface TurnReading {
 
 /**
  * Applies a piece of an answer: the first `from` code points we have, then its text. When we have fewer, nothing
- * is changed but the text so far is asked for. A turn that has ended takes no more.
+ * is changed but the text so far is asked for. A turn that has ended takes no more, and neither does a space that was
+ * left a moment ago.
  */
 export function applyToken(state: SessionState, frame: TokenFrame, atMs: number): Applied {
-  if (state.ended.includes(frame.turnId)) return { state, effects: [] };
+  const left = state.spaces[frame.space] === undefined;
+  if (left || state.ended.includes(frame.turnId)) return { state, effects: [] };
   const known = findMessage(state, frame.space, frame.conversationId, frame.messageId);
   const have = known?.text ?? '';
   const points = state.turns[frame.turnId]?.points ?? codePoints(have);

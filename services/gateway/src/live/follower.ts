@@ -157,6 +157,10 @@ export class Follower implements Subscriber, StreamPosition {
     this.start({ recovered: false, head: this.feed.head });
   }
 
+  get over(): boolean {
+    return this.stopped;
+  }
+
   tokenSince(turnId: string, from: number): EphemeralFrame | undefined {
     return this.feed.tokenSince(turnId, from);
   }

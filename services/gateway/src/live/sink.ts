@@ -10,6 +10,8 @@ export interface StreamPosition {
   readonly lastId: string;
   /** False while a snapshot is on its way: then there is no position to come back to. */
   readonly settled: boolean;
+  /** It is followed no more: nothing of it may be sent, whatever was held back. */
+  readonly over: boolean;
   /** A running turn's text from a code point on; undefined when it has ended. */
   tokenSince(turnId: string, from: number): EphemeralFrame | undefined;
 }
@@ -58,10 +60,11 @@ export class Held {
     if (!oldest.done) this.frames.delete(oldest.value);
   }
 
-  /** Takes everything out, caught up to now. */
+  /** Takes everything out, caught up to now, but for what belongs to spaces that were left meanwhile. */
   take(): EphemeralFrame[] {
     const out: EphemeralFrame[] = [];
     for (const { frame, stream } of this.frames.values()) {
+      if (stream.over) continue;
       const { token } = frame;
       const now = token ? stream.tokenSince(token.turnId, token.from) : frame;
       if (now) out.push(now);

@@ -5,7 +5,7 @@ import type { StreamPosition } from '../live/sink.ts';
 import { streamRequests } from '../ws/schemas.ts';
 
 /** The part of a stream's position that a cursor holds. */
-export type Position = Omit<StreamPosition, 'tokenSince'>;
+export type Position = Omit<StreamPosition, 'over' | 'tokenSince'>;
 
 /** Longest cursor in characters: it goes into a header (`Last-Event-ID`) and into a query. */
 export const maxCursor = 4_096;

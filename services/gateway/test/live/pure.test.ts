@@ -215,7 +215,7 @@ describe('frames held back from a slow reader', () => {
   it('come out as the newest of each key, and a turn as one token from the first that was held', () => {
     const turn = new TurnText({ turnId: 't', messageId: 'm', conversationId: 'c' }, true);
     const stream = {
-      ...{ space: 's', epoch: 'e', position: 0, lastId: '', settled: true },
+      ...{ space: 's', epoch: 'e', position: 0, lastId: '', settled: true, over: false },
       tokenSince: (_turnId: string, from: number) => {
         const token = turn.since(from);
         return token && tokenFrame('s', token);
@@ -239,6 +239,20 @@ describe('frames held back from a slow reader', () => {
       { type: 'token', from: 4, text: 'abc' },
       { type: 'typing', n: 2 },
     ]);
+    expect(held.take()).toEqual([]);
+  });
+
+  it("stay where they are when their space was left meanwhile: its answers are not the reader's any more", () => {
+    const typing = { ...controlFrame({ type: 'typing' }), kind: 'ephemeral', key: 'k' } as const;
+    const token = { turnId: 't', messageId: 'm', conversationId: 'c', from: 0, text: 'secret' };
+    const stream = {
+      ...{ space: 's', epoch: 'e', position: 0, lastId: '', settled: true, over: false },
+      tokenSince: () => tokenFrame('s', token),
+    };
+    const held = new Held();
+    held.add(tokenFrame('s', token), stream);
+    held.add(typing, stream);
+    stream.over = true;
     expect(held.take()).toEqual([]);
   });
 });
