@@ -37,7 +37,7 @@ export const ratesOf = (random: Random): FaultRates => {
     ...{ lostNews: rate(0.5), newsTwice: rate(0.3) },
     ...{ diskBefore: rate(0.03), diskAfter: rate(0.1), diskLate: rate(0.04) },
     ...{ crashBefore: rate(0.02), crashAfter: rate(0.03) },
-    stall: rate(0.02),
+    stall: rate(0.03),
   };
 };
 
