@@ -10,6 +10,7 @@ const stream = {
   position: 1,
   lastId: '',
   settled: true,
+  over: false,
   tokenSince: () => undefined,
 };
 const answer = (n: number) => rawFrame(`{"type":"result","id":${n}}`);
