@@ -154,7 +154,8 @@ export const resumingStream = (options: ResumingStreamOptions): Receiver => {
 
   /** One poll after the other, until one fails. */
   const polls = async (token: string): Promise<void> => {
-    const waitMs = cursor === undefined ? 0 : pollWaitMs;
+    // After a break at once: an answer that waits for news would say late that it is back.
+    const waitMs = cursor === undefined || !live ? 0 : pollWaitMs;
     const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(waitMs + graceMs)]);
     const response = await ask('/v1/poll', { waitMs: String(waitMs) }, token, signal);
     const answer = (await response.json()) as { cursor: string; frames: Frame[] };
