@@ -139,11 +139,12 @@ test('who may not call the method may not have it carried, nor who cannot prove 
 test('a caller that goes away, or whose time is over, interrupts its call and no other', async () => {
   const ended: string[] = [];
   const entered: string[] = [];
+  const go = Promise.withResolvers<void>();
   const { server, read } = await start(async ({ text }, { signal }) => {
     if (text === 'open') return { text };
     entered.push(text);
     await new Promise<void>((resolve) => {
-      if (text === 'stays') setTimeout(resolve, 300);
+      if (text === 'stays') void go.promise.then(resolve);
       signal.addEventListener('abort', () => {
         ended.push(text);
         resolve();
@@ -165,6 +166,7 @@ test('a caller that goes away, or whose time is over, interrupts its call and no
   caller.abort();
   await Promise.all([gone, late]);
   await expect.poll(() => ended.sort()).toEqual(['gone', 'late']);
+  go.resolve();
   expect(await stays).toEqual({ text: 'stays' });
 });
 
