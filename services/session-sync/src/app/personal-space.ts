@@ -27,15 +27,17 @@ export interface SpaceNames {
 
 /** Makes names over a maker. First touches may come at the same time, in any number of processes. */
 export const spaceNames = (maker: SpaceMaker, ids: Ids, clock: Clock): SpaceNames => {
-  const made = new Set<string>();
+  // Person → space: an id is a hash, which every write would have to make anew.
+  const made = new Map<string, string>();
   return {
     resolve: async (userId, space) => {
-      const own = personalSpaceId(userId);
+      const known = made.get(userId);
+      const own = known ?? personalSpaceId(userId);
       if (space !== personalAlias && space !== own) {
         if (!isId(space)) throw new AppError('not_found', 'There is no such space');
         return space;
       }
-      if (!made.has(own)) {
+      if (known === undefined) {
         await maker.make({
           id: own,
           kind: 'personal',
@@ -45,7 +47,7 @@ export const spaceNames = (maker: SpaceMaker, ids: Ids, clock: Clock): SpaceName
           nowMs: clock.now(),
         });
         if (made.size >= rememberedPeople) made.clear();
-        made.add(own);
+        made.set(userId, own);
       }
       return own;
     },
