@@ -137,7 +137,9 @@ describe('the Dockerfiles', () => {
   it('run as a user by number, without a shell around the process', () => {
     const dockerfile = textOf('images/Dockerfile');
     expect(dockerfile).toMatch(/^USER 65532:65532$/m);
-    expect(dockerfile).toMatch(/^ENTRYPOINT \["\/usr\/local\/bin\/node", "--v8-pool-size=1", "\/app\/main.mjs"\]$/m);
+    expect(dockerfile).toMatch(
+      /^ENTRYPOINT \["\/usr\/local\/bin\/node", "--v8-pool-size=1", "\/app\/main.mjs"\]$/m,
+    );
     expect(dockerfile).not.toMatch(/^RUN /m);
   });
 

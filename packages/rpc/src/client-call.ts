@@ -2,7 +2,6 @@ import type { ChannelInterface, Client } from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
 import type { Breaker, Bulkhead, RetryBudget } from '@skein/resilience';
 import { type CallContext, neverAborts } from './call-context.ts';
-import type { Carrier } from './client-carrier.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { Identity } from './identity.ts';
 import type { MethodMetrics } from './method-metrics.ts';
@@ -19,6 +18,29 @@ export interface ClientShared {
   readonly lossBudget: RetryBudget;
   /** 0 ≤ n < 1 */
   readonly random: () => number;
+}
+
+/** Told how an attempt ended; exactly one of the two, exactly once. */
+export interface UnaryListener {
+  answered(response: unknown): void;
+  failed(error: AppError): void;
+}
+
+/** What a carrier needs to know of one call. */
+export interface Carried {
+  readonly request: Buffer;
+  readonly ctx: CallContext;
+  readonly deadlineMs: number;
+  readonly token: string;
+  readonly traceparent: string | undefined;
+  readonly listener: UnaryListener;
+}
+
+/** The stream over which the calls of one method go. */
+export interface Carrier {
+  /** False while it is not open: then the call goes by itself, and a stream is being opened. */
+  send(call: Carried): boolean;
+  close(): void;
 }
 
 /** What every call of one method shares: made once, when the client is. */

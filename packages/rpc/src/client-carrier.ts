@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { AppError, toAppError } from '@skein/contracts';
-import { type CallContext, rootContext } from './call-context.ts';
+import { rootContext } from './call-context.ts';
 import {
   type CarriedAnswer,
   type CarriedAnswers,
@@ -9,30 +9,12 @@ import {
   onceIn,
   takeMessage,
 } from './carried-call.ts';
-import { type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
+import { type Carried, type Carrier, type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
 import { bidiStream } from './client-stream.ts';
 import { bareStatus, faultOf, readStatus } from './fault.ts';
-import type { UnaryListener } from './unary-transport.ts';
 
 /** Before a stream that broke is opened again, and one that the other side does not know. */
 const againMs = { broken: 1_000, unknown: 60_000 };
-
-/** What a carrier needs to know of one call. */
-export interface Carried {
-  readonly request: Buffer;
-  readonly ctx: CallContext;
-  readonly deadlineMs: number;
-  readonly token: string;
-  readonly traceparent: string | undefined;
-  readonly listener: UnaryListener;
-}
-
-/** The stream over which the calls of one method go. */
-export interface Carrier {
-  /** False while it is not open: then the call goes by itself, and a stream is being opened. */
-  send(call: Carried): boolean;
-  close(): void;
-}
 
 interface UnderWay extends Carried {
   readonly timer: NodeJS.Timeout;

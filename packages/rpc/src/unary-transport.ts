@@ -1,16 +1,10 @@
 import { type ChannelInterface, type Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { AppError } from '@skein/contracts';
 import type { CallContext } from './call-context.ts';
-import { type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
+import { type ClientMethod, endOf, offEnd, onEnd, type UnaryListener } from './client-call.ts';
 import { faultOf } from './fault.ts';
 import { noConnection } from './not-sent.ts';
 import { outgoing } from './wire-metadata.ts';
-
-/** Told how an attempt ended; exactly one of the two, exactly once. */
-export interface UnaryListener {
-  answered(response: unknown): void;
-  failed(error: AppError): void;
-}
 
 type ChannelCall = ReturnType<ChannelInterface['createCall']>;
 
