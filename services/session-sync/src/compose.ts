@@ -12,27 +12,16 @@ import { type Clock, type Composed, liveConfig, systemClock } from '@skein/servi
 import { agentPoke } from './adapters/agent-poke.ts';
 import { type CollectionPolicies, collectionPolicies } from './adapters/collection-policies.ts';
 import { systemIds, systemTimers } from './adapters/ids.ts';
-import { nativeSha256 } from './adapters/native-sha256.ts';
-import { postgresConflicts } from './adapters/postgres-conflicts.ts';
-import { postgresDevices } from './adapters/postgres-devices.ts';
-import { postgresDocuments } from './adapters/postgres-documents.ts';
-import { postgresHistory } from './adapters/postgres-history.ts';
-import { postgresInvitations } from './adapters/postgres-invitations.ts';
-import { postgresPastStates } from './adapters/postgres-past-states.ts';
-import { postgresSnapshots } from './adapters/postgres-snapshots.ts';
-import { postgresSpaceMaker, postgresSpaceReads } from './adapters/postgres-space-reads.ts';
-import { postgresStateHashes } from './adapters/postgres-state-hashes.ts';
 import { migrations } from './adapters/schema.ts';
 import type { AppParts } from './app/parts.ts';
-import { spaceNames } from './app/personal-space.ts';
 import type { Ids, Timers } from './app/ports.ts';
 import { projectWork } from './app/project-work.ts';
 import { sessionApp } from './app/session-app.ts';
-import { createSightings } from './app/sightings.ts';
 import type { Base } from './compose/base.ts';
 import { erasureParts } from './compose/erasure.ts';
 import { healthParts } from './compose/health.ts';
 import { liveParts } from './compose/live.ts';
+import { storeParts } from './compose/stores.ts';
 import { departureLog, upkeep } from './compose/upkeep.ts';
 import { writingParts } from './compose/writing.ts';
 import type { Config } from './config.ts';
@@ -70,10 +59,8 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const { bus, live } = platform.events();
   const policies = over.policies ?? collectionPolicies(JSON.parse(config.COLLECTION_POLICIES) as unknown);
   liveConfig(config).onChange('COLLECTION_POLICIES', (json) => policies.replace(JSON.parse(json)));
-  const reads = postgresSpaceReads(database);
-  const devices = postgresDevices(database);
-  const maker = postgresSpaceMaker(database);
-  const pastStates = postgresPastStates(database);
+  const stores = storeParts(base);
+  const { reads, devices, pastStates } = stores;
   const departures = departureLog({ devices, clock });
   const { hub, peers } = liveParts(base, reads, over.live ?? live);
   const { writer, writing, outbox } = writingParts(base, bus, (one) => {
@@ -83,26 +70,8 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   });
 
   const parts: AppParts = {
-    writer,
-    reads,
-    history: postgresHistory(database),
-    snapshots: postgresSnapshots(database),
-    pastStates,
-    stateHashes: postgresStateHashes(database),
-    documents: postgresDocuments(database),
-    conflicts: postgresConflicts(database),
-    invitations: postgresInvitations(database),
-    maker,
-    devices,
-    sightings: createSightings(devices, clock),
-    names: spaceNames(maker, ids, clock),
-    hub,
-    peers,
-    ids,
-    clock,
-    sha256: nativeSha256,
-    rulesOf: policies.rulesOf,
-    departed: departures.departed,
+    ...stores,
+    ...{ writer, hub, peers, rulesOf: policies.rulesOf, departed: departures.departed },
   };
   const agent = platform.client(agentV1.AgentServiceService, 'agent', {
     retryable: ['startTurn', 'forgetTurns'],
