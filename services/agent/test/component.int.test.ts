@@ -9,7 +9,7 @@ import {
   rpcClient,
   rpcServer,
 } from '@skein/rpc';
-import { readConfig } from '@skein/service-kit';
+import { liveConfig, readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -84,18 +84,19 @@ beforeAll(async () => {
 afterAll(() => peer.server.stop());
 
 const agent = async (instance: string, over: Overrides = {}, env: Record<string, string> = {}) => {
-  const { service, server } = await compose(
-    readConfig(config, {
-      DATABASE_URL: databaseUrl,
-      DISCOVERY_URL: `static:session-sync=127.0.0.1:${peer.server.port}`,
-      INTERNAL_SECRET: secret,
-      LOG_LEVEL: 'silent',
-      INSTANCE_ID: instance,
-      AGENT_OFFLINE_PACE_MS: '1',
-      ...env,
-    }),
-    over,
-  );
+  const read = readConfig(config, {
+    DATABASE_URL: databaseUrl,
+    DISCOVERY_URL: `static:session-sync=127.0.0.1:${peer.server.port}`,
+    INTERNAL_SECRET: secret,
+    LOG_LEVEL: 'silent',
+    INSTANCE_ID: instance,
+    ...env,
+  });
+  /** Says something in the config centre. */
+  const change = (settings: Readonly<Record<string, unknown>>) =>
+    liveConfig(read).take([{ scope: 'agent', settings: { AGENT_OFFLINE_PACE_MS: 1, ...settings } }]);
+  change({});
+  const { service, server } = await compose(read, over);
   await service.run();
   onTestFinished(() => service.stop());
   const open = <D extends Definition>(definition: D, caller: string) => {
@@ -110,7 +111,7 @@ const agent = async (instance: string, over: Overrides = {}, env: Record<string,
     return client;
   };
   const clientOf = (caller: string) => open(agentV1.AgentServiceService, caller);
-  return { service, clientOf, open };
+  return { service, clientOf, open, change };
 };
 
 const ask = (turnId: string): agentV1.StartTurnRequest => ({
@@ -167,6 +168,34 @@ describe('the agent', () => {
       )
       .toBe('turn_ended');
   });
+
+  it('works at the pace, as long and on as many answers as the config centre says now', async () => {
+    const { clientOf, change } = await agent('live');
+    const sync = clientOf('session-sync');
+    const shown = (turnId: string) => peer.tokens.some((token) => token.turnId === turnId);
+    const slow = { AGENT_OFFLINE_PACE_MS: 3_000 };
+    change({ ...slow, AGENT_MAX_TURNS: 1 });
+    await sync.startTurn(ask('t-slow'), root());
+    await expect.poll(() => shown('t-slow'), { timeout: waitMs }).toBe(true);
+    // One at a time: the second one waits, and begins when two may.
+    await sync.startTurn(ask('t-second'), root());
+    const { turn } = await clientOf('gateway').getTurn({ turnId: 't-second' }, root('u1'));
+    expect(turn?.state).toBe('queued');
+    change({ ...slow, AGENT_MAX_TURNS: 2 });
+    await expect.poll(() => shown('t-second'), { timeout: waitMs }).toBe(true);
+    expect(peer.ends.get('t-slow')).toBeUndefined();
+    // At another pace both are done soon.
+    change({});
+    for (const id of ['t-slow', 't-second'])
+      await expect.poll(() => peer.ends.get(id)?.outcome, { timeout: waitMs }).toBe('completed');
+    change({ ...slow, AGENT_TURN_TIMEOUT_MS: 1_000 });
+    await sync.startTurn(ask('t-overdue'), root());
+    await expect
+      .poll(() => peer.ends.get('t-overdue'), { timeout: waitMs })
+      .toMatchObject({
+        ...{ outcome: 'failed', errorCode: 'deadline_exceeded' },
+      });
+  }, 60_000);
 
   it('knows a turn whose poke is still on its way, and says at once that an old one is unknown', async () => {
     const { clientOf } = await agent('one');

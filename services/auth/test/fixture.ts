@@ -14,7 +14,7 @@ import {
   rpcClient,
   rpcServer,
 } from '@skein/rpc';
-import { type Clock, must, readConfig } from '@skein/service-kit';
+import { type Clock, liveConfig, must, readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { onTestFinished } from 'vitest';
@@ -122,10 +122,12 @@ export const startAuth = async ({ database, over = {}, env = {} }: StartOptions 
     // Cheap on purpose: what a hash costs is not what these tests are about.
     AUTH_ARGON2_MEMORY_KIB: '1024',
     AUTH_ARGON2_PASSES: '1',
-    AUTH_LOGINS_PER_MINUTE: '1000',
     LOG_LEVEL: 'silent',
     ...env,
   });
+  // Not in the environment, which no test could change.
+  if (!('AUTH_LOGINS_PER_MINUTE' in env))
+    liveConfig(config).take([{ scope: 'auth', settings: { AUTH_LOGINS_PER_MINUTE: 1_000 } }]);
   const { service, keyring, server } = await compose(config, over);
   await service.run();
   const { port } = server;
@@ -139,7 +141,10 @@ export const startAuth = async ({ database, over = {}, env = {} }: StartOptions 
     await service.stop();
   };
   onTestFinished(stop);
-  return { client, keyring, port, database: db, stop };
+  /** Says something in the config centre. */
+  const change = (settings: Readonly<Record<string, unknown>>) =>
+    liveConfig(config).take([{ scope: 'auth', settings }]);
+  return { client, keyring, port, database: db, stop, change };
 };
 
 /** The context of one call. */

@@ -126,6 +126,24 @@ describe('signing in', () => {
     ).toBe('invalid_credentials');
   });
 
+  it('limits the attempts anew as soon as the config centre says so', async () => {
+    const { client, change } = await startAuth();
+    const attempts = async (email: string) => {
+      const codes: (string | undefined)[] = [];
+      for (let n = 0; n < 4; n += 1)
+        codes.push(
+          await codeOf(client.login({ email, password, device: undefined, remoteAddress: '' }, call())),
+        );
+      return codes;
+    };
+    const wrong = 'invalid_credentials';
+    expect(await attempts(newEmail())).toEqual([wrong, wrong, wrong, wrong]);
+    expect(change({ AUTH_LOGINS_PER_MINUTE: 2 })).toEqual(['AUTH_LOGINS_PER_MINUTE']);
+    expect(await attempts(newEmail())).toEqual([wrong, wrong, 'rate_limited', 'rate_limited']);
+    change({ AUTH_LOGINS_PER_MINUTE: 1_000 });
+    expect(await attempts(newEmail())).toEqual([wrong, wrong, wrong, wrong]);
+  });
+
   it('hashes again with the settings of today, once', async () => {
     const { hasher } = countingHasher();
     const hashed: string[] = [];

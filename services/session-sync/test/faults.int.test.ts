@@ -288,4 +288,15 @@ describe('the sweeper', () => {
       { timeout: 5_000 },
     );
   });
+
+  it('waits as long as the config centre says now, also for a turn that is waiting already', async () => {
+    const { url } = await testDatabase();
+    await using sync = await startSync(url, { SWEEP_MS: '100' });
+    await sync.gateway.appendMessage(messageOf('anybody?'), actingFor('patient'));
+    const types = async () => (await readAll(sync, 'patient')).map(({ type }) => type);
+    expect(await types()).not.toContain('turn.failed');
+    expect(sync.change({ TURN_TIMEOUT_MS: 1_000 })).toEqual(['TURN_TIMEOUT_MS']);
+    // The default is ten minutes.
+    await vi.waitFor(async () => expect(await types()).toContain('turn.failed'), { timeout: 10_000 });
+  });
 });

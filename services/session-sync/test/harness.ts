@@ -9,7 +9,7 @@ import {
   rootContext,
   rpcClient,
 } from '@skein/rpc';
-import { readConfig } from '@skein/service-kit';
+import { liveConfig, readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { compose, type Overrides } from '../src/compose.ts';
 import { config } from '../src/config.ts';
@@ -27,6 +27,8 @@ export interface Running extends AsyncDisposable {
   clientOf<D extends Definition>(definition: D, caller?: string): RpcClient<D>;
   /** As any service by name. */
   as(service: string): SyncClient;
+  /** Says something in the config centre; the settings that have another value now. */
+  change(settings: Readonly<Record<string, unknown>>): readonly string[];
   stop(): Promise<void>;
 }
 
@@ -36,16 +38,14 @@ export const startSync = async (
   settings: Readonly<Record<string, string>> = {},
   over: Overrides = {},
 ): Promise<Running> => {
-  const { service, server } = await compose(
-    readConfig(config, {
-      DATABASE_URL: databaseUrl,
-      DISCOVERY_URL: 'static:agent=127.0.0.1:1,auth=127.0.0.1:1',
-      INTERNAL_SECRET: secret,
-      LOG_LEVEL: 'fatal',
-      ...settings,
-    }),
-    over,
-  );
+  const read = readConfig(config, {
+    DATABASE_URL: databaseUrl,
+    DISCOVERY_URL: 'static:agent=127.0.0.1:1,auth=127.0.0.1:1',
+    INTERNAL_SECRET: secret,
+    LOG_LEVEL: 'fatal',
+    ...settings,
+  });
+  const { service, server } = await compose(read, over);
   await service.run();
   const clients: { stop(): Promise<void> }[] = [];
   const open = <D extends Definition>(definition: D, name: string): RpcClient<D> => {
@@ -67,7 +67,17 @@ export const startSync = async (
     await service.drain?.();
     await service.stop();
   };
-  return { gateway: as('gateway'), agent: as('agent'), clientOf, as, stop, [Symbol.asyncDispose]: stop };
+  const change = (changed: Readonly<Record<string, unknown>>) =>
+    liveConfig(read).take([{ scope: 'session-sync', settings: changed }]);
+  return {
+    gateway: as('gateway'),
+    agent: as('agent'),
+    clientOf,
+    as,
+    change,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
 };
 
 /** A new database with the service on it. */

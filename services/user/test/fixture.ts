@@ -14,7 +14,7 @@ import {
   rpcClient,
   rpcServer,
 } from '@skein/rpc';
-import { lifecycle, readConfig } from '@skein/service-kit';
+import { lifecycle, liveConfig, readConfig } from '@skein/service-kit';
 import { createLogger, createMetrics } from '@skein/telemetry';
 import { onTestFinished } from 'vitest';
 import { compose, userConfig } from '../src/index.ts';
@@ -130,7 +130,10 @@ export const startUser = async (
     const actor = { userId: id, sessionId: randomUUID(), scopes: ['session'] };
     return { id, account, call: (options) => rootContext({ actor, timeoutMs: 10_000, ...options }) };
   };
-  return { client, clientOf, events, bus, database, auth, asked, invitations, person };
+  /** Says something in the config centre. */
+  const change = (settings: Readonly<Record<string, unknown>>) =>
+    liveConfig(config).take([{ scope: 'user', settings }]);
+  return { client, clientOf, events, bus, database, auth, asked, invitations, person, change };
 };
 
 const envelope = (userId: string) => ({

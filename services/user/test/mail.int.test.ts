@@ -34,6 +34,17 @@ describe('mails', () => {
     });
   });
 
+  it('are in another language as soon as the config centre says so', async () => {
+    const server = await smtp();
+    const { bus, person, change } = await startUser({ MAIL_URL: server.url, MAIL_FROM: from });
+    await bus.publish([registration(person().id)]);
+    await expect.poll(() => server.mails, { timeout: waitMs }).toHaveLength(1);
+    expect(change({ MAIL_LANGUAGE: 'zh' })).toEqual(['MAIL_LANGUAGE']);
+    await bus.publish([registration(person().id)]);
+    await expect.poll(() => server.mails, { timeout: waitMs }).toHaveLength(2);
+    expect(server.mails.map(({ subject }) => subject)).toEqual(['Welcome to Skein', '欢迎使用 Skein']);
+  });
+
   it('tell of an unusual login in the language and time zone of the person, and of no other', async () => {
     const server = await smtp();
     const { bus, client, person } = await startUser({ MAIL_URL: server.url, MAIL_FROM: from });
