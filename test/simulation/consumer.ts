@@ -3,6 +3,7 @@ import { consume, deadLetters, type EventBus } from '@skein/events';
 import type { Database } from '@skein/postgres';
 import { createMetrics, type Logger } from '@skein/telemetry';
 import type { Ground } from './disk.ts';
+import { published } from './event-oracle.ts';
 import type { Machine } from './machine.ts';
 
 /** What a replica of a service that lives by events is made of. */
@@ -29,7 +30,7 @@ export const startConsumer = async (options: ConsumerOptions): Promise<Machine> 
   const { schedule, faults } = ground;
   const consumer = consume({
     ...{ bus, database, log, metrics: createMetrics(), consumer: 'simulated-effects' },
-    ...{ types: ['message.created', 'message.completed'], maxDeliver: 3, backoffMs: [200, 1_000] },
+    ...{ types: published, maxDeliver: 3, backoffMs: [200, 1_000] },
     handle: async ({ id, subject }, tx) => {
       if (poison(id) && !faults.over) throw new AppError('invalid_request', 'Poison');
       await tx.query(

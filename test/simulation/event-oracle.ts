@@ -1,8 +1,8 @@
 import type { DomainEvent } from '@skein/contracts';
 import type { Log } from './history.ts';
 
-/** What leaves the service. */
-const published = ['message.created', 'message.completed'];
+/** What leaves the service with every answer, and what the consumer takes of all that leaves. */
+export const published = ['message.created', 'message.completed'] as const;
 
 /** An effect of the consumer, in the order they were made. */
 export interface Effect {
@@ -26,7 +26,7 @@ const outOfOrder = (is: readonly string[], should: readonly string[]): number =>
 
 /** Every event that leaves the service has left it, those of a space in the order of its log. */
 const relayed = ({ space, entries }: Log, stored: ReadonlyMap<string, DomainEvent>): string[] => {
-  const leaving = entries.filter(({ type }) => published.includes(type));
+  const leaving = entries.filter(({ type }) => (published as readonly string[]).includes(type));
   const missing = leaving.filter(({ id }) => !stored.has(id));
   if (missing.length > 0)
     return missing.map(({ type, offset }) => `relay: ${type} at ${offset} of ${space} was never published`);
@@ -45,7 +45,8 @@ const effectsOnce = (
   const wrong: string[] = [];
   const counts = new Map<string, number>();
   for (const { event } of made) counts.set(event, (counts.get(event) ?? 0) + 1);
-  for (const id of stored.keys())
+  const taken = [...stored.values()].filter(({ type }) => (published as readonly string[]).includes(type));
+  for (const { id } of taken)
     if (counts.get(id) !== 1) wrong.push(`consumer: ${id} has had its effect ${counts.get(id) ?? 0} times`);
   if (wrong.length > 0) return wrong;
   const alive = ({ id }: { readonly id: string }) => !dead.has(id);
@@ -55,7 +56,7 @@ const effectsOnce = (
     ({ event }) => event,
   );
   const events = bySubject(
-    [...stored.values()].filter(alive),
+    taken.filter(alive),
     ({ subject }) => subject,
     ({ id }) => id,
   );
