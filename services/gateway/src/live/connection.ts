@@ -7,15 +7,18 @@ import type { Feeds } from './feeds.ts';
 import { Follower, type FollowerHost, type Plan, type StreamRequest } from './follower.ts';
 import { controlFrame } from './frame.ts';
 import type { Presence } from './presence.ts';
-import type { OpenSession } from './sessions.ts';
+import type { ReadEvents } from './shared-reads.ts';
 import type { Sink } from './sink.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** What all connections share. */
 export interface ConnectionDeps {
   readonly feeds: Feeds;
   readonly presence: Presence;
   readonly sync: RpcClient<syncV1.SyncServiceService>;
-  readonly openSession: OpenSession;
+  /** Where those wait who open their session. */
+  readonly sessions: WaitingRoom;
+  readonly readEvents: ReadEvents;
   readonly random: () => number;
   readonly newId: () => string;
   readonly callTimeoutMs: number;
@@ -138,6 +141,11 @@ export class Connection implements FollowerHost {
     return callFor(this.actor, timeoutMs);
   }
 
+  /** Events from the log, together with whoever wants the same at the moment. */
+  readEvents(request: syncV1.ReadEventsRequest): Promise<syncV1.ReadEventsResponse> {
+    return this.deps.readEvents(this.userId, request, this.detachedCall());
+  }
+
   /**
    * The same person with a newer token. One of another login, or an API token, is noted with the device first, so
    * that it ends too when the device is removed. AppError `session_revoked` when it ended meanwhile.
@@ -146,7 +154,7 @@ export class Connection implements FollowerHost {
     const actor = actorOf(principal, this.device);
     if (actor.sessionId !== this.actor.sessionId || actor.tokenId !== this.actor.tokenId) {
       const call = callFor(actor, this.deps.callTimeoutMs, { signal: this.signal });
-      await this.deps.openSession(this.device, call);
+      await this.openSession(call);
       if (verifier.isRevoked(principal)) throw new AppError('session_revoked');
     }
     this.principal = principal;
@@ -334,9 +342,13 @@ export class Connection implements FollowerHost {
   }
 
   private async session(): Promise<readonly syncV1.Space[]> {
-    const spaces = await this.deps.openSession(this.device, this.call());
+    const { spaces } = await this.openSession(this.call());
     this.personal = spaces.find((one) => one.kind === 'personal')?.id ?? this.personal;
     return spaces;
+  }
+
+  private openSession(call: CallContext): Promise<syncV1.OpenSessionResponse> {
+    return this.deps.sessions(call, () => this.sync.openSession({ device: { ...this.device } }, call));
   }
 
   private async prepare(

@@ -39,6 +39,7 @@ export interface FollowerHost {
   /** Aborts when the connection ends. */
   readonly signal: AbortSignal;
   call(timeoutMs: number): CallContext;
+  readEvents(request: syncV1.ReadEventsRequest): Promise<syncV1.ReadEventsResponse>;
   /** The person is no longer a member, or following failed for good. */
   ended(follower: Follower, error: AppError): void;
   /** The epoch changed after the beginning; a snapshot follows once the client knows how far this log has the device. */
@@ -47,7 +48,6 @@ export interface FollowerHost {
 
 /** The most that session-sync gives at once. */
 const pageSize = 1_000;
-const callTimeoutMs = 10_000;
 /** A snapshot of a large space is read part by part at the reader's pace. */
 const snapshotTimeoutMs = 300_000;
 const maxAttempts = 5;
@@ -207,10 +207,7 @@ export class Follower implements Subscriber, StreamPosition {
 
   private async read(after: number): Promise<syncV1.ReadEventsResponse | undefined> {
     try {
-      return await this.host.sync.readEvents(
-        { space: this.space, epoch: this.epoch, after, limit: pageSize },
-        this.host.call(callTimeoutMs),
-      );
+      return await this.host.readEvents({ space: this.space, epoch: this.epoch, after, limit: pageSize });
     } catch (error) {
       if (error instanceof AppError && error.code === 'position_lost') return undefined;
       throw error;

@@ -17,10 +17,11 @@ import { Feeds } from './feeds.ts';
 import { liveMetrics } from './live-metrics.ts';
 import { People } from './people.ts';
 import { type ConnectedDevice, Presence } from './presence.ts';
-import { sessions } from './sessions.ts';
+import { sharedReads } from './shared-reads.ts';
 import { signIn } from './sign-in.ts';
 import { Sweeper } from './sweeper.ts';
 import { type Upstream, upstream } from './upstream.ts';
+import { waitingRoom } from './waiting-room.ts';
 import { watchTurn } from './watch-turn.ts';
 
 export type { Tuning } from './deps.ts';
@@ -175,7 +176,8 @@ export const liveSide = (options: LiveSideOptions): Live => {
       feeds,
       presence,
       sync: clients.sync,
-      openSession: sessions(clients.sync),
+      sessions: waitingRoom('sessions'),
+      readEvents: sharedReads(clients.sync, waitingRoom('reads of the log')),
       random,
       newId,
       callTimeoutMs: tuning.callTimeoutMs,

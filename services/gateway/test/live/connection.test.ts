@@ -57,7 +57,7 @@ const bench = (names: readonly string[], missing: readonly string[] = []) => {
     ...{ epoch: 'e1', head: heads.get(id) ?? 0, lastSeq: 0 },
   });
   const sync = {
-    readEvents: () => Promise.reject(new Error('the log is not asked')),
+    openSession: async () => ({ spaces: names.map(space) }),
   } as unknown as ConnectionDeps['sync'];
   const feeds: Feeds = new Feeds(
     { ring: { count: 10_000, bytes: 1e8 }, bytes: 1e9, lingerMs: 60_000, lingering: 1_000 },
@@ -88,7 +88,8 @@ const bench = (names: readonly string[], missing: readonly string[] = []) => {
       feeds,
       presence: new Presence(() => {}),
       sync,
-      openSession: async () => names.map(space),
+      sessions: (_call, work) => work(),
+      readEvents: () => Promise.reject(new Error('the log is not asked')),
       random: () => 0,
       newId: () => 'c',
       callTimeoutMs: 1_000,
