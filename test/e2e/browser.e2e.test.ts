@@ -1,9 +1,14 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, screenshotFolder, type Visitor, visit } from './support/browser.ts';
+import {
+  launchBrowser,
+  screenshotFolder,
+  shoot as shootInto,
+  type Visitor,
+  visit,
+} from './support/browser.ts';
 import { type TestMesh, testMesh } from './support/mesh.ts';
 
 /** An offline answer then takes six or seven seconds: time to look, stop and kill, on a busy machine too. */
@@ -26,14 +31,7 @@ const come = async (options: Parameters<typeof visit>[2]): Promise<Visitor> => {
   return visitor;
 };
 
-/** As it is when everything that moves has come to rest; what blinks for ever may go on. */
-const shoot = async (page: Page, name: string) => {
-  const moving =
-    'document.getAnimations().filter((one) => one.playState === "running" && one.effect.getTiming().iterations < Infinity).length';
-  // The page's own content policy forbids what waitForFunction would do.
-  await expect.poll(() => page.evaluate(moving), { timeout: giveUpMs }).toBe(0);
-  await page.screenshot({ path: join(shots, `${name}.png`) });
-};
+const shoot = (page: Page, name: string) => shootInto(page, shots, name);
 
 beforeAll(async () => {
   const built = fileURLToPath(new URL('../../packages/console/dist/index.html', import.meta.url));

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { syncV1, toAppError } from '@skein/contracts';
 import { rootContext } from '@skein/rpc';
-import { encodeHlc, type Mutation, type MutationResult, tickHlc } from '@skein/sync-core';
+import type { Mutation, MutationResult } from '@skein/sync-core';
+import { waitingIn } from '../../packages/console/src/sync/changes.ts';
 import type { SessionState, SpaceState } from '../../packages/console/src/sync/model.ts';
 import type { KeyValue, SocketEvents } from '../../packages/console/src/sync/ports.ts';
 import { CommandError } from '../../packages/console/src/sync/requests.ts';
@@ -13,7 +14,6 @@ import type { Door } from './lines.ts';
 import { type Line, type LineEvents, openLine } from './lines.ts';
 import { type Machine, startMachine } from './machine.ts';
 import { shownSoFar } from './turn-oracle.ts';
-import { createWriter, type MutationFrame } from './writer.ts';
 
 /** What a device tells the history. */
 export interface DeviceWitness {
@@ -27,7 +27,7 @@ export interface DeviceWitness {
   wrong(text: string): void;
 }
 
-/** A device of somebody: the page's session as it is, and a queue of mutations on the same line. */
+/** A device of somebody: the page's session as it is. */
 export interface SimulatedDevice {
   /** Its id now: a device that finds somebody else under its id takes another. */
   readonly id: string;
@@ -76,7 +76,8 @@ const storage = (): KeyValue => {
 /** A device lists the spaces it may read so often: news of a membership may be lost. */
 const listEveryMs = 15_000;
 
-interface Frame extends MutationFrame {
+interface Frame {
+  readonly type: string;
   readonly messageId?: string;
   readonly offset?: number;
 }
@@ -101,26 +102,12 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
   let line: Line | undefined;
   let machine = startMachine(name, options.skewMs);
   let session: Session;
-  let stamp = tickHlc(undefined, schedule.now() + options.skewMs, name);
   const names = [name];
   const idNow = () => names.at(-1) as string;
   const newId = () => {
     ids += 1;
     return `${name}-${ids}`;
   };
-
-  const writer = createWriter({
-    ground,
-    newId,
-    send: (frame) => line?.send(JSON.stringify(frame)),
-    stateOf: (space) => session.state.spaces[space],
-    settled: (space, mutation, result) => witness.settled(idNow(), space, mutation, result),
-    wrong: (text) => witness.wrong(`${idNow()}: ${text}`),
-    rename: () => {
-      names.push(`${name}.${names.length + 1}`);
-      begin();
-    },
-  });
 
   const sync = () => calls.client(machine, syncV1.SyncServiceService);
   const asMyself = () =>
@@ -138,12 +125,11 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
     schedule.after(listEveryMs, () => (mine === line ? void follow(mine) : undefined));
   };
 
-  /** What the page has no part in. True when the device has begun anew because of it. */
-  const overhear = (frame: Frame): boolean => {
+  /** What the page has no part in. */
+  const overhear = (frame: Frame): void => {
     if (frame.type === 'welcome' && line) void follow(line);
     if (frame.type === 'result' && frame.messageId !== undefined)
       witness.accepted(idNow(), session.state.home ?? '', frame.messageId, frame.offset ?? 0);
-    return writer.overhear(frame);
   };
 
   const outgoing = (text: string): string => {
@@ -161,19 +147,17 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       message: (text) => {
         if (mine !== generation) return;
         for (const one of incoming(text)) {
-          if (mine !== generation || overhear(JSON.parse(one) as Frame)) return;
+          if (mine !== generation) return;
+          overhear(JSON.parse(one) as Frame);
           events.message(one);
         }
       },
       closed: (code, reason) => {
-        if (mine !== generation) return;
-        writer.disconnected();
-        events.closed(code, reason);
+        if (mine === generation) events.closed(code, reason);
       },
     };
     const opened = openLine(ground, door(), heard);
     line = opened;
-    writer.disconnected();
     return { send: (text: string) => opened.send(outgoing(text)), close: () => opened.close() };
   };
 
@@ -182,7 +166,6 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
     const mine = generation;
     line?.cut();
     line = undefined;
-    writer.disconnected();
     machine.kill();
     machine = startMachine(name, options.skewMs);
     const positions = new Map<string, string>();
@@ -207,6 +190,10 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
         },
       },
       device: { id: idNow(), platform: 'simulated' },
+      rename: () => {
+        names.push(`${name}.${names.length + 1}`);
+        return { device: { id: idNow(), platform: 'simulated' }, key: name };
+      },
       ...{ tab, kept, key: name },
       sha256: async (bytes) => Uint8Array.from(createHash('sha256').update(bytes).digest()).buffer,
       onChange: (state) => {
@@ -229,6 +216,8 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
         }
       },
       onDraft: () => {},
+      onSettled: (space, mutation, result) => witness.settled(idNow(), space, mutation, result),
+      onRefused: (code) => witness.wrong(`${idNow()}: a mutation was refused as ${code}`),
     });
     session.start();
   };
@@ -244,16 +233,10 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
     },
     get waiting() {
       const unsaid = session.state.outbox.filter(({ state }) => state !== 'failed').length;
-      return writer.waiting + unsaid;
+      return waitingIn(session.state.queues).length + unsaid;
     },
     ids: names,
-    mutate: (space, { collection, id, ops }) => {
-      stamp = tickHlc(stamp, schedule.now() + options.skewMs, name);
-      const known = session.state.spaces[space]?.documents[`${collection}\0${id}`];
-      writer.mutate(space, {
-        ...{ collection, id, ops, baseVersion: known?.version ?? 0, hlc: encodeHlc(stamp) },
-      });
-    },
+    mutate: (space, change) => void session.change(change, space),
     say: (text) => void session.say(text, { draft: `draft-${name}-${begun}` }),
     online: (is) => {
       if (!is) line?.cut();
@@ -264,7 +247,6 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       if (how === 'forgetting') {
         tab = storage();
         kept = storage();
-        writer.forget();
         begun += 1;
       }
       begin();

@@ -47,17 +47,24 @@ export const exclusive: Exclusive = async (run) => {
 /** Tabs of one browser that are devices of their own; a further one shares, and the newest wins. */
 const slotsMax = 8;
 
+/** This tab as a device. */
+export interface ClaimedDevice {
+  readonly id: string;
+  /** Takes another id, for good. */
+  rename(): void;
+}
+
 /**
- * The id of this device. Tabs open at once need different ids, or each would end the other's connection; tabs
+ * The device that this tab is. Tabs open at once need different ids, or each would end the other's connection; tabs
  * opened one after the other should not become ever more devices. So each tab takes the first free slot, held by
  * a lock that the browser frees with the tab, and a slot keeps its id.
  */
-export async function claimDevice(storage: KeyValue, tab: KeyValue): Promise<string> {
-  if (navigator.locks === undefined) return idUnder(tab, 'skein.device');
+export async function claimDevice(storage: KeyValue, tab: KeyValue): Promise<ClaimedDevice> {
+  if (navigator.locks === undefined) return deviceUnder(tab, 'skein.device');
   for (let slot = 0; slot < slotsMax; slot++) {
-    if (await holdForever(`skein.device.${slot}`)) return idUnder(storage, `skein.device.${slot}`);
+    if (await holdForever(`skein.device.${slot}`)) return deviceUnder(storage, `skein.device.${slot}`);
   }
-  return idUnder(storage, 'skein.device.0');
+  return deviceUnder(storage, 'skein.device.0');
 }
 
 function holdForever(name: string): Promise<boolean> {
@@ -69,12 +76,19 @@ function holdForever(name: string): Promise<boolean> {
   });
 }
 
-function idUnder(storage: KeyValue, key: string): string {
-  const known = storage.getItem(key);
-  if (known !== null) return known;
-  const id = newId();
-  storage.setItem(key, id);
-  return id;
+function deviceUnder(storage: KeyValue, key: string): ClaimedDevice {
+  let id = storage.getItem(key) ?? '';
+  const rename = (): void => {
+    id = newId();
+    storage.setItem(key, id);
+  };
+  if (id === '') rename();
+  return {
+    get id() {
+      return id;
+    },
+    rename,
+  };
 }
 
 /** What people call this browser, such as "Firefox, Linux". */

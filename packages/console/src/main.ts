@@ -1,6 +1,14 @@
 import { createPinia } from 'pinia';
 import { createApp } from 'vue';
-import { browserClock, claimDevice, deviceName, exclusive, newId, openSocket } from './browser.ts';
+import {
+  browserClock,
+  type ClaimedDevice,
+  claimDevice,
+  deviceName,
+  exclusive,
+  newId,
+  openSocket,
+} from './browser.ts';
 import App from './components/App.vue';
 import { createApi } from './rest/api.ts';
 import { createTokens } from './rest/tokens.ts';
@@ -10,12 +18,18 @@ import { createSession } from './sync/session.ts';
 import './styles/base.css';
 
 const fetcher = (url: string, init: RequestInit) => fetch(url, init);
-let claimed: Promise<string> | undefined;
+let claimed: Promise<ClaimedDevice> | undefined;
 /** This tab's device; its slot is taken when it is first needed. */
-const device = async (): Promise<Device> => {
+const claim = (): Promise<ClaimedDevice> => {
   claimed ??= claimDevice(localStorage, sessionStorage);
-  return { id: await claimed, platform: 'web', name: deviceName(navigator.userAgent) };
+  return claimed;
 };
+const introduced = ({ id }: ClaimedDevice): Device => ({
+  id,
+  platform: 'web',
+  name: deviceName(navigator.userAgent),
+});
+const device = async (): Promise<Device> => introduced(await claim());
 const tokens = createTokens({
   fetch: fetcher,
   storage: localStorage,
@@ -32,7 +46,8 @@ const deps: PageDeps = {
   newId,
   storage: localStorage,
   openSession: async (userId, on) => {
-    const mine = await device();
+    const mine = await claim();
+    const known = () => ({ device: introduced(mine), key: `${userId}.${mine.id}` });
     return createSession({
       clock: browserClock,
       random: Math.random,
@@ -40,10 +55,13 @@ const deps: PageDeps = {
       openSocket,
       access: tokens.access,
       rest: api,
-      device: mine,
+      ...known(),
+      rename: () => {
+        mine.rename();
+        return known();
+      },
       tab: sessionStorage,
       kept: localStorage,
-      key: `${userId}.${mine.id}`,
       ...(globalThis.crypto.subtle === undefined
         ? {}
         : { sha256: (bytes: Uint8Array<ArrayBuffer>) => crypto.subtle.digest('SHA-256', bytes) }),

@@ -25,6 +25,7 @@ function rig(
   const kept = over.kept ?? memoryStorage();
   const made: string[] = [];
   const drafts: string[] = [];
+  const refused: string[] = [];
   let link: Link = { phase: 'idle' };
   const session = createSession({
     clock,
@@ -51,6 +52,8 @@ function rig(
       link = next;
     },
     onDraft: (draft, id) => drafts.push(`${draft} is ${id}`),
+    onRefused: (code) => refused.push(code),
+    rename: () => ({ device: { id: 'd2', platform: 'web' }, key: 'u1.d2' }),
   });
   let offset = 0;
   const connect = async (recovered: boolean): Promise<void> => {
@@ -330,7 +333,7 @@ describe('a session', () => {
 
   it('refuses commands while offline instead of losing them', async () => {
     const r = rig();
-    await expect(r.session.choosePersona('cruz')).rejects.toMatchObject({ code: 'offline' });
+    await expect(r.session.cancel('t1')).rejects.toMatchObject({ code: 'offline' });
   });
 
   it('forgets everything it kept at sign-out', async () => {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { componentPath } from '@skein/components';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { expect } from 'vitest';
 
 /**
  * The browser must run where tests run: as root, in containers, without a graphics card, and without asking the
@@ -57,9 +58,20 @@ export const launchBrowser = async (): Promise<Browser> =>
 /** Where screenshots of one run go. */
 export const screenshotFolder = (): string => mkdtempSync(join(tmpdir(), 'skein-screenshots-'));
 
+const restMs = 45_000;
+
+/** Takes a picture of a page that has come to rest; what blinks for ever may go on. */
+export const shoot = async (page: Page, folder: string, name: string): Promise<void> => {
+  const moving =
+    'document.getAnimations().filter((one) => one.playState === "running" && one.effect.getTiming().iterations < Infinity).length';
+  // The page's own content policy forbids what waitForFunction would do.
+  await expect.poll(() => page.evaluate(moving), { timeout: restMs }).toBe(0);
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+};
+
 /** Lines a browser writes by itself while a server is away. */
 const lineBroke =
-  /net::ERR_(CONNECTION_|INCOMPLETE_|EMPTY_|NETWORK_|SOCKET_)|WebSocket connection to .* failed/;
+  /net::ERR_(CONNECTION_|INTERNET_|INCOMPLETE_|EMPTY_|NETWORK_|SOCKET_)|WebSocket connection to .* failed/;
 
 /** A page of its own, like a person at a device: what they see, type and press, and what went wrong unseen. */
 export interface Visitor {
@@ -70,6 +82,8 @@ export interface Visitor {
   readonly sockets: number;
   /** Whether faults of the line are expected now. */
   lineMayBreak: boolean;
+  /** Takes the network away, or gives it back. */
+  online(is: boolean): Promise<void>;
   signUp(email: string, password: string, name: string): Promise<void>;
   signIn(email: string, password: string): Promise<void>;
   /** Writes into the message box and sends with Enter. */
@@ -126,6 +140,12 @@ export const visit = async (
     },
     set lineMayBreak(may) {
       lineMayBreak = may;
+    },
+    online: async (is) => {
+      lineMayBreak = true;
+      await context.setOffline(!is);
+      await page.locator(is ? '[data-phase=live]' : '[data-phase=offline]').waitFor();
+      if (is) lineMayBreak = false;
     },
     signUp: async (email, password, name) => {
       await page.click('.swap button');

@@ -1,17 +1,33 @@
+import type { Json, Op } from '@skein/sync-core';
 import { defineStore } from 'pinia';
 import { computed, ref, shallowRef, watch } from 'vue';
+import type { MessageKey } from '../i18n/en.ts';
+import type { Locale } from '../i18n/translate.ts';
 import type { Persona } from '../rest/api.ts';
+import { changesMax, shownDocuments, waitingIn } from '../sync/changes.ts';
 import type { Link } from '../sync/connection.ts';
-import { emptySpace, emptyState, type SessionState } from '../sync/model.ts';
+import { fields } from '../sync/decode.ts';
+import { documentKey, emptySpace, emptyState, type SessionState } from '../sync/model.ts';
 import { outboxMax } from '../sync/outbox.ts';
 import type { Session } from '../sync/session.ts';
 import { useDeps } from './deps.ts';
 import { useLogin } from './login.ts';
-import { usePreferences } from './preferences.ts';
+import { type Theme, usePreferences } from './preferences.ts';
 import { byRecency, sessionSettings, shownOutbox } from './views.ts';
 
 /** A message's text may have this many bytes (the contract's 64 KB). */
 const textMaxBytes = 64 * 1024;
+
+/** What can be open in place of a conversation. */
+export const panels = ['tasks', 'conflicts', 'history', 'notices'] as const;
+export type Panel = (typeof panels)[number];
+/** The title of a panel. */
+export const panelTitle = {
+  tasks: 'tasks',
+  conflicts: 'conflicts',
+  history: 'history',
+  notices: 'notices',
+} as const satisfies Record<Panel, MessageKey>;
 
 /** Messages that could not be loaded are asked for again after this long, while they are on screen. */
 const loadAgainMs = 5_000;
@@ -29,12 +45,12 @@ export const useChat = defineStore('chat', () => {
   /** Something a person should read; one at a time, the newest wins. */
   const notice = ref('');
   /** The open conversation; `undefined` is a new one, known by `draft` until it has been made. */
-  const current = ref<string | undefined>(readHash());
+  const current = ref<string | undefined>(readHash().conversation);
+  /** What is open in place of the conversation. */
+  const panel = ref<Panel | undefined>(readHash().panel);
   const draft = ref(deps.newId());
   /** The person chose what is open; otherwise the newest conversation opens by itself. */
   let chosen = current.value !== undefined;
-  const pendingPersona = ref<string>();
-  const pendingMemory = ref<boolean>();
 
   const space = computed(() => state.value.spaces[state.value.home ?? ''] ?? emptySpace);
   const conversations = computed(() => byRecency(space.value));
@@ -45,11 +61,15 @@ export const useChat = defineStore('chat', () => {
   const runningTurn = computed(() =>
     Object.keys(state.value.turns).find((id) => state.value.turns[id]?.conversationId === current.value),
   );
-  const settings = computed(() => sessionSettings(space.value));
-  const persona = computed(
-    () => pendingPersona.value ?? settings.value.persona ?? personas.value[0]?.id ?? '',
-  );
-  const memory = computed(() => pendingMemory.value ?? settings.value.memoryEnabled);
+  /** As the person left them, whether or not the server knows. */
+  const documents = computed(() => shownDocuments(state.value.home ?? '', space.value, state.value));
+  const settings = computed(() => sessionSettings({ documents: documents.value }));
+  const persona = computed(() => settings.value.persona ?? personas.value[0]?.id ?? '');
+  const memory = computed(() => settings.value.memoryEnabled);
+  /** How many changes the server has not answered. */
+  const unanswered = computed(() => waitingIn(state.value.queues).length);
+  /** The own space is known here, so that things in it can be changed, connected or not. */
+  const ready = computed(() => space.value.position !== undefined);
   const personaName = (id: string): string => personas.value.find((p) => p.id === id)?.name ?? id;
 
   // A frame a token would draw far more often than a screen shows; hidden pages draw now and then.
@@ -69,6 +89,7 @@ export const useChat = defineStore('chat', () => {
 
   const open = (id: string | undefined): void => {
     chosen = true;
+    panel.value = undefined;
     current.value = id;
     if (id === undefined) draft.value = deps.newId();
   };
@@ -89,6 +110,9 @@ export const useChat = defineStore('chat', () => {
       onDraft: (made, id) => {
         if (current.value === undefined && draft.value === made) current.value = id;
       },
+      onRefused: (code) => {
+        notice.value = preferences.why({ code });
+      },
     });
     const left = session.state.outbox.find((entry) => 'draft' in entry.target)?.target;
     if (left !== undefined && 'draft' in left && current.value === undefined) {
@@ -104,6 +128,7 @@ export const useChat = defineStore('chat', () => {
     state.value = latest = emptyState;
     link.value = { phase: 'idle' };
     current.value = undefined;
+    panel.value = undefined;
     draft.value = deps.newId();
     chosen = false;
     notice.value = '';
@@ -141,25 +166,36 @@ export const useChat = defineStore('chat', () => {
     return taken;
   }
 
-  async function choosePersona(id: string): Promise<void> {
-    pendingPersona.value = id;
-    await attempt(async () => session?.choosePersona(id));
-    pendingPersona.value = undefined;
+  /** Changes a document of the own space, now or once there is a connection. `false`: it was not taken. */
+  function change(collection: string, id: string, ...ops: readonly Op[]): boolean {
+    const taken = session?.change({ collection, id, ops }) ?? false;
+    if (!taken) notice.value = preferences.t('changesFull', { max: changesMax });
+    return taken;
   }
 
-  async function switchMemory(on: boolean): Promise<void> {
-    pendingMemory.value = on;
-    await attempt(async () => session?.switchMemory(on));
-    pendingMemory.value = undefined;
+  /** Sets fields of one of the documents that hold a person's settings. */
+  function put(collection: 'session' | 'user_preferences', values: Readonly<Record<string, Json>>): void {
+    if (!ready.value) return;
+    change(
+      collection,
+      'current',
+      ...Object.entries(values).map(([key, value]): Op => ({ op: 'set', path: [key], value })),
+    );
   }
+
+  watch(
+    () => documents.value[documentKey('user_preferences', 'current')]?.value,
+    (value) => preferences.adopt(fields(value)),
+  );
 
   watch(conversations, (list) => {
     const known = current.value !== undefined && space.value.conversations[current.value] !== undefined;
     if (chosen && (known || current.value === undefined)) return;
     if (space.value.position !== undefined && !known) current.value = chosen ? current.value : list[0]?.id;
   });
-  watch(current, (id) => {
-    const hash = id === undefined ? '' : `#/c/${encodeURIComponent(id)}`;
+  watch([current, panel], ([id, shown]) => {
+    const path = shown ?? (id === undefined ? undefined : `c/${encodeURIComponent(id)}`);
+    const hash = path === undefined ? '' : `#/${path}`;
     if (location.hash !== hash) history.replaceState(null, '', hash || location.pathname);
   });
   /** The open conversation when its messages are missing and there is a connection to get them over. */
@@ -186,12 +222,16 @@ export const useChat = defineStore('chat', () => {
     personas,
     notice,
     current,
+    panel,
     draft,
     space,
     conversations,
     conversation,
     waiting,
     runningTurn,
+    documents,
+    unanswered,
+    ready,
     persona,
     memory,
     personaName,
@@ -199,8 +239,19 @@ export const useChat = defineStore('chat', () => {
     start,
     close,
     say,
-    choosePersona,
-    switchMemory,
+    attempt,
+    change,
+    choosePersona: (id: string) => put('session', { persona: id }),
+    switchMemory: (on: boolean) => put('session', { memoryEnabled: on }),
+    setTheme: (to: Theme) => {
+      preferences.setTheme(to);
+      put('user_preferences', { theme: to });
+    },
+    setLocale: (to: Locale) => {
+      preferences.setLocale(to);
+      put('user_preferences', { locale: to });
+    },
+    dismiss: (key: string) => session?.dismiss(key),
     loadOlder: (id: string) => attempt(async () => session?.loadMessages(id, true)),
     stopAnswer: async () => {
       const turnId = runningTurn.value;
@@ -217,11 +268,13 @@ export const useChat = defineStore('chat', () => {
   };
 });
 
-function readHash(): string | undefined {
-  const match = /^#\/c\/([^/]+)$/.exec(location.hash);
+function readHash(): { readonly conversation?: string; readonly panel?: Panel } {
+  const [, place = '', id] = /^#\/([a-z]+)(?:\/([^/]+))?$/.exec(location.hash) ?? [];
+  const panel = panels.find((one) => one === place);
+  if (panel !== undefined) return { panel };
   try {
-    return match?.[1] === undefined ? undefined : decodeURIComponent(match[1]);
+    return place === 'c' && id !== undefined ? { conversation: decodeURIComponent(id) } : {};
   } catch {
-    return undefined; // A mangled link opens the newest conversation.
+    return {}; // A mangled link opens the newest conversation.
   }
 }

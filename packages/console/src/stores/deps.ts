@@ -12,7 +12,7 @@ export interface PageDeps {
   /** Opens the session of a signed-in person. */
   readonly openSession: (
     userId: string,
-    on: Pick<SessionDeps, 'onChange' | 'onLink' | 'onDraft'>,
+    on: Pick<SessionDeps, 'onChange' | 'onLink' | 'onDraft' | 'onRefused'>,
   ) => Promise<Session>;
 }
 

@@ -7,7 +7,7 @@ import { useDeps } from './deps.ts';
 /** `system` follows the device. */
 export type Theme = 'light' | 'dark' | 'system';
 
-/** How the page looks and speaks on this device. */
+/** How the page looks and speaks. Kept here for the first paint, and with the person for their other devices. */
 export const usePreferences = defineStore('preferences', () => {
   const { storage } = useDeps();
   const keptTheme = storage.getItem('skein.theme');
@@ -34,11 +34,18 @@ export const usePreferences = defineStore('preferences', () => {
     storage.setItem('skein.locale', to);
   };
 
+  /** Takes over what the person has chosen on another device. */
+  const adopt = (chosen: { readonly [name: string]: unknown }): void => {
+    const { theme: look, locale: language } = chosen;
+    if (look === 'light' || look === 'dark' || look === 'system') setTheme(look);
+    if (language === 'en' || language === 'zh') setLocale(language);
+  };
+
   /** The text of a key in the chosen language. */
   const t = (key: MessageKey, values?: Record<string, string | number>): string =>
     translate(locale.value, key, values);
   /** What to say about a fault, with the next step. */
   const why = (fault: unknown): string => explain(locale.value, fault as Parameters<typeof explain>[1]);
 
-  return { theme, locale, setTheme, setLocale, t, why };
+  return { theme, locale, setTheme, setLocale, adopt, t, why };
 });

@@ -30,8 +30,11 @@ export function shownOutbox(outbox: Outbox, conversationId: string | undefined, 
 }
 
 /** The space's `session/current`. Memory is on until somebody has switched it off. */
-export function sessionSettings(space: SpaceState): { persona: string | undefined; memoryEnabled: boolean } {
-  const value = fields(space.documents[documentKey('session', 'current')]?.value);
+export function sessionSettings({ documents }: Pick<SpaceState, 'documents'>): {
+  persona: string | undefined;
+  memoryEnabled: boolean;
+} {
+  const value = fields(documents[documentKey('session', 'current')]?.value);
   return { persona: str(value['persona']) || undefined, memoryEnabled: value['memoryEnabled'] !== false };
 }
 

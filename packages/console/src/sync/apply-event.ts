@@ -76,12 +76,19 @@ export function applyEvent(state: SessionState, space: string, event: SyncEvent)
         withConversation(s, conversationId, (c) => ({ ...c, title: str(data['title']) })),
       );
     case 'document.changed':
-      return putDocument(state, space, readDocument(data));
+      return withConflictNews(putDocument(state, space, readDocument(data)), space);
     case 'document.deleted':
-      return withSpace(state, space, (s) => {
-        const { [documentKey(str(data['collection']), str(data['id']))]: _gone, ...documents } = s.documents;
-        return { ...s, documents };
-      });
+      return withConflictNews(
+        withSpace(state, space, (s) => {
+          const { [documentKey(str(data['collection']), str(data['id']))]: _gone, ...documents } =
+            s.documents;
+          return { ...s, documents };
+        }),
+        space,
+      );
+    case 'conflict.detected':
+    case 'conflict.resolved':
+      return withConflictNews(state, space);
     case 'persona.changed':
       return sessionValue(state, space, { persona: str(data['persona']) });
     case 'memory.toggled':
@@ -89,6 +96,11 @@ export function applyEvent(state: SessionState, space: string, event: SyncEvent)
     default:
       return state;
   }
+}
+
+/** A write may have met another one: conflicts that need no person have no event of their own. */
+function withConflictNews(state: SessionState, space: string): SessionState {
+  return withSpace(state, space, (s) => ({ ...s, conflictNews: s.conflictNews + 1 }));
 }
 
 /** What somebody was typing has been said. */

@@ -4,7 +4,7 @@ import { interrupted, type Outbox } from './outbox.ts';
 import type { KeyValue } from './ports.ts';
 
 /** Raised when the shape of what is kept changes: an older one is then ignored, not misread. */
-const version = 1;
+const version = 2;
 /** Browsers give a page about 5 MB of storage; this leaves room for the rest and stays quick to write. */
 export const cacheMaxChars = 2_000_000;
 /** Newest messages kept per conversation; the rest is paged in again. */
@@ -17,7 +17,8 @@ export const cachedConversationsMax = 20;
  * into nothing. Too big or refused by the browser: nothing is kept and the next start asks for a snapshot.
  */
 export function saveCache(storage: KeyValue, key: string, state: SessionState): void {
-  const { outbox: _own, turns: _running, connection: _gone, ...rest } = state;
+  const { outbox: _own, queues: _kept, logs: _with, unsettled: _too, ...ours } = state;
+  const { turns: _running, connection: _gone, settling: _comesAgain, ...rest } = ours;
   const spaces = Object.fromEntries(Object.entries(state.spaces).map(([id, space]) => [id, trimmed(space)]));
   const text = JSON.stringify({ version, state: { ...rest, spaces } });
   try {

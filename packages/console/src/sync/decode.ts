@@ -183,6 +183,7 @@ function streamStart(raw: unknown): StreamStart {
     epoch: str(f['epoch']),
     offset: num(f['offset']),
     recovered: f['recovered'] === true,
+    ...(typeof f['lastSeq'] === 'number' ? { lastSeq: f['lastSeq'] } : {}),
     ...(refused === '' ? {} : { error: refused }),
   };
 }
@@ -213,5 +214,6 @@ function readError(f: Fields): ErrorFrame {
     message: str(f['message']),
     retryable: f['retryable'] === true,
     ...(typeof f['retryAfterMs'] === 'number' ? { retryAfterMs: f['retryAfterMs'] } : {}),
+    ...(typeof f['expectedSeq'] === 'number' ? { expectedSeq: f['expectedSeq'] } : {}),
   };
 }

@@ -18,6 +18,8 @@ export interface StreamStart {
   readonly offset: number;
   /** Everything after the position we named follows; false: a snapshot follows instead. */
   readonly recovered: boolean;
+  /** The last mutation of this device that the server has settled; absent where it cannot say. */
+  readonly lastSeq?: number;
   readonly error?: string;
 }
 
@@ -90,6 +92,8 @@ export interface ErrorFrame {
   readonly message: string;
   readonly retryable: boolean;
   readonly retryAfterMs?: number;
+  /** Of `expected_seq`: the number the server waits for. */
+  readonly expectedSeq?: number;
 }
 
 /** Every server frame this client acts on (`/v1/connect`). */

@@ -1,5 +1,7 @@
+import type { Mutation, MutationResult } from '@skein/sync-core';
 import type { ConversationHead, Document, PresentDevice } from './frames.ts';
 import type { Outbox } from './outbox.ts';
+import type { Logs, Queues } from './writer.ts';
 
 /** How far a space's log is applied here. Moves only by an event or a finished snapshot. */
 export interface Position {
@@ -62,6 +64,8 @@ export interface SpaceState {
   readonly documents: { readonly [key: string]: Document };
   readonly conversations: { readonly [id: string]: Conversation };
   readonly presence: readonly PresentDevice[];
+  /** Grows with every event that may have changed the list of conflicts. */
+  readonly conflictNews: number;
   /** Conversation id → when somebody's typing stops being shown, epoch milliseconds. */
   readonly typing: { readonly [conversationId: string]: number };
   /** Why the server does not let us follow it. */
@@ -81,6 +85,26 @@ export interface RunningTurn {
   readonly label: string;
 }
 
+/** A change that is in, and whose event has not come yet: shown on top until it has. */
+export interface Settling {
+  readonly space: string;
+  readonly mutation: Mutation;
+  /** Where its event will be. */
+  readonly epoch: string;
+  readonly offset: number;
+}
+
+/** A change that is not in as it was meant, for the person to read. */
+export interface Unsettled {
+  readonly key: string;
+  readonly mutation: Mutation;
+  readonly outcome: MutationResult['outcome'];
+  /** Why, when it was rejected. */
+  readonly code: string;
+  /** Where both sides are kept. */
+  readonly conflictId?: string;
+}
+
 /** Everything the page knows, and the only thing it draws from. Values are never changed in place. */
 export interface SessionState {
   /** The personal space's id, once a welcome has named it. */
@@ -93,6 +117,12 @@ export interface SessionState {
   /** Turns that have an end, newest last, at most `endedTurnsMax`: later tokens of them are ignored. */
   readonly ended: readonly string[];
   readonly outbox: Outbox;
+  /** Changes of documents the server has not answered, by space. */
+  readonly queues: Queues;
+  /** What they were made on. */
+  readonly logs: Logs;
+  readonly settling: readonly Settling[];
+  readonly unsettled: readonly Unsettled[];
 }
 
 /** More than a person can have running at once many times over; bounds memory of a page left open for days. */
@@ -107,6 +137,10 @@ export const emptyState: SessionState = {
   turns: {},
   ended: [],
   outbox: [],
+  queues: {},
+  logs: {},
+  settling: [],
+  unsettled: [],
 };
 
 /** A space of which nothing is known yet. */
@@ -115,6 +149,7 @@ export const emptySpace: SpaceState = {
   documents: {},
   conversations: {},
   presence: [],
+  conflictNews: 0,
   typing: {},
 };
 

@@ -1,5 +1,15 @@
+import type { Mutation, MutationResult } from '@skein/sync-core';
 import { applyFrame } from './apply-frame.ts';
 import { loadCache, loadOutbox, saveCache, saveOutbox } from './cache.ts';
+import {
+  type Change,
+  counted,
+  createChanges,
+  loadChanges,
+  saveChanges,
+  stillSettling,
+  type Written,
+} from './changes.ts';
 import { type Connection, createConnection, type Link } from './connection.ts';
 import { str } from './decode.ts';
 import type { ServerFrame } from './frames.ts';
@@ -38,9 +48,11 @@ export interface SessionDeps {
   readonly access: GetAccess;
   readonly rest: SessionRest;
   readonly device: Device;
+  /** Takes another id for this device, because somebody else has this one; gives the new one and its `key`. */
+  readonly rename: () => { readonly device: Device; readonly key: string };
   /** Lives as long as the tab: the state with its positions. */
   readonly tab: KeyValue;
-  /** Lives on: messages that wait to be sent. */
+  /** Lives on: messages and changes that wait to be sent. */
   readonly kept: KeyValue;
   /** Names what is kept; one per person and device. */
   readonly key: string;
@@ -50,6 +62,10 @@ export interface SessionDeps {
   readonly onLink: (link: Link) => void;
   /** The conversation a draft stood for has been made. */
   readonly onDraft: (draft: string, conversationId: string) => void;
+  /** The server has said what became of a change. */
+  readonly onSettled?: (space: string, mutation: Mutation, result: MutationResult) => void;
+  /** Changes were refused in a way the protocol knows nothing of; they stay and are sent again. */
+  readonly onRefused: (code: string) => void;
 }
 
 /** A person's session on this device: state that follows the server's, and the commands to change it. */
@@ -64,10 +80,15 @@ export interface Session {
   say(text: string, to: { readonly conversationId: string } | { readonly draft: string }): boolean;
   retry(clientMessageId: string): void;
   discard(clientMessageId: string): void;
-  /** These reject with `CommandError`: offline, refused or unanswered. */
+  /**
+   * Changes a document of a space (the own one unless said): shown at once, sent in order when live, kept until then.
+   * `false`: too many wait, or nothing is known of the space yet.
+   */
+  change(change: Change, space?: string): boolean;
+  /** Takes a change that is not in as it was meant from the list: the person has read it. */
+  dismiss(key: string): void;
+  /** Rejects with `CommandError`: offline, refused or unanswered. */
   cancel(turnId: string): Promise<void>;
-  choosePersona(persona: string): Promise<void>;
-  switchMemory(enabled: boolean): Promise<void>;
   /** Says that the person is typing; lost without harm. */
   typing(conversationId: string): void;
   /** Loads the newest messages, or with `older` the page before the oldest we have. */
@@ -83,9 +104,13 @@ const personalAlias = 'personal';
 
 /** Opens a session over its ports. Nothing happens before `start`. */
 export function createSession(deps: SessionDeps): Session {
-  const stateKey = `skein.state.${deps.key}`;
-  const outboxKey = `skein.outbox.${deps.key}`;
-  let state: SessionState = { ...loadCache(deps.tab, stateKey), outbox: loadOutbox(deps.kept, outboxKey) };
+  let { device } = deps;
+  let keys = keysOf(deps.key);
+  let state: SessionState = {
+    ...loadCache(deps.tab, keys.state),
+    outbox: loadOutbox(deps.kept, keys.outbox),
+    ...loadChanges(deps.kept, keys.changes),
+  };
   let live = false;
   let sendAttempt = 0;
   let cancelResend: (() => void) | undefined;
@@ -95,24 +120,62 @@ export function createSession(deps: SessionDeps): Session {
   const loading = new Set<string>();
 
   const connection: Connection = createConnection({ ...deps, hello, onFrame, onLink });
+  const changes = createChanges({
+    ...{ clock: deps.clock, random: deps.random, newId: deps.newId },
+    ...{ settled: deps.onSettled ?? (() => {}), refused: deps.onRefused, rename },
+    device: () => device.id,
+    read: () => state,
+    write: (written: Partial<Written>) => set({ ...state, ...written }),
+    spaceOf: (space) => state.spaces[space],
+    send: (frame) => void connection.send(frame),
+  });
 
   function hello() {
     const followed = Object.entries(state.spaces).map(([space, s]) => ({ space, ...s.position }));
     return {
-      device: deps.device,
+      device,
       streams: followed.length > 0 ? followed : [{ space: personalAlias }],
     };
   }
 
   function set(next: SessionState): void {
     if (next === state) return;
-    if (next.outbox !== state.outbox) saveOutbox(deps.kept, outboxKey, next.outbox);
-    state = next;
+    const before = state;
+    state = { ...next, settling: stillSettling(next.settling, next.spaces) };
+    if (state.outbox !== before.outbox) saveOutbox(deps.kept, keys.outbox, state.outbox);
+    if (['queues', 'unsettled', 'home'].some((part) => state[part as 'queues'] !== before[part as 'queues']))
+      keepChanges();
     cancelSave ??= deps.clock.after(saveEveryMs, () => {
       acknowledge();
       save();
     });
     deps.onChange(state);
+  }
+
+  function keepChanges(): void {
+    const { queues, logs, unsettled, home } = state;
+    saveChanges(deps.kept, keys.changes, { queues, logs, unsettled, ...(home === undefined ? {} : { home }) });
+  }
+
+  /** Goes on as another device, with everything this one has. */
+  function rename(): void {
+    const renamed = deps.rename();
+    const old = keys;
+    device = renamed.device;
+    acknowledged.clear();
+    keys = keysOf(renamed.key);
+    saveOutbox(deps.kept, keys.outbox, state.outbox);
+    keepChanges();
+    save();
+    if (old.changes !== keys.changes) forget(old);
+    connection.stop();
+    connection.start();
+  }
+
+  function forget({ state: ofTab, outbox, changes: ofChanges }: typeof keys): void {
+    deps.tab.removeItem(ofTab);
+    deps.kept.removeItem(outbox);
+    deps.kept.removeItem(ofChanges);
   }
 
   /** Tells how far everything is here; the server lets go of what it keeps for this device. */
@@ -127,19 +190,23 @@ export function createSession(deps: SessionDeps): Session {
   function save(): void {
     cancelSave?.();
     cancelSave = undefined;
-    saveCache(deps.tab, stateKey, state);
+    saveCache(deps.tab, keys.state, state);
   }
 
   function onFrame(frame: ServerFrame): void {
     const { state: next, effects } = applyFrame(state, frame, deps.clock.now());
     set(next);
     for (const effect of effects) void run(effect);
+    changes.hear(frame);
     if (frame.type === 'welcome') flush();
   }
 
   function onLink(link: Link): void {
     live = link.phase === 'live';
-    if (!live) set({ ...state, outbox: interrupted(state.outbox) });
+    if (!live) {
+      changes.disconnected();
+      set({ ...state, outbox: interrupted(state.outbox) });
+    }
     deps.onLink(link);
   }
 
@@ -252,11 +319,6 @@ export function createSession(deps: SessionDeps): Session {
     return state.home ?? personalAlias;
   }
 
-  async function command(type: string, fields: Record<string, unknown>): Promise<void> {
-    if (!live) throw new CommandError('offline', 'Not connected', true);
-    await connection.requests.ask({ type, ...fields });
-  }
-
   return {
     get state() {
       return state;
@@ -272,8 +334,13 @@ export function createSession(deps: SessionDeps): Session {
       save();
       cancelSave?.();
       if (options?.forget === true) {
-        deps.tab.removeItem(stateKey);
-        deps.kept.removeItem(outboxKey);
+        forget(keys);
+        if (Object.keys(state.queues).length > 0)
+          saveChanges(deps.kept, keys.changes, {
+            queues: counted(state.queues),
+            logs: {},
+            unsettled: [],
+          });
       }
     },
     online: (is) => connection.online(is),
@@ -296,9 +363,12 @@ export function createSession(deps: SessionDeps): Session {
       flush();
     },
     discard: (id) => set({ ...state, outbox: remove(state.outbox, id) }),
-    cancel: (turnId) => command('cancel', { turnId }),
-    choosePersona: (persona) => command('persona_change', { space: here(), persona }),
-    switchMemory: (enabled) => command('memory_toggle', { space: here(), enabled }),
+    cancel: async (turnId) => {
+      if (!live) throw new CommandError('offline', 'Not connected', true);
+      await connection.requests.ask({ type: 'cancel', turnId });
+    },
+    change: (change, space = state.home) => space !== undefined && changes.change(space, change),
+    dismiss: (key) => set({ ...state, unsettled: state.unsettled.filter((one) => one.key !== key) }),
     typing: (conversationId) => void connection.send({ type: 'typing', space: here(), conversationId }),
     loadMessages: async (conversationId, older) => {
       const before = state.spaces[here()]?.conversations[conversationId];
@@ -321,4 +391,9 @@ export function createSession(deps: SessionDeps): Session {
     },
     save,
   };
+}
+
+/** Where a device of a person keeps what. */
+function keysOf(key: string) {
+  return { state: `skein.state.${key}`, outbox: `skein.outbox.${key}`, changes: `skein.changes.${key}` };
 }
