@@ -61,6 +61,29 @@ const rename = async (visitor: Visitor, from: string, to: string) => {
 /** Everything a page has done has been answered. */
 const saved = ({ page }: Visitor) => page.locator('[data-test=unanswered]').waitFor({ state: 'detached' });
 
+const call = async <T>(path: string, body: unknown, token?: string): Promise<T> => {
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const headers = { 'content-type': 'application/json', ...authorization };
+  const response = await fetch(`${on.url}/v1${path}`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(body),
+  });
+  const answer = (await response.json()) as T;
+  if (!response.ok) throw new Error(JSON.stringify(answer));
+  return answer;
+};
+
+const signedIn = () => call<{ accessToken: string }>('/auth/login', { email, password });
+
+/** Writes a note, where nobody but a person can decide, as one more device. */
+const write = (token: string, device: string, baseVersion: number, text: string) => {
+  const ms = Date.now().toString(16).padStart(12, '0');
+  const op = { op: 'set', path: ['text'], value: text };
+  const note = { collection: 'knowledge_base', id: 'tea', baseVersion, hlc: `${ms}-0000-${device}` };
+  return call('/spaces/personal/mutations', { device, mutations: [{ seq: 1, ops: [op], ...note }] }, token);
+};
+
 describe('documents in two browsers', () => {
   it('shows the tasks of one device on the other, live', async () => {
     await Promise.all(both().map((visitor) => open(visitor, 'tasks')));
@@ -89,6 +112,49 @@ describe('documents in two browsers', () => {
     await couch.page.locator('.memory[aria-checked=false]').waitFor();
     await couch.page.click('.memory');
     await desk.page.locator('.memory[aria-checked=true]').waitFor();
+  }, 60_000);
+
+  it('shows both values when two devices change one task offline, and brings back what lost', async () => {
+    await Promise.all(both().map((visitor) => visitor.online(false)));
+    await rename(desk, '给妈妈打电话', 'Call mum at six');
+    await rename(couch, '给妈妈打电话', 'Call mum at eight');
+    await desk.online(true);
+    await saved(desk);
+    await couch.online(true);
+    await saved(couch);
+    // The newer one stands on both, and both are told that there was another one.
+    for (const visitor of both()) {
+      await task(visitor, 'Call mum at eight').waitFor();
+      await visitor.page.locator('[data-badge=conflicts]').waitFor();
+    }
+    await open(desk, 'conflicts');
+    const conflict = desk.page.locator('[data-conflict][data-state=settled]', { hasText: 'Call mum at six' });
+    await conflict.locator('.stands', { hasText: 'Call mum at eight' }).waitFor();
+    await shoot(desk, 'desk-conflicts');
+    await conflict.locator('[data-keep]').click();
+    await desk.page.locator('[data-conflict][data-state=undone]').waitFor();
+    await task(couch, 'Call mum at six').waitFor();
+    for (const { page } of both())
+      await page.locator('[data-badge=conflicts]').waitFor({ state: 'detached' });
+    await open(desk, 'tasks');
+    await task(desk, 'Call mum at six').waitFor();
+  }, 60_000);
+
+  it('lets a person decide where nobody else can', async () => {
+    const { accessToken } = await signedIn();
+    await write(accessToken, 'maker', 0, 'Oolong: 90 °C');
+    await write(accessToken, 'tablet', 1, 'Oolong: 95 °C');
+    await write(accessToken, 'laptop', 1, 'Oolong: 85 °C');
+    await couch.page.locator('[data-badge=conflicts]').waitFor();
+    await Promise.all(both().map((visitor) => open(visitor, 'conflicts')));
+    const open1 = couch.page.locator('[data-conflict][data-state=open]');
+    await open1.locator('.side.stands').waitFor();
+    await Promise.all([shoot(couch, 'couch-conflicts'), shoot(desk, 'desk-conflict-open')]);
+    await open1.locator('.side:not(.stands) [data-keep]').click();
+    for (const { page } of both()) {
+      await page.locator('[data-conflict][data-state=resolved] .side.stands', { hasText: '95 °C' }).waitFor();
+      await page.locator('[data-badge=conflicts]').waitFor({ state: 'detached' });
+    }
   }, 60_000);
 
   it('leaves no error in any console and breaks no content policy', () => {

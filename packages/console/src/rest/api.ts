@@ -1,6 +1,7 @@
 import { fields, list, str } from '../sync/decode.ts';
 import { readMessagePage } from '../sync/messages.ts';
 import type { SessionRest } from '../sync/session.ts';
+import { type Conflict, readConflict } from './conflict.ts';
 import { type Call, type Fetch, send } from './http.ts';
 import { Problem } from './problem.ts';
 import { readUser, type Tokens, type User } from './tokens.ts';
@@ -16,10 +17,24 @@ export interface Persona {
 export interface Api extends SessionRest {
   me(): Promise<User>;
   personas(): Promise<readonly Persona[]>;
+  /** The newest conflicts of a space. */
+  conflicts(space: string): Promise<readonly Conflict[]>;
+  /** Settles an open conflict; `version` is that of the document as the person sees it. */
+  resolve(
+    space: string,
+    conflict: string,
+    choice: 'server' | 'client',
+    version: number,
+    device: string,
+  ): Promise<void>;
+  /** Brings back what lost a settled conflict. */
+  undo(space: string, conflict: string, device: string): Promise<void>;
 }
 
 /** Messages asked for at once: more than a screen, less than a noticeable wait. */
 const pageSize = 50;
+/** Conflicts shown; older ones have been looked at long ago. */
+const conflictsShown = 50;
 
 /** The calls, each with the person's access token; a token refused once is renewed and the call tried again. */
 export function createApi(fetch: Fetch, tokens: Pick<Tokens, 'access'>): Api {
@@ -49,6 +64,18 @@ export function createApi(fetch: Fetch, tokens: Pick<Tokens, 'access'>): Api {
           description: str(item['description']),
         };
       });
+    },
+    conflicts: async (space) => {
+      const path = `/v1/spaces/${part(space)}/conflicts?limit=${conflictsShown}`;
+      return list(fields(await call({ method: 'GET', path }))['items']).map(readConflict);
+    },
+    resolve: async (space, conflict, choice, version, device) => {
+      const path = `/v1/spaces/${part(space)}/conflicts/${part(conflict)}/resolve`;
+      await call({ method: 'POST', path, body: { choice, version, device } });
+    },
+    undo: async (space, conflict, device) => {
+      const path = `/v1/spaces/${part(space)}/conflicts/${part(conflict)}/undo`;
+      await call({ method: 'POST', path, body: { device } });
     },
     turn: async (turnId) => {
       const body = fields(await call({ method: 'GET', path: `/v1/turns/${part(turnId)}` }));
