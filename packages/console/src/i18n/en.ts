@@ -88,8 +88,6 @@ export const en = {
   panels: 'More',
   tasks: 'Tasks',
   conflicts: 'Conflicts',
-  history: 'History',
-  notices: 'Notices',
 
   newTask: 'What is to be done?',
   addTask: 'Add',

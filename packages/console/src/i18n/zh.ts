@@ -88,8 +88,6 @@ export const zh: Catalogue = {
   panels: '更多',
   tasks: '任务',
   conflicts: '冲突',
-  history: '历史',
-  notices: '通知',
 
   newTask: '要做什么？',
   addTask: '添加',

@@ -19,14 +19,12 @@ import { byRecency, sessionSettings, shownOutbox } from './views.ts';
 const textMaxBytes = 64 * 1024;
 
 /** What can be open in place of a conversation. */
-export const panels = ['tasks', 'conflicts', 'history', 'notices'] as const;
+export const panels = ['tasks', 'conflicts'] as const;
 export type Panel = (typeof panels)[number];
 /** The title of a panel. */
 export const panelTitle = {
   tasks: 'tasks',
   conflicts: 'conflicts',
-  history: 'history',
-  notices: 'notices',
 } as const satisfies Record<Panel, MessageKey>;
 
 /** Messages that could not be loaded are asked for again after this long, while they are on screen. */

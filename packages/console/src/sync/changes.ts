@@ -11,7 +11,7 @@ import {
 } from '@skein/sync-core';
 import { fields, list, num, str } from './decode.ts';
 import type { Document, ServerFrame } from './frames.ts';
-import { documentKey, type Settling, type SpaceState, type Unsettled } from './model.ts';
+import { documentKey, type SessionState, type Settling, type SpaceState, type Unsettled } from './model.ts';
 import type { Clock, KeyValue } from './ports.ts';
 import { createWriter, type Logs, type MutationFrame, type Queues } from './writer.ts';
 
@@ -175,16 +175,17 @@ export function shownDocuments(
 /** Raised when the shape of what is kept changes: an older one is then ignored, not misread. */
 const version = 1;
 
-/** What has to outlive the page: without it, what was done offline would be lost. */
-export interface Kept extends Pick<Written, 'queues' | 'logs' | 'unsettled'> {
-  /** The own space, where what was done before the first welcome of this page goes. */
-  readonly home?: string;
-}
+/** The parts of the state that have to outlive the page: without them, what was done offline would be lost. */
+export const keptParts = ['queues', 'logs', 'unsettled', 'home'] as const;
+
+/** What is kept; `home` is the own space, where what is done before the first welcome of a page goes. */
+export type Kept = Pick<SessionState, (typeof keptParts)[number]>;
 
 /** Keeps the queues in one write, so that a number is never given out twice. */
 export function saveChanges(storage: KeyValue, key: string, kept: Kept): void {
+  const parts = Object.fromEntries(keptParts.map((part) => [part, kept[part]]));
   try {
-    storage.setItem(key, JSON.stringify({ version, ...kept }));
+    storage.setItem(key, JSON.stringify({ version, ...parts }));
   } catch {
     // The browser keeps nothing for us; they still wait in memory, and the page shows them as waiting.
   }
@@ -205,13 +206,10 @@ export function loadChanges(storage: KeyValue, key: string): Kept {
 }
 
 /** What is left when the person signs out: nothing of what was written, and how far this device had counted. */
-export function counted(queues: Queues): Queues {
-  return Object.fromEntries(
-    Object.entries(queues).map(([space, { sent }]) => [
-      space,
-      { lastSeq: sent, waiting: [], displaced: [], sent },
-    ]),
-  );
+export function counted(queues: Queues): Kept {
+  const empty = { waiting: [], displaced: [] };
+  const left = Object.entries(queues).map(([space, { sent }]) => [space, { lastSeq: sent, sent, ...empty }]);
+  return { queues: Object.fromEntries(left), logs: {}, unsettled: [] };
 }
 
 function readMutationFrame(frame: ServerFrame): MutationFrame | undefined {

@@ -5,6 +5,7 @@ import {
   type Change,
   counted,
   createChanges,
+  keptParts,
   loadChanges,
   saveChanges,
   stillSettling,
@@ -143,8 +144,7 @@ export function createSession(deps: SessionDeps): Session {
     const before = state;
     state = { ...next, settling: stillSettling(next.settling, next.spaces) };
     if (state.outbox !== before.outbox) saveOutbox(deps.kept, keys.outbox, state.outbox);
-    if (['queues', 'unsettled', 'home'].some((part) => state[part as 'queues'] !== before[part as 'queues']))
-      keepChanges();
+    if (keptParts.some((part) => state[part] !== before[part])) keepChanges();
     cancelSave ??= deps.clock.after(saveEveryMs, () => {
       acknowledge();
       save();
@@ -154,7 +154,12 @@ export function createSession(deps: SessionDeps): Session {
 
   function keepChanges(): void {
     const { queues, logs, unsettled, home } = state;
-    saveChanges(deps.kept, keys.changes, { queues, logs, unsettled, ...(home === undefined ? {} : { home }) });
+    saveChanges(deps.kept, keys.changes, {
+      queues,
+      logs,
+      unsettled,
+      ...(home === undefined ? {} : { home }),
+    });
   }
 
   /** Goes on as another device, with everything this one has. */
@@ -335,12 +340,7 @@ export function createSession(deps: SessionDeps): Session {
       cancelSave?.();
       if (options?.forget === true) {
         forget(keys);
-        if (Object.keys(state.queues).length > 0)
-          saveChanges(deps.kept, keys.changes, {
-            queues: counted(state.queues),
-            logs: {},
-            unsettled: [],
-          });
+        if (Object.keys(state.queues).length > 0) saveChanges(deps.kept, keys.changes, counted(state.queues));
       }
     },
     online: (is) => connection.online(is),

@@ -183,7 +183,12 @@ export const createWriter = (options: WriterOptions): Writer => {
       leaving ||= taken.reused;
       for (const { mutation, result } of taken.settled) settled(space, mutation, result);
       const { waiting, lastSeq } = taken.queue;
-      const ack = { type: 'ack', space, offset: stateOf(space)?.position?.offset ?? 0, seq: (waiting[0]?.seq ?? lastSeq + 1) - 1 };
+      const ack = {
+        type: 'ack',
+        space,
+        offset: stateOf(space)?.position?.offset ?? 0,
+        seq: (waiting[0]?.seq ?? lastSeq + 1) - 1,
+      };
       send(ack);
     } else if (frame.code === 'expected_seq')
       put(space, expectedFrom(queueOf(space), frame.expectedSeq ?? 0));
