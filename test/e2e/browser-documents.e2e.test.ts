@@ -157,6 +157,24 @@ describe('documents in two browsers', () => {
     }
   }, 60_000);
 
+  it('forks a conversation at a message, opens the fork, and renames it for every device', async () => {
+    await desk.page.click('.new.button');
+    await desk.say('Which tea is best in the morning?');
+    await desk.page.locator('[data-message][data-state=complete]').waitFor();
+    const whole = await desk.messages();
+    await desk.page.locator('[data-message].user [data-test=fork]').click();
+    // The fork has what was said up to there, and the answer behind it is not in it.
+    await expect.poll(() => desk.messages(), { timeout: giveUpMs }).toEqual(whole.slice(0, 1));
+    await desk.page.click('[data-test=rename]');
+    await desk.page.fill('[data-test=title]', 'Tea, once more');
+    await desk.page.press('[data-test=title]', 'Enter');
+    for (const { page } of both()) await page.locator('.item', { hasText: 'Tea, once more' }).waitFor();
+    await shoot(desk, 'desk-fork');
+    await couch.page.locator('.item', { hasText: 'Tea, once more' }).click();
+    await expect.poll(() => couch.messages(), { timeout: giveUpMs }).toEqual(whole.slice(0, 1));
+    await shoot(couch, 'couch-fork');
+  }, 60_000);
+
   it('leaves no error in any console and breaks no content policy', () => {
     expect(visitors.flatMap(({ faults }) => faults)).toEqual([]);
   });

@@ -104,6 +104,8 @@ export const en = {
   taskState_cancelled: 'Cancelled',
   taskState_returned: 'Returned',
 
+  forkHere: 'Go on from here in a new conversation',
+  renameConversation: 'Rename the conversation',
   newThings: '{count} new',
   noConflicts:
     'No conflicts. When two devices change the same thing without knowing of each other, both values are kept here.',

@@ -104,6 +104,8 @@ export const zh: Catalogue = {
   taskState_cancelled: '已取消',
   taskState_returned: '已退回',
 
+  forkHere: '从这里开始新对话',
+  renameConversation: '重命名对话',
   newThings: '{count} 条新内容',
   noConflicts: '没有冲突。当两台设备在互不知情时修改了同一内容，两个值都会保留在这里。',
   conflictsOpen: '由你决定',

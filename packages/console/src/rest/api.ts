@@ -13,10 +13,20 @@ export interface Persona {
   readonly description: string;
 }
 
+/** A conversation, and the device on which somebody does something to it. */
+export interface Place {
+  readonly space: string;
+  readonly conversation: string;
+  readonly device: string;
+}
+
 /** The REST calls of the page. All reject with `Problem`, or `SignInNeeded` when no token is to be had. */
 export interface Api extends SessionRest {
   me(): Promise<User>;
   personas(): Promise<readonly Persona[]>;
+  /** A conversation that goes on from a message of this one; gives its id. The same `key` makes it once. */
+  fork(at: Place, messageId: string, title: string, key: string): Promise<string>;
+  rename(at: Place, title: string): Promise<void>;
   /** The newest conflicts of a space. */
   conflicts(space: string): Promise<readonly Conflict[]>;
   /** Settles an open conflict; `version` is that of the document as the person sees it. */
@@ -64,6 +74,15 @@ export function createApi(fetch: Fetch, tokens: Pick<Tokens, 'access'>): Api {
           description: str(item['description']),
         };
       });
+    },
+    fork: async ({ space, conversation, device }, messageId, title, idempotencyKey) => {
+      const path = `/v1/spaces/${part(space)}/conversations/${part(conversation)}/fork`;
+      const body = { messageId, title, device: { id: device, platform: 'web' } };
+      return str(fields(await call({ method: 'POST', path, body, idempotencyKey }))['id']);
+    },
+    rename: async ({ space, conversation, device }, title) => {
+      const path = `/v1/spaces/${part(space)}/conversations/${part(conversation)}`;
+      await call({ method: 'PATCH', path, body: { title, device: { id: device, platform: 'web' } } });
     },
     conflicts: async (space) => {
       const path = `/v1/spaces/${part(space)}/conflicts?limit=${conflictsShown}`;

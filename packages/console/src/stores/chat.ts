@@ -3,7 +3,7 @@ import { defineStore } from 'pinia';
 import { computed, ref, shallowRef, watch } from 'vue';
 import type { MessageKey } from '../i18n/en.ts';
 import type { Locale } from '../i18n/translate.ts';
-import type { Persona } from '../rest/api.ts';
+import type { Persona, Place } from '../rest/api.ts';
 import { changesMax, shownDocuments, waitingIn } from '../sync/changes.ts';
 import type { Link } from '../sync/connection.ts';
 import { fields } from '../sync/decode.ts';
@@ -13,7 +13,7 @@ import type { Session } from '../sync/session.ts';
 import { useDeps } from './deps.ts';
 import { useLogin } from './login.ts';
 import { type Theme, usePreferences } from './preferences.ts';
-import { byRecency, sessionSettings, shownOutbox } from './views.ts';
+import { byRecency, sessionSettings, shownOutbox, titleOf } from './views.ts';
 
 /** A message's text may have this many bytes (the contract's 64 KB). */
 const textMaxBytes = 64 * 1024;
@@ -181,6 +181,21 @@ export const useChat = defineStore('chat', () => {
     );
   }
 
+  /** Does something to the open conversation, over REST. */
+  async function atConversation(act: (at: Place) => Promise<void>): Promise<void> {
+    const { home, device } = state.value;
+    if (home === undefined || current.value === undefined) return;
+    const at = { space: home, conversation: current.value, device };
+    await attempt(() => act(at));
+  }
+
+  /** Goes on from a message in a conversation of its own, and opens it. */
+  const fork = (messageId: string): Promise<void> =>
+    atConversation(async (at) => {
+      const title = conversation.value === undefined ? '' : titleOf(conversation.value);
+      open(await deps.api.fork(at, messageId, title, deps.newId()));
+    });
+
   watch(
     () => documents.value[documentKey('user_preferences', 'current')]?.value,
     (value) => preferences.adopt(fields(value)),
@@ -241,6 +256,8 @@ export const useChat = defineStore('chat', () => {
     change,
     choosePersona: (id: string) => put('session', { persona: id }),
     switchMemory: (on: boolean) => put('session', { memoryEnabled: on }),
+    fork,
+    rename: (title: string) => atConversation((at) => deps.api.rename(at, title)),
     setTheme: (to: Theme) => {
       preferences.setTheme(to);
       put('user_preferences', { theme: to });
