@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { codePoints, firstCodePoints } from '../src/sync/code-points.ts';
 import { endedTurnsMax } from '../src/sync/model.ts';
 import { applyTurnReading } from '../src/sync/turns.ts';
-import { apply, conversation, eventFrame, fresh, tokenFrame } from './fakes.ts';
+import { apply, conversation, eventFrame, fresh, space, tokenFrame } from './fakes.ts';
 
 const answer = (state: ReturnType<typeof fresh>) =>
   conversation(state).messages.find((message) => message.id === 'a1');
@@ -45,7 +45,7 @@ describe('an answer', () => {
     const left = apply(
       [
         tokenFrame(0, 'ab'),
-        { type: 'unsubscribed', space: tokenFrame(0, '').space, reason: 'not_member' },
+        { type: 'unsubscribed', space, reason: 'not_member' },
         tokenFrame(2, 'cd'),
       ],
       fresh(),
