@@ -43,11 +43,7 @@ describe('an answer', () => {
 
   it('takes no token of a space that was left: it would be followed again, and wait for its end for ever', () => {
     const left = apply(
-      [
-        tokenFrame(0, 'ab'),
-        { type: 'unsubscribed', space, reason: 'not_member' },
-        tokenFrame(2, 'cd'),
-      ],
+      [tokenFrame(0, 'ab'), { type: 'unsubscribed', space, reason: 'not_member' }, tokenFrame(2, 'cd')],
       fresh(),
     );
     expect(left.effects).toEqual([]);
