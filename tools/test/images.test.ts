@@ -138,7 +138,7 @@ describe('the Dockerfiles', () => {
     const dockerfile = textOf('images/Dockerfile');
     expect(dockerfile).toMatch(/^USER 65532:65532$/m);
     expect(dockerfile).toMatch(
-      /^ENTRYPOINT \["\/usr\/local\/bin\/node", "--v8-pool-size=1", "\/app\/main.mjs"\]$/m,
+      /^ENTRYPOINT \["\/usr\/local\/bin\/node", "--v8-pool-size=1", "--no-parallel-scavenge", "\/app\/main.mjs"\]$/m,
     );
     expect(dockerfile).not.toMatch(/^RUN /m);
   });

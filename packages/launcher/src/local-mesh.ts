@@ -27,9 +27,10 @@ import { type TraceSink, traceSink } from './trace-sink.ts';
 
 /**
  * One thread that helps to collect garbage instead of four, as in the images: each takes as large a part of the core as
- * the service itself while it works, and everybody who is connected waits.
+ * the service itself while it works, and everybody who is connected waits. New objects are collected without its help:
+ * the service would wait for it on the same core.
  */
-const nodeFlags = ['--v8-pool-size=1'];
+const nodeFlags = ['--v8-pool-size=1', '--no-parallel-scavenge'];
 
 /** What a local mesh is made of. */
 export interface LocalMeshOptions extends PortPlan {

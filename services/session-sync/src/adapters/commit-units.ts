@@ -286,3 +286,10 @@ begin
 end
 $body$;
 `;
+
+/**
+ * Events come as arrays, whose length Postgres would plan for: a new plan for each commit, which took longer than writing
+ * them. The statements are the same for any number of rows, so their plans are kept.
+ */
+export const keptCommitPlans = `
+alter function commit_units set plan_cache_mode = 'force_generic_plan'`;

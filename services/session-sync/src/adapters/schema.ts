@@ -3,7 +3,7 @@ import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 import { archiveSql } from './archive-schema.ts';
 import { healthRecordSql, ledgerSql, personalInvitations } from './commit-extras.ts';
-import { commitFunction, commitOnceFunction } from './commit-units.ts';
+import { commitFunction, commitOnceFunction, keptCommitPlans } from './commit-units.ts';
 import { erasureSql } from './erasure-schema.ts';
 import { rebuildEndSql, rebuildSql } from './rebuild-schema.ts';
 
@@ -309,4 +309,5 @@ export const migrations: readonly Migration[] = [
   { version: 13, name: 'the rebuilding of read models', sql: rebuildSql },
   { version: 14, name: 'the end of a rebuild', sql: rebuildEndSql },
   { version: 15, name: 'invitations for one person', sql: personalInvitations },
+  { version: 16, name: 'kept plans of a commit', sql: keptCommitPlans },
 ];
