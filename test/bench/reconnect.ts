@@ -256,7 +256,7 @@ for (const device of devices) device.cut();
 
 const section = [
   '## Reconnect: 5,000 sockets cut at once',
-  `${machine()}, ${new Date().toISOString().slice(0, 10)}. ${devices.length.toLocaleString('en')} sockets of ${people.toLocaleString('en')} people, on the whole embedded mesh with nothing else to do; the clients share its cores, in one process. Each comes back after up to 0.2 s, as the protocol says, longer after each attempt that fails, with a position one event behind the head, and is whole when it has that event. From the cut to the last one; ${rounds} rounds after one to warm up. Aim: all whole within 5 s, 1.2 queries of Postgres a socket.`,
+  `${machine()}, ${new Date().toISOString().slice(0, 10)}. ${devices.length.toLocaleString('en')} sockets of ${people.toLocaleString('en')} people, on the whole embedded mesh with nothing else to do; the clients share its cores, in one process. Each comes back after up to 0.2 s, as the protocol says, longer after each attempt that fails, with a position one event behind the head, and is whole when it has that event. From the cut to the last one; ${rounds} rounds after one to warm up. Aim when lines are cut: all whole within 5 s, 1.2 queries of Postgres a socket. A gateway that was killed has to start again first, and takes all of them at once.`,
   table([
     [
       'what',
