@@ -50,17 +50,23 @@ export const onceIn = (soon: (work: () => void) => void, work: () => void): (() 
   };
 };
 
-/** What goes in one message, well below the 4 MB of a gRPC message; something larger goes alone. */
-const messageBytes = 1_000_000;
+/** What goes in one message, well below the 4 MB of a gRPC message; a larger answer goes alone. */
+export const messageBytes = 1_000_000;
+/** Numbers, tags and lengths beside the texts of a call or an answer. */
+const framingBytes = 64;
 
-/** Takes the first ones out of a list, as many as fit one message. */
-export const takeMessage = <T>(list: T[], sizeOf: (one: T) => number): T[] => {
+/** The first ones, as many as fit one message. `partsOf` gives what takes room in it. */
+export const oneMessage = <T>(
+  list: Iterable<T>,
+  partsOf: (one: T) => readonly { readonly length: number }[],
+): T[] => {
+  const taken: T[] = [];
   let bytes = 0;
-  let count = 0;
   for (const one of list) {
-    bytes += sizeOf(one);
-    if (count > 0 && bytes > messageBytes) break;
-    count += 1;
+    bytes += framingBytes;
+    for (const { length } of partsOf(one)) bytes += length;
+    if (taken.length > 0 && bytes > messageBytes) break;
+    taken.push(one);
   }
-  return list.splice(0, count);
+  return taken;
 };

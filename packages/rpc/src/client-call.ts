@@ -4,6 +4,7 @@ import type { Breaker, Bulkhead, RetryBudget } from '@skein/resilience';
 import { type CallContext, neverAborts } from './call-context.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { Identity } from './identity.ts';
+import { maxUnaryMs } from './limits.ts';
 import type { MethodMetrics } from './method-metrics.ts';
 
 /** What all methods of one client share. */
@@ -38,7 +39,10 @@ export interface Carried {
 
 /** The stream over which the calls of one method go. */
 export interface Carrier {
-  /** False while it is not open: then the call goes by itself, and a stream is being opened. */
+  /**
+   * False while it is not open, and a stream is being opened, and for what is too large to go with others: then the
+   * call goes by itself.
+   */
   send(call: Carried): boolean;
   close(): void;
 }
@@ -56,8 +60,6 @@ export interface ClientMethod extends ClientShared {
   readonly carrier?: Carrier | undefined;
 }
 
-/** Nobody waits longer than this for one answer, whatever the context allows. */
-const maxUnaryMs = 30_000;
 /** Kept back on every hop so that a caller gets its answer before its own caller gives up. */
 const maxReserveMs = 500;
 

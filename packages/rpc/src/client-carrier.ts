@@ -6,8 +6,9 @@ import {
   type CarriedAnswers,
   type CarriedCall,
   type CarriedCalls,
+  messageBytes,
   onceIn,
-  takeMessage,
+  oneMessage,
 } from './carried-call.ts';
 import { type Carried, type Carrier, type ClientMethod, endOf, offEnd, onEnd } from './client-call.ts';
 import { bidiStream } from './client-stream.ts';
@@ -16,10 +17,18 @@ import { bareStatus, faultOf, readStatus } from './fault.ts';
 /** Before a stream that broke is opened again, and one that the other side does not know. */
 const againMs = { broken: 1_000, unknown: 60_000 };
 
+/** A tenth kept back on each hop leaves fractions, which the wire has no place for. */
+const timeLeft = (deadlineMs: number): number => Math.max(0, Math.ceil(deadlineMs - Date.now()));
+
 interface UnderWay extends Carried {
   readonly timer: NodeJS.Timeout;
   readonly cancel: () => void;
 }
+
+const partsOf = ([, call]: readonly [number, Carried]) => {
+  const { request, token, traceparent = '', ctx } = call;
+  return [request, token, traceparent, ctx.correlationId];
+};
 
 /** One stream: the calls that wait to be written, and those that wait for their answer. */
 class Lane implements AsyncIterable<CarriedCalls> {
@@ -27,10 +36,12 @@ class Lane implements AsyncIterable<CarriedCalls> {
   open = false;
   readonly #path: string;
   readonly #underWay = new Map<number, UnderWay>();
+  /** Those of them that are not written yet. */
+  readonly #unsent = new Map<number, Carried>();
+  /** Written, and given up since. */
+  readonly #cancelled: number[] = [];
   /** Calls that come from several sockets in one turn of the loop go in one message. */
   readonly #later = onceIn(setImmediate, () => this.#wake());
-  readonly #calls: CarriedCall[] = [];
-  readonly #cancelled: number[] = [];
   #last = 0;
   #leaving = false;
   #wake = () => {};
@@ -40,22 +51,21 @@ class Lane implements AsyncIterable<CarriedCalls> {
   }
 
   send(call: Carried): void {
-    const { ctx, deadlineMs, token, traceparent = '', request } = call;
+    const { ctx, deadlineMs } = call;
     this.#last += 1;
     const number = this.#last;
-    // A tenth kept back on each hop leaves fractions, which the wire has no place for.
-    const timeoutMs = Math.max(0, Math.ceil(deadlineMs - Date.now()));
     const giveUp = (fault: AppError) => {
+      if (!this.#unsent.delete(number)) {
+        this.#cancelled.push(number);
+        this.#later();
+      }
       this.#take(number)?.listener.failed(fault);
-      this.#cancelled.push(number);
-      this.#later();
     };
     const late = () => giveUp(faultOf(bareStatus(status.DEADLINE_EXCEEDED, 'no answer in time'), this.#path));
     const cancel = () => giveUp(endOf(ctx.signal));
-    this.#underWay.set(number, { ...call, cancel, timer: setTimeout(late, timeoutMs) });
+    this.#underWay.set(number, { ...call, cancel, timer: setTimeout(late, timeLeft(deadlineMs)) });
+    this.#unsent.set(number, call);
     onEnd(ctx.signal, cancel);
-    const { correlationId } = ctx;
-    this.#calls.push({ number, authorization: token, traceparent, correlationId, timeoutMs, request });
     this.#later();
   }
 
@@ -86,14 +96,14 @@ class Lane implements AsyncIterable<CarriedCalls> {
   /** The stream is gone, and with it what was under way. */
   lost(fault: AppError): void {
     this.leave();
+    this.#unsent.clear();
     for (const number of [...this.#underWay.keys()]) this.#take(number)?.listener.failed(fault);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<CarriedCalls> {
     for (;;) {
-      if (this.#calls.length > 0 || this.#cancelled.length > 0) {
-        const calls = takeMessage(this.#calls, ({ request }) => request.length);
-        yield { calls, cancelled: this.#cancelled.splice(0) };
+      if (this.#unsent.size > 0 || this.#cancelled.length > 0) {
+        yield { calls: this.#write(), cancelled: this.#cancelled.splice(0) };
         continue;
       }
       if (this.#leaving && this.#underWay.size === 0) return;
@@ -101,6 +111,15 @@ class Lane implements AsyncIterable<CarriedCalls> {
         this.#wake = resolve;
       });
     }
+  }
+
+  #write(): CarriedCall[] {
+    return oneMessage(this.#unsent, partsOf).map(([number, call]) => {
+      this.#unsent.delete(number);
+      const { token: authorization, traceparent = '', request, ctx, deadlineMs } = call;
+      const { correlationId } = ctx;
+      return { number, authorization, traceparent, correlationId, timeoutMs: timeLeft(deadlineMs), request };
+    });
   }
 
   #take(number: number): UnderWay | undefined {
@@ -120,6 +139,10 @@ export const carrier = (carried: ClientMethod, stream: ClientMethod): Carrier =>
   let current: Lane | undefined;
   let openAtMs = 0;
 
+  /** What became of the stream says nothing about any one call: they are lost as with a broken connection. */
+  const streamEnded = (how: string): AppError =>
+    faultOf(bareStatus(status.UNAVAILABLE, `its stream ended: ${how}`), carried.path);
+
   const run = async (lane: Lane): Promise<void> => {
     const ctx = rootContext({ timeoutMs: Number.POSITIVE_INFINITY, signal: closed.signal });
     try {
@@ -131,11 +154,11 @@ export const carrier = (carried: ClientMethod, stream: ClientMethod): Carrier =>
         if (current === lane) current = undefined;
         lane.leave();
       }
-      lane.lost(faultOf(bareStatus(status.UNAVAILABLE, 'the stream ended'), carried.path));
+      lane.lost(streamEnded('without a fault'));
     } catch (error) {
       const fault = toAppError(error);
       openAtMs = Date.now() + (fault.code === 'not_implemented' ? againMs.unknown : againMs.broken);
-      lane.lost(fault);
+      lane.lost(closed.signal.aborted ? fault : streamEnded(fault.code));
     } finally {
       if (current === lane) current = undefined;
     }
@@ -143,6 +166,8 @@ export const carrier = (carried: ClientMethod, stream: ClientMethod): Carrier =>
 
   return {
     send: (call) => {
+      // What is too large for the other side must not end the stream of all others.
+      if (call.request.length > messageBytes) return false;
       if (current?.open) {
         current.send(call);
         return true;

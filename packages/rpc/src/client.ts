@@ -10,6 +10,7 @@ import { bidiStream, serverStream } from './client-stream.ts';
 import { unary } from './client-unary.ts';
 import { type Definition, namesOf, type RpcMethods } from './definition.ts';
 import type { Identity } from './identity.ts';
+import { maxMessageBytes } from './limits.ts';
 import { methodMetrics } from './method-metrics.ts';
 
 /** What a client is made of. */
@@ -37,9 +38,6 @@ export interface RpcClientOptions<D extends Definition = Definition> {
 
 /** The methods of a definition as promises and async iterables, and the connection as a service. */
 export type RpcClient<D extends Definition> = RpcMethods<D> & Service;
-
-/** 4 MB: larger things go in pieces. */
-const maxMessageBytes = 4 * 1024 * 1024;
 
 /**
  * A client of one service: one for the life of a process, shared by all calls; balanced over all instances. Every

@@ -15,6 +15,7 @@ import {
 } from './definition.ts';
 import { addHealth } from './health.ts';
 import type { Identity } from './identity.ts';
+import { maxMessageBytes, maxUnaryMs } from './limits.ts';
 import { methodMetrics } from './method-metrics.ts';
 import { addReflection } from './reflection.ts';
 import type { CallTaker, ServedMethod } from './server-call.ts';
@@ -36,7 +37,10 @@ export interface RpcServerOptions {
   readonly metrics: MetricRegistry;
   /** Mean age at which streams and connections are renewed, so that load spreads to new instances. Default 5 min. */
   readonly maxAgeMs?: number;
-  /** How long a stream may take to end after its signal, also when draining. Default 1 s. */
+  /**
+   * How long a stream may take to end after its signal, also when draining. Default 1 s; what carries unary calls has
+   * as long as one of them may take.
+   */
   readonly streamGraceMs?: number;
   /** Calls in flight on one connection; more wait at the client. Default 1,000. */
   readonly maxConcurrentStreams?: number;
@@ -51,9 +55,6 @@ export interface RpcServer extends Service {
   /** Answers NOT_SERVING to health checks from now on; calls still work. The first step of `drain`. */
   notServing(): void;
 }
-
-/** 4 MB: larger things go in pieces. */
-const maxMessageBytes = 4 * 1024 * 1024;
 
 /** Unary calls never come as far as their registered handler: the interceptor has them. */
 const takenEarlier = (): never => {
@@ -82,15 +83,18 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
     'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 1_000,
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
-    // grpc-js adds its own 10 % of jitter. Streams end first, by their signal.
+    // grpc-js adds its own 10 % of jitter. From then on nothing new comes over the connection; what was opened just
+    // before ends by its own age, not with the connection.
     'grpc.max_connection_age_ms': Math.round(maxAgeMs * 1.2),
-    'grpc.max_connection_age_grace_ms': 30_000,
+    'grpc.max_connection_age_grace_ms': Math.round(maxAgeMs * 1.1) + maxUnaryMs,
   });
   const duration = options.metrics.histogram(
     'rpc_server_call_duration_seconds',
     'How long calls took on the server; streams count until their end.',
   );
   const limits: StreamLimits = { maxAgeMs, graceMs: streamGraceMs, random, registry: streamRegistry() };
+  /** Calls under way on it are not cut sooner than calls of their own would be. */
+  const carrying: StreamLimits = { ...limits, graceMs: maxUnaryMs };
   const services: string[] = [];
 
   for (const { definition, handlers, policy } of options.implementations) {
@@ -129,7 +133,9 @@ export const rpcServer = (options: RpcServerOptions): RpcServer => {
       const kind = method.requestStream ? 'bidi' : method.responseStream ? 'serverStream' : 'unary';
       const registered = server.register(
         method.path,
-        kind === 'unary' ? takenEarlier : serveStream(served, handler, method.requestStream, limits),
+        kind === 'unary'
+          ? takenEarlier
+          : serveStream(served, handler, method.requestStream, policy.carries?.[name] ? carrying : limits),
         grpcMethod.responseSerialize,
         grpcMethod.requestDeserialize,
         kind,

@@ -3,6 +3,7 @@ import { AppError } from '@skein/contracts';
 import type { CallContext } from './call-context.ts';
 import { type ClientMethod, endOf, offEnd, onEnd, type UnaryListener } from './client-call.ts';
 import { faultOf } from './fault.ts';
+import { maxMessageBytes } from './limits.ts';
 import { noConnection } from './not-sent.ts';
 import { outgoing } from './wire-metadata.ts';
 
@@ -94,6 +95,10 @@ export const sendUnary = (
 ): void => {
   const token = method.identity.sign(ctx.actor);
   const bytes = method.serialize(request);
+  // The other side would say that it has too much to do, which is tried again.
+  if (bytes.length > maxMessageBytes) {
+    throw new AppError('too_large', `A call must be at most ${maxMessageBytes} bytes long`);
+  }
   const { carrier } = method;
   if (carrier && ctx.idempotencyKey === undefined) {
     if (ctx.signal.aborted) throw endOf(ctx.signal);

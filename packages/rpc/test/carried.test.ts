@@ -1,73 +1,7 @@
-import { AppError, syncV1 } from '@skein/contracts';
-import { createMetrics } from '@skein/telemetry';
+import { AppError } from '@skein/contracts';
 import { expect, test } from 'vitest';
-import {
-  type Handlers,
-  identity,
-  implement,
-  type RpcClient,
-  type RpcClientOptions,
-  type RpcServer,
-  rpcClient,
-  rpcServer,
-} from '../src/index.ts';
-import { afterTest, ctx, handlers, readableLog, startServer } from './fixture.ts';
-import { probeService, secret } from './probe-service.ts';
-
-const wire = syncV1.SyncServiceService.streamMutate;
-const path = '/skein.probe.v1.ProbeService/SayMany' as const;
-
-/** The probe service with a stream that carries `say`; messages of the stream are noted as the server reads them. */
-const streaming = () => {
-  const read: number[] = [];
-  const requestDeserialize = (bytes: Buffer) => {
-    const message = wire.requestDeserialize(bytes);
-    if (message.calls.length > 0) read.push(message.calls.length);
-    return message;
-  };
-  return { service: { ...probeService, sayMany: { ...wire, path, requestDeserialize } }, read };
-};
-type Service = ReturnType<typeof streaming>['service'];
-
-const start = async (say: Handlers<Service>['say'], allow: readonly string[] = ['tester'], port = 0) => {
-  const { service, read } = streaming();
-  const callers = { say: allow, count: 'any', echo: 'any', sayMany: 'any' } as const;
-  const server = rpcServer({
-    ...{ service: 'probe', host: '127.0.0.1', port, streamGraceMs: 1_000 },
-    ...{ log: readableLog().log, metrics: createMetrics(), identity: identity({ service: 'probe', secret }) },
-    implementations: [
-      implement(service, { ...handlers, say }, { allow: callers, carries: { sayMany: 'say' } }),
-    ],
-  });
-  await server.run();
-  afterTest(() => server.stop());
-  return { server, read };
-};
-
-const clientOf = (
-  { port }: Pick<RpcServer, 'port'>,
-  options: Partial<RpcClientOptions<Service>> = {},
-): RpcClient<Service> => {
-  const client = rpcClient(streaming().service, {
-    ...{ service: 'probe', target: `ipv4:127.0.0.1:${port}`, log: readableLog().log },
-    ...{ metrics: createMetrics(), identity: identity({ service: 'tester', secret }) },
-    carried: { say: 'sayMany' },
-    ...options,
-  });
-  afterTest(() => client.stop());
-  return client;
-};
-
-/** Calls until calls go over the stream. */
-const open = async (client: RpcClient<Service>, read: readonly number[]): Promise<void> => {
-  const before = read.length;
-  await expect
-    .poll(async () => {
-      await client.say({ text: 'open' }, ctx()).catch(() => {});
-      return read.length;
-    })
-    .toBeGreaterThan(before);
-};
+import { clientOf, open, start, written } from './carrying.ts';
+import { ctx, startServer } from './fixture.ts';
 
 test('calls of one turn go in one message, each for its own person', async () => {
   const { server, read } = await start(async ({ text }, { actor, caller }) => ({
@@ -89,9 +23,37 @@ test('many large calls at once go in messages that the other side takes', async 
   const { server, read } = await start(async ({ text }) => ({ text }));
   const client = clientOf(server);
   await open(client, read);
-  const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(2_000_000));
+  const texts = [...'abcdefgh'].map((letter) => letter.repeat(900_000));
   const said = await Promise.all(texts.map((text) => client.say({ text }, ctx())));
   expect(said.map(({ text }) => text)).toEqual(texts);
+  expect(read.slice(-texts.length)).toEqual(texts.map(() => 1));
+});
+
+test('a call that is too large, or whose answer is, fails alone', async () => {
+  const entered: string[] = [];
+  const go = Promise.withResolvers<void>();
+  const { server, read } = await start(async ({ text }) => {
+    if (text === 'much') return { text: text.repeat(1_250_000) };
+    if (!text.startsWith('neighbour')) return { text: text.slice(0, 4) };
+    entered.push(text);
+    await go.promise;
+    return { text };
+  });
+  const client = clientOf(server, { retryable: ['say'] });
+  await open(client, read);
+  const neighbours = Array.from({ length: 5 }, (_, n) => client.say({ text: `neighbour ${n}` }, ctx()));
+  await expect.poll(() => entered).toHaveLength(5);
+  for (const text of ['x'.repeat(5_000_000), 'much'])
+    await expect(client.say({ text }, ctx())).rejects.toMatchObject({ code: 'too_large' });
+  // Larger than what goes with others, and small enough for the other side: it goes by itself.
+  const messages = read.length;
+  expect(await client.say({ text: 'large'.repeat(600_000) }, ctx())).toEqual({ text: 'larg' });
+  expect(read).toHaveLength(messages);
+  go.resolve();
+  await expect(Promise.all(neighbours)).resolves.toHaveLength(5);
+  expect(entered).toHaveLength(5);
+  await client.say({ text: 'after' }, ctx());
+  expect(read).toHaveLength(messages + 1);
 });
 
 test('a fault is what it would be of a call of its own', async () => {
@@ -117,18 +79,14 @@ test('who may not call the method may not have it carried, nor who cannot prove 
       calls.push(text);
       return { text };
     },
-    ['somebody else'],
+    { allow: ['somebody else'] },
   );
   const client = clientOf(server);
   await open(client, read);
   await expect(client.say({ text: '' }, ctx())).rejects.toMatchObject({ code: 'forbidden' });
 
-  const forged = {
-    ...{ number: 1, authorization: 'forged', traceparent: '', correlationId: '', timeoutMs: 5_000 },
-    request: probeService.say.requestSerialize({ text: 'forged' }),
-  };
   const sent = async function* () {
-    yield { calls: [forged], cancelled: [] };
+    yield { calls: [written(1, 'forged', { authorization: 'forged' })], cancelled: [] };
   };
   const answers = [];
   for await (const message of client.sayMany(sent(), ctx())) answers.push(...message.answers);
@@ -170,52 +128,50 @@ test('a caller that goes away, or whose time is over, interrupts its call and no
   expect(await stays).toEqual({ text: 'stays' });
 });
 
-test('calls go by themselves to a service of the version before', async () => {
-  const client = clientOf(await startServer());
-  for (const text of ['one', 'two', 'three'])
-    expect(await client.say({ text }, ctx())).toEqual({ text: `you said ${text}` });
-});
-
-test('what was under way when the stream broke is lost like any call, and tried again when that is harmless', async () => {
-  const entered = Promise.withResolvers<void>();
+test('a call that was given up before it was written is not made', async () => {
+  const made: string[] = [];
   const { server, read } = await start(async ({ text }) => {
-    if (text !== 'under way') return { text };
-    entered.resolve();
-    return new Promise(() => {});
-  });
-  const careful = clientOf(server);
-  const bold = clientOf(server, { retryable: ['say'] });
-  await open(careful, read);
-  await open(bold, read);
-  const lost = expect(careful.say({ text: 'under way' }, ctx())).rejects.toMatchObject({
-    code: 'unavailable',
-  });
-  await entered.promise;
-  const again = bold.say({ text: 'under way' }, ctx());
-  await expect.poll(() => read.length).toBeGreaterThan(3);
-  const { port } = server;
-  await server.stop();
-  await lost;
-  const next = await start(async ({ text }) => ({ text: `${text} again` }), ['tester'], port);
-  expect(await again).toEqual({ text: 'under way again' });
-  await open(careful, next.read);
-});
-
-test('a server that drains answers what is under way and takes no more on the stream', async () => {
-  const entered = Promise.withResolvers<void>();
-  const go = Promise.withResolvers<void>();
-  const { server, read } = await start(async ({ text }) => {
-    if (text === 'open') return { text };
-    entered.resolve();
-    await go.promise;
+    made.push(text);
     return { text };
   });
   const client = clientOf(server);
   await open(client, read);
-  const underWay = client.say({ text: 'under way' }, ctx());
-  await entered.promise;
-  const drained = server.drain?.();
-  go.resolve();
-  expect(await underWay).toEqual({ text: 'under way' });
-  await drained;
+  const caller = new AbortController();
+  const gone = client.say({ text: 'gone' }, ctx({ signal: caller.signal }));
+  const stays = client.say({ text: 'stays' }, ctx());
+  caller.abort();
+  await expect(gone).rejects.toMatchObject({ code: 'cancelled' });
+  await stays;
+  expect(made.filter((text) => text !== 'open')).toEqual(['stays']);
+});
+
+test('a call ends with its time, and is not made when that is over or when it is called off beside it', async () => {
+  const made: string[] = [];
+  const late = Promise.withResolvers<string>();
+  const { server } = await start(async ({ text }, { signal }) => {
+    made.push(text);
+    if (text !== 'late') return { text };
+    signal.addEventListener('abort', () => late.resolve(signal.reason.code));
+    return new Promise(() => {});
+  });
+  const sent = async function* () {
+    const calls = [written(1, 'called off'), written(2, 'over', { timeoutMs: 0 }), written(3, 'made')];
+    yield { calls, cancelled: [1] };
+    yield { calls: [written(4, 'late', { timeoutMs: 20 })], cancelled: [] };
+    await late.promise;
+  };
+  const answers = [];
+  for await (const message of clientOf(server).sayMany(sent(), ctx())) answers.push(...message.answers);
+  expect(await late.promise).toBe('deadline_exceeded');
+  expect(answers.map(({ number, status }) => [number, status]).sort()).toEqual([
+    [2, 4],
+    [3, 0],
+  ]);
+  expect(made).toEqual(['made', 'late']);
+});
+
+test('calls go by themselves to a service of the version before', async () => {
+  const client = clientOf(await startServer());
+  for (const text of ['one', 'two', 'three'])
+    expect(await client.say({ text }, ctx())).toEqual({ text: `you said ${text}` });
 });

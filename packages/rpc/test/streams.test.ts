@@ -192,7 +192,7 @@ test('a stream that does not listen is ended after the grace as unavailable: nev
 test('a message beyond 4 MB is refused and the connection lives on', async () => {
   const client = startClient(await startServer());
   await expect(client.say({ text: 'x'.repeat(5_000_000) }, ctx())).rejects.toMatchObject({
-    code: 'overloaded',
+    code: 'too_large',
   });
   await expect(client.say({ text: 'x' }, ctx())).resolves.toEqual({ text: 'you said x' });
 });
