@@ -154,6 +154,14 @@ describe('mutations', () => {
       { seq: 7, outcome: 'applied', version: 2, offset: 2 },
     ]);
     expect(lastSeq).toBe(7);
+    const { results: large } = await mutate('poisoned', 'phone', [
+      { seq: 8, refused: 'too_large' },
+      set(9, 'fine', { baseVersion: 2, field: 'note' }),
+    ]);
+    expect(large).toMatchObject([
+      { seq: 8, outcome: 'rejected', code: 'too_large' },
+      { seq: 9, outcome: 'applied' },
+    ]);
     await expect(mutate('poisoned', 'phone', [{ seq: 'x' }])).rejects.toMatchObject({
       code: 'invalid_request',
     });

@@ -1,6 +1,7 @@
 import { AppError, type syncV1 } from '@skein/contracts';
 import type { CallContext } from '@skein/rpc';
 import type { Counter } from '@skein/telemetry';
+import { mutationsJson } from '../http/mutations-json.ts';
 import type { Connection } from '../live/connection.ts';
 import { controlFrame, type Frame, rawFrame } from '../live/frame.ts';
 import { expiryOf } from '../live/sign-in.ts';
@@ -87,7 +88,7 @@ export const requests: {
             space: port.connection.resolve(space),
             epoch: epoch ?? port.epoch,
             origin: originOf(port),
-            mutationsJson: JSON.stringify(mutations),
+            mutationsJson: mutationsJson(mutations),
           },
           port.call(),
         )

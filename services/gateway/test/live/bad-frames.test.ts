@@ -216,6 +216,33 @@ describe('after hello', () => {
     expect(mutated()).toEqual([{ seq: 1, refused: expect.stringContaining(why) }, fine]);
   });
 
+  it('passes on that a mutation is too large once its numbers are written out, and what fits beside it', async () => {
+    live.mesh.sync.mutate = taken;
+    const setting = (seq: number, numbers: number) => {
+      const value = Array(numbers).fill('1e20').join(',');
+      return `{"seq":${seq},"collection":"c","id":"k","baseVersion":0,"hlc":"${change.hlc}","ops":[{"op":"set","path":["a"],"value":[${value}]}]}`;
+    };
+    const send = async (id: number, ...mutations: readonly string[]) => {
+      const frame = `{"type":"mutate","id":${id},"space":"personal","mutations":[${mutations.join(',')}]}`;
+      expect(frame.length).toBeLessThan(1_000_000);
+      socket.send(frame);
+      await socket.first('result', { id });
+      const passed = mutated() as { readonly seq: number; readonly refused?: string }[];
+      expect(Buffer.byteLength(JSON.stringify(passed))).toBeLessThanOrEqual(2_000_000);
+      return passed;
+    };
+    const socket = await open();
+    expect(await send(1, setting(1, 190_000), setting(2, 2))).toEqual([
+      { seq: 1, refused: 'too_large' },
+      { ...change, seq: 2, ops: [{ op: 'set', path: ['a'], value: [1e20, 1e20] }] },
+    ]);
+    // Each could be taken, all together could not: the first ones go.
+    const many = Array.from({ length: 20 }, (_, at) => setting(at + 1, 9_000));
+    const sent = await send(2, ...many);
+    expect(sent.map(({ seq }) => seq)).toEqual(Array.from({ length: 10 }, (_, at) => at + 1));
+    expect(sent.every(({ refused }) => refused === undefined)).toBe(true);
+  });
+
   it('refuses a batch in which a mutation has no seq: nobody could be told what became of it', async () => {
     const socket = await open();
     socket.send({ type: 'mutate', id: 1, space: 'personal', mutations: [{ ...change, seq: 'one' }] });

@@ -1,5 +1,12 @@
 import { AppError } from '@skein/contracts';
-import { decodeMutation, isCollectionName, isDocumentId, type Json, valueHash } from '@skein/sync-core';
+import {
+  decodeMutation,
+  isCollectionName,
+  isDocumentId,
+  isJsonObject,
+  type Json,
+  valueHash,
+} from '@skein/sync-core';
 import { changeSession, type SessionChanged } from '../domain/change-session.ts';
 import { type Mutated, mutate, type ReceivedMutation } from '../domain/mutate.ts';
 import { isManual } from '../domain/rules.ts';
@@ -13,7 +20,10 @@ import type { Unit } from './writer.ts';
 
 /** Mutations of one call. */
 const maxMutations = 100;
-/** All of them together: what fits a frame of 1,000,000 bytes fits here, however its numbers are written. */
+/**
+ * All of them together. A frame of 1,000,000 bytes grows up to 4.4 times when its numbers are written out: the gateway
+ * sends as many of its mutations as fit, and says of one that never would that it was `refused`.
+ */
 const mutationsBytes = 2_000_000;
 const maxKnown = 5_000;
 
@@ -49,7 +59,9 @@ export const documentUseCases = (parts: AppParts) => {
           mutation: decoded.mutation,
           hash: hashOf(decoded.mutation as unknown as Json),
         };
-      const { seq, fault } = decoded;
+      const { seq } = decoded;
+      const tooLarge = isJsonObject(input) && input.refused === 'too_large';
+      const fault = tooLarge ? { path: '', message: 'is too large', code: 'too_large' } : decoded.fault;
       if (seq === undefined) throw malformed(`mutations[${at}].${fault.path}`, fault.message);
       // Too deep to be hashed canonically is still one and the same mutation when it is repeated.
       return { seq, fault, hash: hashOf(JSON.stringify(input)) };

@@ -27,8 +27,8 @@ export interface ReceivedMutation {
   readonly seq: number;
   readonly hash: string;
   readonly mutation?: Mutation | undefined;
-  /** Where it is malformed. */
-  readonly fault?: { readonly path: string; readonly message: string } | undefined;
+  /** Where it is malformed; `code` when that is not the whole story. */
+  readonly fault?: { readonly path: string; readonly message: string; readonly code?: string } | undefined;
 }
 
 /** Mutations of one device, in its order. */
@@ -146,7 +146,8 @@ export const mutate = (state: SpaceState, command: Mutate): Decision<Mutated> =>
   });
 
   const take = ({ seq, mutation, fault }: ReceivedMutation): Outcome => {
-    if (!mutation) return rejected(seq, 'invalid_request', fault?.path ? { path: fault.path } : {});
+    if (!mutation)
+      return rejected(seq, fault?.code ?? 'invalid_request', fault?.path ? { path: fault.path } : {});
     if (readOnly) return rejected(seq, 'forbidden');
     const { collection, id } = mutation;
     const { policy, faultOf } = command.rulesOf(collection);

@@ -2,6 +2,7 @@ import type { syncV1 } from '@skein/contracts';
 import { must } from '@skein/service-kit';
 import { z } from 'zod';
 import type { Clients } from '../../ports.ts';
+import { mutationsJson } from '../mutations-json.ts';
 import { restOrigin } from '../origin.ts';
 import { type Route, route } from '../route.ts';
 import { listAnswer, listOf, page, pageRequest, spaceId, timeText } from '../schemas/basics.ts';
@@ -95,7 +96,7 @@ export const documentRoutes = ({ sync }: Clients): Route[] => [
           space: params.space,
           epoch: body.epoch,
           origin: restOrigin({ id: body.device }),
-          mutationsJson: JSON.stringify(body.mutations),
+          mutationsJson: mutationsJson(body.mutations),
         },
         ctx,
       );
