@@ -174,6 +174,7 @@ describe('an invitation', () => {
     });
     for (let n = 1; n < 100; n += 1) await invite('strict', space);
     await expect(invite('strict', space)).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await invite('strict', space, {}, 'k')).toEqual(first);
   });
 });
 
@@ -249,7 +250,13 @@ describe('a person whom an owner gives a role', () => {
 
   it('is not asked without end, nor are strangers: a day, a space and a person have their bounds', async () => {
     const [space, other] = [await newTeam('spammer'), await newTeam('spammer')];
-    for (let n = 0; n < 60; n += 1) await put('spammer', space, `stranger-${n}`);
+    const first = () =>
+      sync.gateway.putMember(
+        { space, userId: 'stranger-0', role: 'editor' },
+        deriveContext(actingFor('spammer'), { idempotencyKey: 'k' }),
+      );
+    await first();
+    for (let n = 1; n < 60; n += 1) await put('spammer', space, `stranger-${n}`);
     for (let n = 0; n < 40; n += 1) {
       const { id } = await invite('spammer', other, { email: `n${n}@example.org` });
       // Taking it back does not take back the mail.
@@ -258,6 +265,8 @@ describe('a person whom an owner gives a role', () => {
     const wait = { code: 'rate_limited', retryAfterMs: expect.any(Number) };
     await expect(put('spammer', other, 'one-more')).rejects.toMatchObject(wait);
     await expect(invite('spammer', other, { email: 'one@more.example' })).rejects.toMatchObject(wait);
+    // What comes again is not one more.
+    expect(await first()).toMatchObject({ invited: true });
     // A code that one passes on oneself is no mail, and a role of a member no invitation.
     await accept('friend', (await invite('spammer', other)).code);
     await put('spammer', other, 'friend', 'viewer');

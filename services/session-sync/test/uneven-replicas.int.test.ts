@@ -3,11 +3,15 @@ import { testDatabase } from '@skein/postgres/testing';
 import { createLogger } from '@skein/telemetry';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemIds, systemTimers } from '../src/adapters/ids.ts';
+import { nativeSha256 } from '../src/adapters/native-sha256.ts';
 import { postgresSpaceMaker } from '../src/adapters/postgres-space-reads.ts';
 import { postgresSpaceStore } from '../src/adapters/postgres-space-store.ts';
 import { migrations } from '../src/adapters/schema.ts';
+import { once } from '../src/app/once.ts';
 import { personalSpaceId } from '../src/app/personal-space.ts';
+import { stepOnce } from '../src/app/step-once.ts';
 import { createWriter, type Unit } from '../src/app/writer.ts';
+import { refuse } from '../src/domain/decision.ts';
 
 const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
 const open = async (url: string): Promise<Database> => {
@@ -125,5 +129,49 @@ describe('a replica that is slower than another', () => {
     thaw.resolve();
     await expect(late).rejects.toMatchObject({ code: 'unavailable' });
     expect(await writer.write(says(space))).toBe(3);
+  });
+});
+
+/** Says the first word of a space, and is refused when there is one. */
+const opens = (space: string): Unit<number> => {
+  const unit = says(space);
+  return {
+    ...unit,
+    decide: (state, nowMs) =>
+      state.head > 0 ? refuse('superseded', 'Somebody has spoken') : unit.decide(state, nowMs),
+  };
+};
+
+describe('a command that comes again while its first attempt is under way', () => {
+  const step = (unit: Unit<number>) => stepOnce(unit, `${unit.space}:open:do`);
+  const keyed = (unit: Unit<number>) => {
+    const call = {
+      ...{ userId: 'hasty', platform: 'web', correlationId: 'c', traceparent: undefined },
+      ...{ signal: AbortSignal.timeout(60_000), idempotencyKey: unit.space },
+    };
+    return once(nativeSha256, unit, call, 'Open', []);
+  };
+
+  it.each([
+    { by: 'step of a saga', named: step },
+    { by: 'idempotency key', named: keyed },
+  ])('is not refused for what that has done, whichever statement it comes before ($by)', async (known) => {
+    const first = writerOn(fast);
+    for (let place = 1; ; place += 1) {
+      const [space = ''] = await newSpaces([`${known.by} ${place}`]);
+      const unit = known.named(opens(space));
+      let statements = 0;
+      const again = writerOn(
+        watched(slow, async () => {
+          statements += 1;
+          if (statements === place) expect(await first.write(unit)).toBe(1);
+        }),
+      );
+      expect(await again.write(unit)).toBe(1);
+      if (statements >= place) continue;
+      // Load and commit at least: the first attempt has come before each of them.
+      expect(statements).toBeGreaterThan(1);
+      return;
+    }
   });
 });

@@ -18,7 +18,6 @@ import {
 import { keyOf, type Needs, type Writes } from '../domain/state.ts';
 import { answeredWithin } from './answered-within.ts';
 import { logAt } from './log-reads.ts';
-import { loadExtras } from './postgres-space-extras.ts';
 import { stateLoader } from './space-states.ts';
 
 /** SQLSTATE of a guard that failed in `commit_units`. */
@@ -152,13 +151,8 @@ const writeError = (error: unknown): unknown => {
 /** The store over this service's schema. */
 export const postgresSpaceStore = (database: Database): SpaceStore => {
   const loadStates = stateLoader();
-  const load = async (on: Queryable, needs: ReadonlyMap<string, readonly Needs[]>) => {
-    const db = answeredWithin(on, answerMs);
-    const extras = await loadExtras(db, needs);
-    const states = await loadStates(db, needs);
-    extras(states);
-    return states;
-  };
+  const load = (db: Queryable, needs: ReadonlyMap<string, readonly Needs[]>) =>
+    loadStates(answeredWithin(db, answerMs), needs);
   const write = (db: Queryable, plans: readonly SpacePlan[]) => {
     const { sql, parameters } = commitOf(plans);
     return answeredWithin(db, answerMs).query(sql, parameters);

@@ -1,4 +1,4 @@
-import type { Queryable, Row, Sql } from '@skein/postgres';
+import { idempotencyTtlHours, type Queryable, type Row, type Sql } from '@skein/postgres';
 import {
   type ConflictRow,
   type ConversationRow,
@@ -7,119 +7,23 @@ import {
   emptyState,
   type InvitationRow,
   keyOf,
+  type LedgerRow,
   type MessageRow,
   type Needs,
   type OpenConflict,
+  type RequestRow,
   type ResultRow,
   type Role,
   type SeqRow,
   type SpaceState,
+  type StepRow,
   type TurnRow,
 } from '../domain/state.ts';
+import { askedOf, type Column, columnTypes } from './asked-columns.ts';
 import { columns } from './columns.ts';
 
 /** Kept results of one device that are read at once: one answer does not hold more. */
 const resultsBytes = 1_000_000;
-
-/** What the needs of a flush are made of, column by column. */
-const columnTypes = {
-  space: 'uuid',
-  memberSpace: 'uuid',
-  memberUser: 'text',
-  ownersSpace: 'uuid',
-  messageSpace: 'uuid',
-  messageUser: 'text',
-  messageClient: 'text',
-  conversationSpace: 'uuid',
-  conversation: 'uuid',
-  newestSpace: 'uuid',
-  turnSpace: 'uuid',
-  turn: 'uuid',
-  documentSpace: 'uuid',
-  documentCollection: 'text',
-  document: 'text',
-  seqSpace: 'uuid',
-  seqUser: 'text',
-  seqDevice: 'text',
-  seq: 'bigint',
-  deviceSpace: 'uuid',
-  deviceUser: 'text',
-  device: 'text',
-  openSpace: 'uuid',
-  conflictSpace: 'uuid',
-  conflict: 'uuid',
-  invitationSpace: 'uuid',
-  invitation: 'uuid',
-  invitedSpace: 'uuid',
-  invited: 'text',
-} as const;
-type Column = keyof typeof columnTypes;
-type Asked = Readonly<Record<Column, readonly unknown[]>>;
-
-const askedOf = (needs: ReadonlyMap<string, readonly Needs[]>): Asked => {
-  const asked = Object.fromEntries(Object.keys(columnTypes).map((name) => [name, [] as unknown[]])) as Record<
-    Column,
-    unknown[]
-  >;
-  for (const [space, all] of needs) {
-    asked.space.push(space);
-    const documents = new Set<string>();
-    for (const need of all) {
-      for (const member of need.members ?? []) {
-        asked.memberSpace.push(space);
-        asked.memberUser.push(member);
-      }
-      if (need.clientMessage) {
-        asked.messageSpace.push(space);
-        asked.messageUser.push(need.clientMessage.userId);
-        asked.messageClient.push(need.clientMessage.id);
-      }
-      if (need.conversation !== undefined) {
-        asked.conversationSpace.push(space);
-        asked.conversation.push(need.conversation);
-      }
-      if (need.turn !== undefined) {
-        asked.turnSpace.push(space);
-        asked.turn.push(need.turn);
-      }
-      for (const { collection, id } of need.documents ?? []) {
-        const key = keyOf(collection, id);
-        if (documents.has(key)) continue;
-        documents.add(key);
-        asked.documentSpace.push(space);
-        asked.documentCollection.push(collection);
-        asked.document.push(id);
-      }
-      for (const seq of need.seq?.seqs ?? []) {
-        asked.seqSpace.push(space);
-        asked.seqUser.push(need.seq?.userId);
-        asked.seqDevice.push(need.seq?.device);
-        asked.seq.push(seq);
-      }
-      if (need.device) {
-        asked.deviceSpace.push(space);
-        asked.deviceUser.push(need.device.userId);
-        asked.device.push(need.device.id);
-      }
-      if (need.conflict !== undefined) {
-        asked.conflictSpace.push(space);
-        asked.conflict.push(need.conflict);
-      }
-      if (need.invitation !== undefined) {
-        asked.invitationSpace.push(space);
-        asked.invitation.push(need.invitation);
-      }
-      if (need.invited !== undefined) {
-        asked.invitedSpace.push(space);
-        asked.invited.push(need.invited);
-      }
-    }
-    if (all.some(({ owners }) => owners)) asked.ownersSpace.push(space);
-    if (all.some(({ newestConversation }) => newestConversation)) asked.newestSpace.push(space);
-    if (all.some(({ openConflicts }) => openConflicts)) asked.openSpace.push(space);
-  }
-  return asked;
-};
 
 /** Parts of the statement beside the spaces and the roles in them; a flush rarely asks for more than two. */
 const partColumns = {
@@ -131,13 +35,17 @@ const partColumns = {
   open: ['openSpace'],
   conflicts: ['conflictSpace'],
   invitations: ['invitationSpace', 'invitedSpace'],
+  // What few commands need: one part, because every part doubles the statements there may be.
+  extras: ['requestSpace', 'stepSpace', 'ledgerSpace'],
 } as const satisfies Readonly<Record<string, readonly Column[]>>;
 type Part = keyof typeof partColumns;
 const partNames = Object.keys(partColumns) as Part[];
 
 /**
  * One statement, so one snapshot and one round trip. The head is read in the same snapshot as the rows: when the events
- * are then admitted right behind it, nothing the decision saw can have changed in between. `{name}` is a column.
+ * are then admitted right behind it, nothing the decision saw can have changed in between. A refusal has no such guard:
+ * what was done already under a key or by a step is read in this snapshot too, or a repetition would be refused for the
+ * effect of its first attempt. `{name}` is a column.
  */
 const textOf = (has: (part: Part) => boolean): string => {
   const ctes = [
@@ -239,6 +147,19 @@ const textOf = (has: (part: Part) => boolean): string => {
      union select ${columns.invitation('i')} from n_invited n join invitation i using (space, user_id)
      where i.accepted_by is null) r) as invitations`);
   }
+  if (has('extras'))
+    selects.push(
+      `(select json_agg(r) from (
+     select n.space, k.scope as "userId", k.method, k.key, k.body_hash as "bodyHash", k.result
+     from unnest({requestSpace}, {requestUser}, {requestMethod}, {requestKey}) as n(space, scope, method, key)
+     join idempotency_keys k using (scope, method, key)
+     where k.created_at > now() - make_interval(hours => ${idempotencyTtlHours})) r) as requests`,
+      `(select json_agg(r) from (select n.space, s.key, s.result, s.undone_at is not null as undone
+   from unnest({stepSpace}, {step}) as n(space, key) join saga_step_seen s using (key)) r) as steps`,
+      `(select json_agg(r) from (select n.space, l.position, l.hash from unnest({ledgerSpace}) as n(space)
+   cross join lateral (select position, hash from ledger_entry e where e.space = n.space
+     order by position desc limit 1) l) r) as ledgers`,
+    );
   selects.push(`(select json_agg(r) from (${members.join('\n union ')}) r) as members`);
   return `with ${ctes.join(',\n')}\nselect ${selects.join(',\n  ')}`;
 };
@@ -276,6 +197,9 @@ interface Loaded {
   open?: OpenConflict[] | null;
   conflicts?: ConflictRow[] | null;
   invitations?: InvitationRow[] | null;
+  requests?: (RequestRow & { space: string })[] | null;
+  steps?: (Omit<StepRow, 'stored'> & { space: string })[] | null;
+  ledgers?: (Pick<LedgerRow, 'position' | 'hash'> & { space: string })[] | null;
 }
 
 const statesOf = (rows: Loaded): Map<string, SpaceState> => {
@@ -302,6 +226,13 @@ const statesOf = (rows: Loaded): Map<string, SpaceState> => {
   each(rows.open, (state, row) => state.openConflicts.set(row.id, row));
   each(rows.conflicts, (state, row) => state.conflicts.set(row.id, row));
   each(rows.invitations, (state, row) => state.invitations.set(row.id, row));
+  each(rows.requests, (state, row) => state.requests.set(keyOf(row.userId, row.method, row.key), row));
+  each(rows.steps, (state, { key, result, undone }) =>
+    state.steps.set(key, { key, result, undone, stored: true }),
+  );
+  each(rows.ledgers, (state, row) => {
+    state.ledger = row;
+  });
   return states;
 };
 

@@ -96,7 +96,7 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
       const hours = checkedInteger('expiresInHours', wanted.hours || defaultHours, 1, maxHours);
       const { id: space } = await ownSpace(call, name);
       const row = make(call, { space, role, userId: null, email, hours, key: wanted.key });
-      if (wanted.key === '' || !(await invitations.byId(row.id))) await checkInvitations(parts, row);
+      await checkInvitations(parts, row);
       const unit: Unit<InvitationRow> = {
         space,
         needs: { members: [call.userId], invitation: row.id },

@@ -1,6 +1,7 @@
 import { AppError } from '@skein/contracts';
 import { v5 } from 'uuid';
 import type { InvitationRow, Role } from '../domain/state.ts';
+import type { InvitationCounts } from './invitation-store.ts';
 import type { AppParts } from './parts.ts';
 import type { Call } from './ports.ts';
 
@@ -43,18 +44,30 @@ export const newInvitation = ({ ids, clock }: Pick<AppParts, 'ids' | 'clock'>) =
   };
 };
 
-/** Refuses an invitation where there are enough. Several requests at once may go a few above. */
+/** Why there may not be one more; undefined when there may. */
+const tooMany = (
+  { open, sent, waiting }: InvitationCounts,
+  { userId, email }: InvitationRow,
+): AppError | undefined => {
+  if (open >= maxOpen) return new AppError('forbidden', `A space has at most ${maxOpen} open invitations`);
+  if (userId === null && email === null) return undefined;
+  if (sent >= maxSent)
+    return new AppError('rate_limited', `One person invites at most ${maxSent} others a day: try tomorrow`, {
+      retryAfterMs: sentRetryMs,
+    });
+  if (waiting >= maxWaiting)
+    return new AppError('forbidden', 'As many invitations as there may be wait for them already: try later');
+  return undefined;
+};
+
+/**
+ * Refuses an invitation where there are enough, but never one that is there: its request has come again. Several
+ * requests at once may go a few above.
+ */
 export const checkInvitations = async (
   { invitations }: Pick<AppParts, 'invitations'>,
   row: InvitationRow,
 ): Promise<void> => {
-  const { open, sent, waiting } = await invitations.count(row, row.createdAtMs - dayMs);
-  if (open >= maxOpen) throw new AppError('forbidden', `A space has at most ${maxOpen} open invitations`);
-  if (row.userId === null && row.email === null) return;
-  if (sent >= maxSent)
-    throw new AppError('rate_limited', `One person invites at most ${maxSent} others a day: try tomorrow`, {
-      retryAfterMs: sentRetryMs,
-    });
-  if (waiting >= maxWaiting)
-    throw new AppError('forbidden', 'As many invitations as there may be wait for them already: try later');
+  const fault = tooMany(await invitations.count(row, row.createdAtMs - dayMs), row);
+  if (fault && !(await invitations.byId(row.id))) throw fault;
 };
