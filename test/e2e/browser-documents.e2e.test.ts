@@ -1,5 +1,8 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   launchBrowser,
   screenshotFolder,
@@ -175,7 +178,87 @@ describe('documents in two browsers', () => {
     await shoot(couch, 'couch-fork');
   }, 60_000);
 
+  it('keeps the focus where the person put it, and beside what went away', async () => {
+    const { page } = desk;
+    await open(desk, 'tasks');
+    for (const title of ['First', 'Second', 'Third']) await add(desk, title);
+    const focused = () => page.locator(':focus');
+    await rename(desk, 'Second', 'Number two');
+    expect(await focused().getAttribute('data-act')).toBe('rename');
+    await task(desk, 'First').locator('[data-act=rename]').click();
+    await page.click('[name=task]');
+    await task(desk, 'First').locator('input.title').waitFor({ state: 'detached' });
+    expect(await focused().getAttribute('name')).toBe('task');
+    await task(desk, 'First').locator('[data-act=delete]').focus();
+    await page.keyboard.press('Enter');
+    await task(desk, 'First').waitFor({ state: 'detached' });
+    const row = page.locator('li:has(:focus)');
+    expect(await row.getAttribute('data-task')).toBe('Number two');
+    expect(await focused().getAttribute('data-act')).toBe('delete');
+    await page.click('.list .item');
+    await page.click('[data-test=rename]');
+    await page.keyboard.press('Escape');
+    await page.locator('[data-test=rename]:focus').waitFor();
+  }, 60_000);
+
+  it('shows tasks and conflicts on a phone without scrolling sideways', async () => {
+    const { page } = desk;
+    const { width, height } = page.viewportSize() ?? { width: 1280, height: 800 };
+    await page.setViewportSize({ width: 390, height: 844 });
+    for (const panel of ['tasks', 'conflicts']) {
+      await page.click('.menu.icon-button');
+      await open(desk, panel);
+      await page.locator('.backdrop').waitFor({ state: 'hidden' });
+      expect((await desk.overflow()).x).toBeLessThanOrEqual(0);
+      await shoot(desk, `phone-${panel}`);
+    }
+    await page.setViewportSize({ width, height });
+  }, 60_000);
+
+  it('asks before it deletes what was not sent, and signs out every window with nothing left', async () => {
+    const { page } = desk;
+    const other = await page.context().newPage();
+    await other.goto(on.url);
+    await other.locator('[data-phase=live]').waitFor();
+    await desk.online(false);
+    await other.locator('[data-phase=offline]').waitFor();
+    for (const [at, title] of [
+      [other, 'Secret of the other window'],
+      [page, 'Secret of this window'],
+    ] as const) {
+      await at.click('[data-panel=tasks]');
+      await at.fill('[name=task]', title);
+      await at.press('[name=task]', 'Enter');
+    }
+    const secrets = () =>
+      page.evaluate<number>('Object.values(localStorage).filter((text) => text.includes("Secret")).length');
+    await expect.poll(secrets).toBe(2);
+    await page.click('[data-test=sign-out]');
+    expect(await page.locator('[data-test=sign-out-dialog]').textContent()).toContain('2');
+    await shoot(desk, 'desk-sign-out');
+    await page.click('[data-act=stay]');
+    expect(await secrets()).toBe(2);
+    await page.click('[data-test=sign-out]');
+    await page.click('[data-test=sign-out-dialog] [data-act=delete]');
+    for (const one of [page, other]) await one.locator('input[name=email]').waitFor();
+    expect(await secrets()).toBe(0);
+    await other.close();
+  }, 60_000);
+
   it('leaves no error in any console and breaks no content policy', () => {
     expect(visitors.flatMap(({ faults }) => faults)).toEqual([]);
   });
 });
+
+it('a browser that was closed leaves no fonts behind', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'skein-browser-'));
+  vi.stubEnv('TMPDIR', folder);
+  const one = await launchBrowser();
+  const fonts = () => readdirSync(folder).filter((name) => name.startsWith('skein-fonts-'));
+  expect(fonts()).toHaveLength(1);
+  await one.close();
+  vi.unstubAllEnvs();
+  const left = fonts();
+  rmSync(folder, { recursive: true, force: true });
+  expect(left).toEqual([]);
+}, 60_000);

@@ -174,6 +174,7 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       random,
       newId,
       openSocket,
+      user,
       access: async () => ({ token: user, expiresAtMs: Number.MAX_SAFE_INTEGER }),
       rest: {
         turn: async (turnId) => options.turn(turnId),
@@ -217,6 +218,7 @@ export const startDevice = (options: DeviceOptions): SimulatedDevice => {
       },
       onDraft: () => {},
       onSettled: (space, mutation, result) => witness.settled(idNow(), space, mutation, result),
+      onUnkept: () => witness.wrong(`${idNow()}: the disk refused what waits`),
       onRefused: (code) => witness.wrong(`${idNow()}: a mutation was refused as ${code}`),
     });
     session.start();

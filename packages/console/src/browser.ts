@@ -1,5 +1,6 @@
+import { askingHold, type Hold, lockHold } from './device.ts';
 import type { Exclusive } from './rest/tokens.ts';
-import type { Clock, KeyValue, OpenSocket } from './sync/ports.ts';
+import type { Clock, OpenSocket } from './sync/ports.ts';
 
 /** The browser's clock. */
 export const browserClock: Clock = {
@@ -44,51 +45,10 @@ export const exclusive: Exclusive = async (run) => {
   return navigator.locks.request('skein.refresh', run) as ReturnType<typeof run>;
 };
 
-/** Tabs of one browser that are devices of their own; a further one shares, and the newest wins. */
-const slotsMax = 8;
-
-/** This tab as a device. */
-export interface ClaimedDevice {
-  readonly id: string;
-  /** Takes another id, for good. */
-  rename(): void;
-}
-
-/**
- * The device that this tab is. Tabs open at once need different ids, or each would end the other's connection; tabs
- * opened one after the other should not become ever more devices. So each tab takes the first free slot, held by
- * a lock that the browser frees with the tab, and a slot keeps its id.
- */
-export async function claimDevice(storage: KeyValue, tab: KeyValue): Promise<ClaimedDevice> {
-  if (navigator.locks === undefined) return deviceUnder(tab, 'skein.device');
-  for (let slot = 0; slot < slotsMax; slot++) {
-    if (await holdForever(`skein.device.${slot}`)) return deviceUnder(storage, `skein.device.${slot}`);
-  }
-  return deviceUnder(storage, 'skein.device.0');
-}
-
-function holdForever(name: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
-      resolve(lock !== null);
-      return lock === null ? undefined : new Promise<never>(() => {});
-    });
-  });
-}
-
-function deviceUnder(storage: KeyValue, key: string): ClaimedDevice {
-  let id = storage.getItem(key) ?? '';
-  const rename = (): void => {
-    id = newId();
-    storage.setItem(key, id);
-  };
-  if (id === '') rename();
-  return {
-    get id() {
-      return id;
-    },
-    rename,
-  };
+/** Holds names for this tab among all of them, by what the browser has for it. */
+export function browserHold(): Hold {
+  if (navigator.locks !== undefined) return lockHold;
+  return askingHold(new BroadcastChannel('skein.device'), newId(), browserClock);
 }
 
 /** What people call this browser, such as "Firefox, Linux". */

@@ -1,15 +1,8 @@
 import { createPinia } from 'pinia';
 import { createApp } from 'vue';
-import {
-  browserClock,
-  type ClaimedDevice,
-  claimDevice,
-  deviceName,
-  exclusive,
-  newId,
-  openSocket,
-} from './browser.ts';
+import { browserClock, browserHold, deviceName, exclusive, newId, openSocket } from './browser.ts';
 import App from './components/App.vue';
+import { adoptLeft, type ClaimedDevice, claimDevice } from './device.ts';
 import { createApi } from './rest/api.ts';
 import { createTokens } from './rest/tokens.ts';
 import { type PageDeps, pageDeps } from './stores/deps.ts';
@@ -18,10 +11,11 @@ import { createSession } from './sync/session.ts';
 import './styles/base.css';
 
 const fetcher = (url: string, init: RequestInit) => fetch(url, init);
+const tabs = { storage: localStorage, hold: browserHold(), newId };
 let claimed: Promise<ClaimedDevice> | undefined;
 /** This tab's device; its slot is taken when it is first needed. */
 const claim = (): Promise<ClaimedDevice> => {
-  claimed ??= claimDevice(localStorage, sessionStorage);
+  claimed ??= claimDevice(tabs);
   return claimed;
 };
 const introduced = ({ id }: ClaimedDevice): Device => ({
@@ -44,9 +38,11 @@ const deps: PageDeps = {
   tokens,
   api,
   newId,
+  clock: browserClock,
   storage: localStorage,
   openSession: async (userId, on) => {
     const mine = await claim();
+    await adoptLeft(tabs, userId, mine.id);
     const known = () => ({ device: introduced(mine), key: `${userId}.${mine.id}` });
     return createSession({
       clock: browserClock,
@@ -54,6 +50,7 @@ const deps: PageDeps = {
       newId,
       openSocket,
       access: tokens.access,
+      user: userId,
       rest: api,
       ...known(),
       rename: () => {

@@ -16,13 +16,15 @@ function rig(kept = memoryStorage()) {
     ...{ clock, random: () => 0.5, newId: countingIds(), openSocket: sockets.open },
     access: async () => ({ token: 't', expiresAtMs: clock.now() + 900_000 }),
     rest: { turn: nobody, messages: nobody, createConversation: nobody },
+    user: 'u1',
     device: { id: 'd1', platform: 'web' },
     rename: () => {
       names.push('d2');
       return { device: { id: 'd2', platform: 'web' }, key: 'u1.d2' };
     },
     ...{ tab: memoryStorage(), kept, key: 'u1.d1' },
-    ...{ onChange: () => {}, onLink: () => {}, onDraft: () => {}, onRefused: (code) => refused.push(code) },
+    ...{ onChange: () => {}, onLink: () => {}, onDraft: () => {}, onUnkept: () => {} },
+    onRefused: (code) => refused.push(code),
   });
   let offset = 0;
   const last = () => sockets.last();
@@ -58,7 +60,7 @@ function rig(kept = memoryStorage()) {
 
 const shown = (state: SessionState) => {
   const { [space]: known } = state.spaces;
-  const one = known && shownDocuments(space, known, state)[documentKey('task', 'a')];
+  const one = known && shownDocuments(space, known.documents, state)[documentKey('task', 'a')];
   return one && { value: one.value, waiting: one.waiting };
 };
 
@@ -136,6 +138,24 @@ describe('changes of documents', () => {
     r.session.dismiss(r.session.state.unsettled[0]?.key ?? '');
     expect(r.session.state.unsettled).toEqual([]);
   });
+
+  it.each(['forbidden', 'not_found'])(
+    'that nobody takes any more (%s) are given up and told, all of them',
+    async (code) => {
+      const r = rig();
+      r.session.start();
+      await r.connect(0, false);
+      r.lose();
+      for (let count = 0; count < changesMax; count += 1) r.title(`change ${count}`);
+      await r.clock.advance(5_000);
+      await r.connect(0);
+      r.last().refuse('mutate', { code, retryable: false });
+      expect(r.session.state.queues[space]?.waiting).toEqual([]);
+      expect(r.session.state.unsettled).toHaveLength(changesMax);
+      expect(r.session.state.unsettled[0]).toMatchObject({ outcome: 'rejected', code });
+      expect(loadChanges(r.kept, 'skein.changes.u1.d1').unsettled).toHaveLength(changesMax);
+    },
+  );
 
   it('that met another one say where both are kept', async () => {
     const r = rig();

@@ -24,6 +24,7 @@ function rig(over: Partial<ConnectionDeps> = {}) {
       return { token: `token-${asked.length}`, expiresAtMs: clock.now() + 900_000 };
     },
     hello: () => ({ device: { id: 'd1' }, streams: [{ space: 'personal' }] }),
+    user: 'u',
     onFrame: () => {},
     onLink: (link) => links.push(link),
     ...over,
@@ -49,6 +50,15 @@ function rig(over: Partial<ConnectionDeps> = {}) {
 }
 
 describe('a connection', () => {
+  it('stops when it is welcomed as another person, before anything of the welcome is taken', async () => {
+    const frames: string[] = [];
+    const r = rig({ onFrame: ({ type }) => frames.push(type) });
+    await r.live({ user: 'somebody else' });
+    expect(r.links).not.toContainEqual({ phase: 'live' });
+    expect(r.link()).toEqual({ phase: 'stopped', why: 'sign_in' });
+    expect(frames).toEqual([]);
+  });
+
   it('says hello first, with version, token, device and streams, and is live at the welcome', async () => {
     const r = rig();
     r.connection.start();

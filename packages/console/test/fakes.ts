@@ -1,7 +1,8 @@
 import { applyFrame } from '../src/sync/apply-frame.ts';
 import type { ServerFrame, SyncEvent } from '../src/sync/frames.ts';
+import type { KeptStore } from '../src/sync/kept.ts';
 import { type Applied, type Conversation, emptyState, type SessionState } from '../src/sync/model.ts';
-import type { Clock, KeyValue, OpenSocket, SocketEvents } from '../src/sync/ports.ts';
+import type { Clock, OpenSocket, SocketEvents } from '../src/sync/ports.ts';
 
 /** A clock that stands until it is told to move. */
 export class FakeClock implements Clock {
@@ -101,11 +102,15 @@ export function fakeSockets(): { open: OpenSocket; all: FakeSocket[]; last(): Fa
 }
 
 /** Storage that forgets with the test; `full` makes writing fail. */
-export function memoryStorage(): KeyValue & { readonly values: Map<string, string>; full: boolean } {
+export function memoryStorage(): KeptStore & { readonly values: Map<string, string>; full: boolean } {
   const values = new Map<string, string>();
   return {
     values,
     full: false,
+    get length() {
+      return values.size;
+    },
+    key: (at) => [...values.keys()][at] ?? null,
     getItem: (key) => values.get(key) ?? null,
     setItem(key, value) {
       if (this.full) throw new Error('QuotaExceededError');

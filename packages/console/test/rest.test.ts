@@ -16,9 +16,11 @@ const login = (n: number) => ({
   expiresIn: 900,
 });
 
-function rig(reply: (path: string, init: RequestInit) => Response | Promise<Response>) {
+function rig(
+  reply: (path: string, init: RequestInit) => Response | Promise<Response>,
+  storage = memoryStorage(),
+) {
   const clock = new FakeClock();
-  const storage = memoryStorage();
   const calls: { path: string; headers: Record<string, string>; body: string }[] = [];
   const fetch: Fetch = async (path, init) => {
     calls.push({ path, headers: init.headers as Record<string, string>, body: String(init.body ?? '') });
@@ -90,10 +92,10 @@ describe('tokens', () => {
     const r = rig((path) => (path.endsWith('/refresh') ? answer(status, {}) : answer(200, login(1))));
     await r.tokens.login('a@b.c', 'x');
     await expect(r.tokens.access({ fresh: true })).rejects.toBeInstanceOf(Problem);
-    expect(r.tokens.kept).toBe(true);
+    expect(r.tokens.user).toBe(true);
     status = 401;
     await expect(r.tokens.access({ fresh: true })).rejects.toBeInstanceOf(SignInNeeded);
-    expect(r.tokens.kept).toBe(false);
+    expect(r.tokens.user).toBeUndefined();
   });
 
   it('are forgotten here at sign-out even when the server is away', async () => {
@@ -103,7 +105,45 @@ describe('tokens', () => {
     });
     await r.tokens.login('a@b.c', 'x');
     await expect(r.tokens.logout(false)).rejects.toBeInstanceOf(Problem);
-    expect(r.tokens.kept).toBe(false);
+    expect(r.tokens.user).toBeUndefined();
+  });
+});
+
+describe('tokens of two tabs', () => {
+  const ofB = { ...login(9), user: { id: 'u2', email: 'b@b.c' } };
+
+  it('stay with their person: the tab of one does not go on with the login of another', async () => {
+    const r = rig(() => answer(200, login(1)));
+    await r.tokens.login('a@b.c', 'x');
+    const other = rig(() => answer(200, ofB), r.storage);
+    await other.tokens.login('b@b.c', 'x');
+    await expect(r.tokens.access({ fresh: true })).rejects.toBeInstanceOf(SignInNeeded);
+    expect(r.calls).toHaveLength(1);
+    await r.tokens.logout(false);
+    expect(rig(() => answer(500, {}), r.storage).tokens.user).toBe('u2');
+  });
+
+  it('leave the login of another alone that came while one was refreshed', async () => {
+    const held = Promise.withResolvers<Response>();
+    const r = rig((path) => (path.endsWith('/refresh') ? held.promise : answer(200, login(1))));
+    await r.tokens.login('a@b.c', 'x');
+    const refreshed = r.tokens.access({ fresh: true });
+    const other = rig(() => answer(200, ofB), r.storage);
+    await other.tokens.login('b@b.c', 'x');
+    held.resolve(answer(200, login(2)));
+    await expect(refreshed).rejects.toBeInstanceOf(SignInNeeded);
+    expect([...r.storage.values.values()].join()).toContain('r9');
+  });
+
+  it('go on with the refresh of each other when they are of one person', async () => {
+    let n = 0;
+    const reply = () => answer(200, login(++n));
+    const r = rig(reply);
+    await r.tokens.login('a@b.c', 'x');
+    const other = rig(reply, r.storage);
+    expect((await other.tokens.access({ fresh: false })).token).toBe('a2');
+    await r.tokens.access({ fresh: true });
+    expect(JSON.parse(r.calls[1]?.body ?? '')).toEqual({ refreshToken: 'r2' });
   });
 });
 

@@ -26,6 +26,7 @@ function rig(
   const made: string[] = [];
   const drafts: string[] = [];
   const refused: string[] = [];
+  const unkept: string[] = [];
   let link: Link = { phase: 'idle' };
   const session = createSession({
     clock,
@@ -43,6 +44,7 @@ function rig(
           return 'c1';
         }),
     },
+    user: 'u1',
     device: { id: 'd1', platform: 'web' },
     tab,
     kept,
@@ -53,6 +55,7 @@ function rig(
     },
     onDraft: (draft, id) => drafts.push(`${draft} is ${id}`),
     onRefused: (code) => refused.push(code),
+    onUnkept: () => unkept.push('told'),
     rename: () => ({ device: { id: 'd2', platform: 'web' }, key: 'u1.d2' }),
   });
   let offset = 0;
@@ -95,7 +98,20 @@ function rig(
       .last()
       .of('message')
       .map((frame) => frame['text']);
-  return { clock, sockets, tab, kept, made, drafts, session, connect, event, texts, link: () => link };
+  return {
+    clock,
+    sockets,
+    tab,
+    kept,
+    made,
+    drafts,
+    unkept,
+    session,
+    connect,
+    event,
+    texts,
+    link: () => link,
+  };
 }
 
 describe('a session', () => {
@@ -334,6 +350,14 @@ describe('a session', () => {
   it('refuses commands while offline instead of losing them', async () => {
     const r = rig();
     await expect(r.session.cancel('t1')).rejects.toMatchObject({ code: 'offline' });
+  });
+
+  it('says once when the browser refuses to keep what waits', () => {
+    const r = rig();
+    r.kept.full = true;
+    r.session.say('one', { conversationId: 'c1' });
+    r.session.say('two', { conversationId: 'c1' });
+    expect(r.unkept).toEqual(['told']);
   });
 
   it('forgets everything it kept at sign-out', async () => {

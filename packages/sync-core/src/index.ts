@@ -32,6 +32,7 @@ export {
   enqueue,
   expectedFrom,
   isForeign,
+  isInDoubt,
   type MutationQueue,
   notDone,
   rebased,

@@ -31,7 +31,7 @@ export const enqueue = (queue: MutationQueue, mutation: Omit<Mutation, 'seq'>): 
 };
 
 /** Whether the server may have something of what waits. */
-const isInDoubt = ({ waiting, sent }: MutationQueue): boolean => (waiting[0]?.seq ?? sent + 1) <= sent;
+export const isInDoubt = ({ waiting, sent }: MutationQueue): boolean => (waiting[0]?.seq ?? sent + 1) <= sent;
 
 /**
  * The oldest that wait, at most `most`, and the queue once they are sent: keep that before you send them. A device

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,14 +46,21 @@ const fonts = (): string => {
   return file;
 };
 
-/** Starts the Chromium of the components. */
-export const launchBrowser = async (): Promise<Browser> =>
-  chromium.launch({
-    executablePath: await componentPath('chromium'),
-    args: quiet,
-    headless: true,
-    env: { ...process.env, FONTCONFIG_FILE: fonts() },
-  });
+/** Starts the Chromium of the components. Closed, it leaves nothing of ours behind. */
+export const launchBrowser = async (): Promise<Browser> => {
+  const executablePath = await componentPath('chromium');
+  const config = fonts();
+  const env = { ...process.env, FONTCONFIG_FILE: config };
+  // A process of it that is still ending may write into its cache of fonts meanwhile.
+  const clear = () => rmSync(dirname(config), { recursive: true, force: true, maxRetries: 5 });
+  try {
+    const browser = await chromium.launch({ executablePath, args: quiet, headless: true, env });
+    return browser.once('disconnected', clear);
+  } catch (error) {
+    clear();
+    throw error;
+  }
+};
 
 /** Where screenshots of one run go. */
 export const screenshotFolder = (): string => mkdtempSync(join(tmpdir(), 'skein-screenshots-'));

@@ -18,6 +18,11 @@ export const en = {
   noAccount: 'New here?',
   haveAccount: 'Already have an account?',
   signOut: 'Sign out',
+  signOutTitle: 'Sign out and delete what was not sent?',
+  signOutText:
+    'Not sent yet, in all windows of this browser: {count}. Signing out deletes it. If you stay, it is sent once there is a connection.',
+  signOutDelete: 'Sign out and delete',
+  signOutStay: 'Stay',
   working: 'One moment…',
   restoring: 'Picking up where you left off…',
 
@@ -137,6 +142,9 @@ export const en = {
   aDevice: 'a device',
   ourDevice: 'this device',
 
+  andMore: 'And {count} more after this one.',
+  notKept:
+    'This browser has no room for what waits to be sent, so it is lost if you close the page. Stay until it is sent.',
   changesWaiting: 'Changes that wait to be saved: {count}',
   changesFull: '{max} changes are waiting. Connect before you change more.',
   changeRejected: 'Not saved: {what}. {why}',

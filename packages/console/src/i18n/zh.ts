@@ -20,6 +20,10 @@ export const zh: Catalogue = {
   noAccount: '第一次来？',
   haveAccount: '已有账户？',
   signOut: '退出登录',
+  signOutTitle: '要退出并删除未发送的内容吗？',
+  signOutText: '此浏览器所有窗口中尚未发送：{count} 项。退出登录会将其删除；留下来，有网络时就会发送。',
+  signOutDelete: '退出并删除',
+  signOutStay: '留下',
   working: '请稍候…',
   restoring: '正在恢复上次的对话…',
 
@@ -136,6 +140,8 @@ export const zh: Catalogue = {
   aDevice: '某台设备',
   ourDevice: '本设备',
 
+  andMore: '之后还有 {count} 项。',
+  notKept: '此浏览器没有空间保存等待发送的内容，关闭页面就会丢失。请等到发送完成再离开。',
   changesWaiting: '等待保存的更改：{count}',
   changesFull: '已有 {max} 项更改在等待。请先恢复连接再继续。',
   changeRejected: '未保存：{what}。{why}',

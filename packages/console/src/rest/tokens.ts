@@ -16,13 +16,16 @@ export type Exclusive = <T>(run: () => Promise<T>) => Promise<T>;
 
 /** Who is signed in here, and their tokens. */
 export interface Tokens {
-  /** Whether a refresh token is kept: somebody was signed in when the page was last open. */
-  readonly kept: boolean;
+  /** Whose login this page goes on with: the kept one when it was opened, then whoever signs in on it. */
+  readonly user: string | undefined;
   register(email: string, password: string, displayName: string): Promise<User>;
   login(email: string, password: string): Promise<User>;
   /** Gives up this login on the server (or all of the person's with `everywhere`) and forgets it here. */
   logout(everywhere: boolean): Promise<void>;
-  /** An access token good for some time yet. Rejects with `SignInNeeded`, or `Problem` when trying later may help. */
+  /**
+   * An access token of `user`, good for some time yet. Rejects with `SignInNeeded`, also when another person has signed
+   * in in another tab, or `Problem` when trying later may help.
+   */
   access(options: { readonly fresh: boolean }): Promise<Access>;
 }
 
@@ -31,6 +34,7 @@ const storageKey = 'skein.login';
 const marginMs = 30_000;
 
 interface Kept {
+  readonly userId: string;
   readonly refreshToken: string;
   /** The idempotency key its one refresh is sent with, so that a lost answer can be asked for again. */
   readonly refreshKey: string;
@@ -53,27 +57,33 @@ export function createTokens(deps: {
 }): Tokens {
   let held: Access | undefined;
   let refreshing: Promise<Access> | undefined;
+  /** All tabs share the kept login; this tab's person does not change because another one signs in elsewhere. */
+  let user: string | undefined;
 
   const read = (): Kept | undefined => {
     try {
       const kept = fields(JSON.parse(deps.storage.getItem(storageKey) ?? 'null'));
-      const refreshToken = str(kept['refreshToken']);
-      return refreshToken === '' ? undefined : { refreshToken, refreshKey: str(kept['refreshKey']) };
+      const [refreshToken, userId] = [str(kept['refreshToken']), str(kept['userId'])];
+      if (refreshToken === '' || userId === '') return undefined;
+      return { userId, refreshToken, refreshKey: str(kept['refreshKey']) };
     } catch {
       return undefined; // Not ours: as good as signed out.
     }
   };
-  const keep = (refreshToken: string): void => {
-    const kept: Kept = { refreshToken, refreshKey: deps.newId() };
-    deps.storage.setItem(storageKey, JSON.stringify(kept));
+  user = read()?.userId;
+  /** The kept login, if it is this tab's person's. */
+  const mine = (): Kept | undefined => {
+    const kept = read();
+    return kept?.userId === user ? kept : undefined;
   };
   const forget = (): void => {
     held = undefined;
-    deps.storage.removeItem(storageKey);
+    if (mine() !== undefined) deps.storage.removeItem(storageKey);
   };
-  const adopt = (raw: unknown): Access => {
+  const adopt = (userId: string, raw: unknown): Access => {
     const body = fields(raw);
-    keep(str(body['refreshToken']));
+    const kept: Kept = { userId, refreshToken: str(body['refreshToken']), refreshKey: deps.newId() };
+    deps.storage.setItem(storageKey, JSON.stringify(kept));
     held = {
       token: str(body['accessToken']),
       expiresAtMs: deps.clock.now() + num(body['expiresIn']) * 1_000,
@@ -89,34 +99,38 @@ export function createTokens(deps: {
       body: named,
       idempotencyKey: deps.newId(),
     });
-    adopt(answer);
-    return readUser(fields(answer)['user']);
+    const who = readUser(fields(answer)['user']);
+    user = who.id;
+    adopt(who.id, answer);
+    return who;
   };
 
   const refresh = (): Promise<Access> =>
     deps.exclusive(async () => {
       // Read inside the lock: another tab may have replaced it while we waited.
-      const kept = read();
+      const kept = mine();
       if (kept === undefined) throw new SignInNeeded();
+      let answer: unknown;
       try {
-        return adopt(
-          await send(deps.fetch, {
-            method: 'POST',
-            path: '/v1/auth/refresh',
-            body: { refreshToken: kept.refreshToken },
-            idempotencyKey: kept.refreshKey,
-          }),
-        );
+        answer = await send(deps.fetch, {
+          method: 'POST',
+          path: '/v1/auth/refresh',
+          body: { refreshToken: kept.refreshToken },
+          idempotencyKey: kept.refreshKey,
+        });
       } catch (error) {
         if (!(error instanceof Problem) || (error.status !== 401 && error.status !== 403)) throw error;
         forget();
         throw new SignInNeeded();
       }
+      // Signed out meanwhile, or somebody else signed in: their login stays as it is.
+      if (mine() === undefined) throw new SignInNeeded();
+      return adopt(kept.userId, answer);
     });
 
   return {
-    get kept() {
-      return read() !== undefined;
+    get user() {
+      return user;
     },
     register: (email, password, displayName) =>
       enter('/v1/auth/register', { email, password, ...(displayName === '' ? {} : { displayName }) }),
@@ -124,6 +138,7 @@ export function createTokens(deps: {
     logout: async (everywhere) => {
       const token = held?.token;
       forget();
+      user = undefined;
       if (token === undefined) return;
       await send(deps.fetch, { method: 'POST', path: '/v1/auth/logout', body: { everywhere }, token });
     },

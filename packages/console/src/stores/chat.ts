@@ -1,18 +1,22 @@
-import type { Json, Op } from '@skein/sync-core';
+import type { Op } from '@skein/sync-core';
 import { defineStore } from 'pinia';
 import { computed, ref, shallowRef, watch } from 'vue';
 import type { MessageKey } from '../i18n/en.ts';
 import type { Locale } from '../i18n/translate.ts';
 import type { Persona, Place } from '../rest/api.ts';
-import { changesMax, shownDocuments, waitingIn } from '../sync/changes.ts';
+import { changesMax, waitingIn } from '../sync/changes.ts';
 import type { Link } from '../sync/connection.ts';
 import { fields } from '../sync/decode.ts';
+import { forgetPerson, keptWork } from '../sync/kept.ts';
 import { documentKey, emptySpace, emptyState, type SessionState } from '../sync/model.ts';
 import { outboxMax } from '../sync/outbox.ts';
 import type { Session } from '../sync/session.ts';
 import { useDeps } from './deps.ts';
+import { useDocuments } from './documents.ts';
+import { createForks } from './forks.ts';
 import { useLogin } from './login.ts';
 import { type Theme, usePreferences } from './preferences.ts';
+import { createSettings } from './settings.ts';
 import { byRecency, sessionSettings, shownOutbox, titleOf } from './views.ts';
 
 /** A message's text may have this many bytes (the contract's 64 KB). */
@@ -60,10 +64,10 @@ export const useChat = defineStore('chat', () => {
     Object.keys(state.value.turns).find((id) => state.value.turns[id]?.conversationId === current.value),
   );
   /** As the person left them, whether or not the server knows. */
-  const documents = computed(() => shownDocuments(state.value.home ?? '', space.value, state.value));
-  const settings = computed(() => sessionSettings({ documents: documents.value }));
-  const persona = computed(() => settings.value.persona ?? personas.value[0]?.id ?? '');
-  const memory = computed(() => settings.value.memoryEnabled);
+  const documents = useDocuments(state);
+  const chosenSettings = computed(() => sessionSettings({ documents: documents.value }));
+  const persona = computed(() => chosenSettings.value.persona ?? personas.value[0]?.id ?? '');
+  const memory = computed(() => chosenSettings.value.memoryEnabled);
   /** How many changes the server has not answered. */
   const unanswered = computed(() => waitingIn(state.value.queues).length);
   /** The own space is known here, so that things in it can be changed, connected or not. */
@@ -95,12 +99,12 @@ export const useChat = defineStore('chat', () => {
   async function start(): Promise<void> {
     const who = login.user;
     if (who === undefined || session !== undefined) return;
-    session = await deps.openSession(who.id, {
+    const opened = await deps.openSession(who.id, {
       onChange,
       onLink: (next) => {
         link.value = next;
         if (next.phase === 'stopped' && next.why === 'sign_in') {
-          close(false);
+          close(login.signedOut(who.id));
           login.expired();
         }
         if (next.phase === 'live' && personas.value.length === 0) void loadPersonas();
@@ -111,7 +115,13 @@ export const useChat = defineStore('chat', () => {
       onRefused: (code) => {
         notice.value = preferences.why({ code });
       },
+      onUnkept: () => {
+        notice.value = preferences.t('notKept');
+      },
     });
+    // Signed out while it was opened.
+    if (login.user?.id !== who.id) return;
+    session = opened;
     const left = session.state.outbox.find((entry) => 'draft' in entry.target)?.target;
     if (left !== undefined && 'draft' in left && current.value === undefined) {
       draft.value = left.draft;
@@ -120,9 +130,12 @@ export const useChat = defineStore('chat', () => {
     session.start();
   }
 
+  /** Ends the session here. `forget` removes everything that this browser keeps of the person. */
   function close(forget: boolean): void {
     session?.stop({ forget });
     session = undefined;
+    if (forget && login.user !== undefined) forgetPerson(deps.storage, login.user.id);
+    settings.clear();
     state.value = latest = emptyState;
     link.value = { phase: 'idle' };
     current.value = undefined;
@@ -171,13 +184,21 @@ export const useChat = defineStore('chat', () => {
     return taken;
   }
 
-  /** Sets fields of one of the documents that hold a person's settings. */
-  function put(collection: 'session' | 'user_preferences', values: Readonly<Record<string, Json>>): void {
-    if (!ready.value) return;
-    change(
-      collection,
-      'current',
-      ...Object.entries(values).map(([key, value]): Op => ({ op: 'set', path: [key], value })),
+  const settings = createSettings(
+    () => ready.value,
+    (of, values) => {
+      const ops = Object.entries(values).map(([key, value]): Op => ({ op: 'set', path: [key], value }));
+      change(of, 'current', ...ops);
+    },
+  );
+
+  /** How much of this person's the server has not, from any tab of this browser. */
+  function unsent(): number {
+    const kept = keptWork(deps.storage).filter(({ user }) => user === login.user?.id);
+    const own = waitingIn(latest.queues).length + latest.outbox.filter((one) => one.state !== 'sent').length;
+    return Math.max(
+      own,
+      kept.reduce((sum, { changes, messages }) => sum + changes + messages, 0),
     );
   }
 
@@ -190,15 +211,21 @@ export const useChat = defineStore('chat', () => {
   }
 
   /** Goes on from a message in a conversation of its own, and opens it. */
+  const forks = createForks(deps.newId);
   const fork = (messageId: string): Promise<void> =>
-    atConversation(async (at) => {
-      const title = conversation.value === undefined ? '' : titleOf(conversation.value);
-      open(await deps.api.fork(at, messageId, title, deps.newId()));
-    });
+    atConversation((at) =>
+      forks.make(messageId, async (key) => {
+        const title = conversation.value === undefined ? '' : titleOf(conversation.value);
+        open(await deps.api.fork(at, messageId, title, key));
+      }),
+    );
 
   watch(
-    () => documents.value[documentKey('user_preferences', 'current')]?.value,
-    (value) => preferences.adopt(fields(value)),
+    [ready, () => documents.value[documentKey('user_preferences', 'current')]?.value],
+    ([known, value]) => {
+      preferences.adopt(settings.over('user_preferences', fields(value)));
+      if (known) settings.known();
+    },
   );
 
   watch(conversations, (list) => {
@@ -254,17 +281,19 @@ export const useChat = defineStore('chat', () => {
     say,
     attempt,
     change,
-    choosePersona: (id: string) => put('session', { persona: id }),
-    switchMemory: (on: boolean) => put('session', { memoryEnabled: on }),
+    choosePersona: (id: string) => settings.put('session', { persona: id }),
+    switchMemory: (on: boolean) => settings.put('session', { memoryEnabled: on }),
     fork,
+    forking: forks.busy,
+    unsent,
     rename: (title: string) => atConversation((at) => deps.api.rename(at, title)),
     setTheme: (to: Theme) => {
       preferences.setTheme(to);
-      put('user_preferences', { theme: to });
+      settings.put('user_preferences', { theme: to });
     },
     setLocale: (to: Locale) => {
       preferences.setLocale(to);
-      put('user_preferences', { locale: to });
+      settings.put('user_preferences', { locale: to });
     },
     dismiss: (key: string) => session?.dismiss(key),
     loadOlder: (id: string) => attempt(async () => session?.loadMessages(id, true)),

@@ -4,20 +4,32 @@ import type { Conflict } from '../rest/conflict.ts';
 import { documentKey } from '../sync/model.ts';
 import { useChat } from './chat.ts';
 import { useDeps } from './deps.ts';
+import { useLogin } from './login.ts';
+import { paced } from './paced.ts';
 
-/** Events come in bunches; the list is read once for all that come within this time. */
-const gatherMs = 300;
-const seenKey = 'skein.conflicts.seen';
+/** While events come, the list is read so often when it is on screen, */
+const openEveryMs = 2_000;
+/** and so often when only the number of new ones is. */
+const closedEveryMs = 10_000;
 
 /** The conflicts of the own space, read again whenever something may have changed them. */
 export const useConflicts = defineStore('conflicts', () => {
-  const { api, storage } = useDeps();
+  const { api, clock, storage } = useDeps();
   const chat = useChat();
+  const login = useLogin();
   const all = shallowRef<readonly Conflict[]>([]);
   /** Whether the list was ever read. */
   const known = ref(false);
   /** Those that settled by themselves up to then have been looked at. */
-  const seenMs = ref(Number(storage.getItem(seenKey) ?? 0));
+  const seenMs = ref(0);
+  const seenKey = computed(() => `skein.conflicts.seen.${login.user?.id}`);
+  watch(
+    seenKey,
+    (key) => {
+      seenMs.value = Number(storage.getItem(key) ?? 0);
+    },
+    { immediate: true },
+  );
   const busy = ref('');
 
   const isNew = (one: Conflict): boolean =>
@@ -46,16 +58,22 @@ export const useConflicts = defineStore('conflicts', () => {
     const newest = Math.max(0, ...all.value.map(({ createdMs }) => createdMs));
     if (chat.panel !== 'conflicts' || newest <= seenMs.value) return;
     seenMs.value = newest;
-    storage.setItem(seenKey, String(newest));
+    storage.setItem(seenKey.value, String(newest));
   }
 
-  let reading: ReturnType<typeof setTimeout> | undefined;
+  const reading = paced(clock, () => void read());
   watch(
-    [() => chat.link.phase, () => chat.space.conflictNews, () => chat.state.unsettled, () => chat.panel],
-    () => {
+    [
+      () => (chat.link.phase === 'live' ? chat.state.home : undefined),
+      () => chat.state.unsettled,
+      () => chat.space.conflictNews,
+      () => chat.panel,
+    ],
+    ([at, unsettled, , panel], [atBefore, unsettledBefore]) => {
       look();
-      clearTimeout(reading);
-      reading = setTimeout(() => void read(), gatherMs);
+      // After a new line, or when a change of one's own met another, the number should be right soon.
+      const soon = at !== atBefore || unsettled !== unsettledBefore || panel === 'conflicts';
+      if (at !== undefined) reading.ask(soon ? openEveryMs : closedEveryMs);
     },
     { immediate: true },
   );
@@ -63,6 +81,7 @@ export const useConflicts = defineStore('conflicts', () => {
     () => chat.state.home,
     (home) => {
       if (home !== undefined) return;
+      reading.stop();
       all.value = [];
       known.value = false;
     },

@@ -1,6 +1,7 @@
 import { type InjectionKey, inject } from 'vue';
 import type { Api } from '../rest/api.ts';
 import type { Tokens } from '../rest/tokens.ts';
+import type { Clock } from '../sync/ports.ts';
 import type { Session, SessionDeps } from '../sync/session.ts';
 
 /** What the stores need from outside; `main.ts` provides it, tests bring their own. */
@@ -8,11 +9,12 @@ export interface PageDeps {
   readonly tokens: Tokens;
   readonly api: Api;
   readonly newId: () => string;
+  readonly clock: Clock;
   readonly storage: Storage;
   /** Opens the session of a signed-in person. */
   readonly openSession: (
     userId: string,
-    on: Pick<SessionDeps, 'onChange' | 'onLink' | 'onDraft' | 'onRefused'>,
+    on: Pick<SessionDeps, 'onChange' | 'onLink' | 'onDraft' | 'onRefused' | 'onUnkept'>,
   ) => Promise<Session>;
 }
 

@@ -4,10 +4,13 @@ import type { User } from '../rest/tokens.ts';
 import { SignInNeeded } from '../sync/ports.ts';
 import { useDeps } from './deps.ts';
 
+/** Set when a person signs out: tabs of theirs that hear of it later keep nothing either. */
+const signedOutKey = (user: string): string => `skein.signed-out.${user}`;
+
 /** Who is signed in. `restoring`: a kept login is being tried. */
 export const useLogin = defineStore('login', () => {
   const { tokens, api, storage } = useDeps();
-  const phase = ref<'restoring' | 'out' | 'in'>(tokens.kept ? 'restoring' : 'out');
+  const phase = ref<'restoring' | 'out' | 'in'>(tokens.user !== undefined ? 'restoring' : 'out');
   const user = shallowRef<User>();
   /** The login ended by itself: the sign-in card says so. */
   const ended = ref(false);
@@ -19,10 +22,11 @@ export const useLogin = defineStore('login', () => {
     storage.setItem('skein.user', JSON.stringify(who));
   };
   const leave = (byItself: boolean): void => {
+    // Another tab may have put somebody else there.
+    if (keptUser(storage)?.id === tokens.user) storage.removeItem('skein.user');
     user.value = undefined;
     ended.value = byItself;
     phase.value = 'out';
-    storage.removeItem('skein.user');
   };
 
   /** Goes on with the kept login. Without a network it goes on from what is kept, and connects when it can. */
@@ -32,16 +36,22 @@ export const useLogin = defineStore('login', () => {
       enter(await api.me());
     } catch (error) {
       const known = keptUser(storage);
-      if (error instanceof SignInNeeded || known === undefined) leave(error instanceof SignInNeeded);
+      if (error instanceof SignInNeeded || known?.id !== tokens.user || known === undefined)
+        leave(error instanceof SignInNeeded);
       else enter(known);
     }
   };
 
+  const come = (who: User): void => {
+    storage.removeItem(signedOutKey(who.id));
+    enter(who);
+  };
   const signIn = async (email: string, password: string): Promise<void> =>
-    enter(await tokens.login(email, password));
+    come(await tokens.login(email, password));
   const signUp = async (email: string, password: string, displayName: string): Promise<void> =>
-    enter(await tokens.register(email, password, displayName));
+    come(await tokens.register(email, password, displayName));
   const signOut = async (): Promise<void> => {
+    if (user.value !== undefined) storage.setItem(signedOutKey(user.value.id), '1');
     leave(false);
     try {
       await tokens.logout(false);
@@ -50,7 +60,15 @@ export const useLogin = defineStore('login', () => {
     }
   };
 
-  return { phase, user, ended, restore, signIn, signUp, signOut, expired: () => leave(true) };
+  return {
+    ...{ phase, user, ended, restore, signIn, signUp, signOut },
+    expired: () => leave(true),
+    /** Whether the person has signed out in this browser, in whichever tab. */
+    signedOut: (id: string): boolean => storage.getItem(signedOutKey(id)) !== null,
+    /** Whether a change of the storage is this person signing out in another tab. */
+    isSignOut: ({ key, newValue }: Pick<StorageEvent, 'key' | 'newValue'>): boolean =>
+      user.value !== undefined && key === signedOutKey(user.value.id) && newValue !== null,
+  };
 });
 
 function keptUser(storage: Storage): User | undefined {

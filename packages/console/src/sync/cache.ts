@@ -36,13 +36,14 @@ export function loadCache(storage: KeyValue, key: string): SessionState {
   return { ...emptyState, ...kept.state };
 }
 
-/** Keeps messages that wait, so that closing the page loses none. */
-export function saveOutbox(storage: KeyValue, key: string, outbox: Outbox): void {
+/** Keeps messages that wait, so that closing the page loses none. `false`: the browser keeps nothing. */
+export function saveOutbox(storage: KeyValue, key: string, outbox: Outbox): boolean {
   try {
     if (outbox.length === 0) storage.removeItem(key);
     else storage.setItem(key, JSON.stringify({ version, outbox }));
+    return true;
   } catch {
-    // The browser keeps nothing for us; they still wait in memory, and the page shows them as waiting.
+    return false; // They still wait in memory, and the page shows them as waiting.
   }
 }
 

@@ -24,8 +24,8 @@ export interface Change {
 
 /** What one device may pile up while offline. More is refused visibly, never dropped silently. */
 export const changesMax = 200;
-/** Refused changes that wait to be read; of more the oldest are let go. */
-export const unsettledMax = 20;
+/** Refused changes that wait to be read: of more than can wait to be sent at once, the oldest are let go. */
+export const unsettledMax = changesMax;
 
 /** The part of the state that this keeps. */
 export interface Written {
@@ -71,11 +71,16 @@ export function createChanges(deps: ChangesDeps): Changes {
     .map(parseHlc)
     .at(-1);
 
+  const tell = (told: readonly Omit<Unsettled, 'key'>[]): void => {
+    const keyed = told.map((one) => ({ key: deps.newId(), ...one }));
+    deps.write({ unsettled: [...deps.read().unsettled, ...keyed].slice(-unsettledMax) });
+  };
+
   const settled = (space: string, mutation: Mutation, result: MutationResult): void => {
     deps.settled(space, mutation, result);
     const { original: final = result } = result;
     const position = deps.spaceOf(space)?.position;
-    const { settling, unsettled } = deps.read();
+    const { settling } = deps.read();
     if (final.outcome === 'applied' || final.outcome === 'merged') {
       if (final.offset === undefined || position === undefined || final.offset <= position.offset) return;
       deps.write({
@@ -84,16 +89,15 @@ export function createChanges(deps: ChangesDeps): Changes {
       return;
     }
     const { outcome, code = '', conflictId } = final;
-    const told: Unsettled = {
-      ...{ key: deps.newId(), mutation, outcome, code },
-      ...(conflictId === undefined ? {} : { conflictId }),
-    };
-    deps.write({ unsettled: [...unsettled, told].slice(-unsettledMax) });
+    tell([{ mutation, outcome, code, ...(conflictId === undefined ? {} : { conflictId }) }]);
   };
 
   const writer = createWriter({
     ...{ clock: deps.clock, random: deps.random, newId: deps.newId, send: deps.send, settled },
     ...{ refused: deps.refused, rename: deps.rename },
+    // Nobody knows whether what was sent before has been done; it is not in as it was meant for all this device can tell.
+    givenUp: (mutations, code) =>
+      tell(mutations.map((mutation) => ({ mutation, outcome: 'rejected', code }))),
     queues: deps.read().queues,
     logs: deps.read().logs,
     keep: (queues, logs) => deps.write({ queues, logs }),
@@ -148,7 +152,7 @@ export interface ShownDocument extends Document {
 /** The documents of a space with everything the person has done to them, whether or not the server knows. */
 export function shownDocuments(
   space: string,
-  { documents }: SpaceState,
+  documents: SpaceState['documents'],
   { queues, settling }: Pick<Written, 'queues' | 'settling'>,
 ): { readonly [key: string]: ShownDocument } {
   const shown: Record<string, ShownDocument> = {};
@@ -181,13 +185,14 @@ export const keptParts = ['queues', 'logs', 'unsettled', 'home'] as const;
 /** What is kept; `home` is the own space, where what is done before the first welcome of a page goes. */
 export type Kept = Pick<SessionState, (typeof keptParts)[number]>;
 
-/** Keeps the queues in one write, so that a number is never given out twice. */
-export function saveChanges(storage: KeyValue, key: string, kept: Kept): void {
+/** Keeps the queues in one write, so that a number is never given out twice. `false`: the browser keeps nothing. */
+export function saveChanges(storage: KeyValue, key: string, kept: Kept): boolean {
   const parts = Object.fromEntries(keptParts.map((part) => [part, kept[part]]));
   try {
     storage.setItem(key, JSON.stringify({ version, ...parts }));
+    return true;
   } catch {
-    // The browser keeps nothing for us; they still wait in memory, and the page shows them as waiting.
+    return false; // They still wait in memory, and the page shows them as waiting.
   }
 }
 

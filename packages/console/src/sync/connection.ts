@@ -29,6 +29,8 @@ export interface ConnectionDeps {
   readonly newId: () => string;
   readonly openSocket: OpenSocket;
   readonly access: GetAccess;
+  /** Whose connection it is: welcomed as anybody else, it stops. */
+  readonly user: string;
   /** Everything of `hello` but type, version and token; asked at every connect. */
   readonly hello: () => Fields;
   readonly onFrame: (frame: ServerFrame) => void;
@@ -143,7 +145,10 @@ export function createConnection(deps: ConnectionDeps): Connection {
         heardMs = clock.now();
         const frame = decodeFrame(text);
         if (frame === undefined) return;
-        if (frame.type === 'welcome') welcomed(frame);
+        if (frame.type === 'welcome') {
+          if (frame.user !== deps.user) return halt('sign_in');
+          welcomed(frame);
+        }
         requests.take(frame);
         deps.onFrame(frame);
       },

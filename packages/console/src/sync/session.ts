@@ -13,21 +13,14 @@ import {
 } from './changes.ts';
 import { type Connection, createConnection, type Link } from './connection.ts';
 import { str } from './decode.ts';
+import { createDelivery } from './delivery.ts';
 import type { ServerFrame } from './frames.ts';
+import { keysOf } from './kept.ts';
 import { type MessagePage, mergePage } from './messages.ts';
 import { type Effect, type SessionState, withConversation, withSpace } from './model.ts';
-import {
-  draftTarget,
-  enqueue,
-  interrupted,
-  mark,
-  nextToSend,
-  type OutboxEntry,
-  remove,
-  resolveDraft,
-} from './outbox.ts';
+import { draftTarget, enqueue, interrupted, mark, remove } from './outbox.ts';
 import type { Clock, Device, GetAccess, KeyValue, OpenSocket } from './ports.ts';
-import { CommandError, readAccepted } from './requests.ts';
+import { CommandError } from './requests.ts';
 import { jitteredMs } from './retry.ts';
 import { type Sha256, stateHash } from './state-hash.ts';
 import { applyTurnReading, type TurnReading } from './turns.ts';
@@ -47,6 +40,8 @@ export interface SessionDeps {
   readonly newId: () => string;
   readonly openSocket: OpenSocket;
   readonly access: GetAccess;
+  /** The person whose session it is. */
+  readonly user: string;
   readonly rest: SessionRest;
   readonly device: Device;
   /** Takes another id for this device, because somebody else has this one; gives the new one and its `key`. */
@@ -65,6 +60,8 @@ export interface SessionDeps {
   readonly onDraft: (draft: string, conversationId: string) => void;
   /** The server has said what became of a change. */
   readonly onSettled?: (space: string, mutation: Mutation, result: MutationResult) => void;
+  /** The browser refuses to keep what waits: it is lost with the page. Told once. */
+  readonly onUnkept: () => void;
   /** Changes were refused in a way the protocol knows nothing of; they stay and are sent again. */
   readonly onRefused: (code: string) => void;
 }
@@ -113,8 +110,7 @@ export function createSession(deps: SessionDeps): Session {
     ...loadChanges(deps.kept, keys.changes),
   };
   let live = false;
-  let sendAttempt = 0;
-  let cancelResend: (() => void) | undefined;
+  let toldUnkept = false;
   let cancelSave: (() => void) | undefined;
   const acknowledged = new Map<string, number>();
   const fetchingTurns = new Set<string>();
@@ -131,6 +127,15 @@ export function createSession(deps: SessionDeps): Session {
     send: (frame) => void connection.send(frame),
   });
 
+  const delivery = createDelivery({
+    ...{ clock: deps.clock, random: deps.random, requests: connection.requests, here, onDraft: deps.onDraft },
+    live: () => live,
+    reached: () => state.spaces[here()]?.position?.offset ?? -1,
+    read: () => state.outbox,
+    write: (outbox) => set({ ...state, outbox }),
+    createConversation: deps.rest.createConversation,
+  });
+
   function hello() {
     const followed = Object.entries(state.spaces).map(([space, s]) => ({ space, ...s.position }));
     return {
@@ -143,7 +148,7 @@ export function createSession(deps: SessionDeps): Session {
     if (next === state) return;
     const before = state;
     state = { ...next, settling: stillSettling(next.settling, next.spaces) };
-    if (state.outbox !== before.outbox) saveOutbox(deps.kept, keys.outbox, state.outbox);
+    if (state.outbox !== before.outbox) keepOutbox();
     if (keptParts.some((part) => state[part] !== before[part])) keepChanges();
     cancelSave ??= deps.clock.after(saveEveryMs, () => {
       acknowledge();
@@ -152,14 +157,20 @@ export function createSession(deps: SessionDeps): Session {
     deps.onChange(state);
   }
 
+  function keepOutbox(): void {
+    if (!saveOutbox(deps.kept, keys.outbox, state.outbox)) unkept();
+  }
+
   function keepChanges(): void {
     const { queues, logs, unsettled, home } = state;
-    saveChanges(deps.kept, keys.changes, {
-      queues,
-      logs,
-      unsettled,
-      ...(home === undefined ? {} : { home }),
-    });
+    const all = { queues, logs, unsettled, ...(home === undefined ? {} : { home }) };
+    if (!saveChanges(deps.kept, keys.changes, all)) unkept();
+  }
+
+  function unkept(): void {
+    if (toldUnkept) return;
+    toldUnkept = true;
+    deps.onUnkept();
   }
 
   /** Goes on as another device, with everything this one has. */
@@ -169,7 +180,7 @@ export function createSession(deps: SessionDeps): Session {
     device = renamed.device;
     acknowledged.clear();
     keys = keysOf(renamed.key);
-    saveOutbox(deps.kept, keys.outbox, state.outbox);
+    keepOutbox();
     keepChanges();
     save();
     if (old.changes !== keys.changes) forget(old);
@@ -203,7 +214,7 @@ export function createSession(deps: SessionDeps): Session {
     set(next);
     for (const effect of effects) void run(effect);
     changes.hear(frame);
-    if (frame.type === 'welcome') flush();
+    if (frame.type === 'welcome') delivery.flush();
   }
 
   function onLink(link: Link): void {
@@ -259,67 +270,6 @@ export function createSession(deps: SessionDeps): Session {
     connection.send({ type: 'sync_request', space, versions });
   }
 
-  /** Sends what waits, one after the other: order is worth more than a round trip. */
-  function flush(): void {
-    const entry = live ? nextToSend(state.outbox) : undefined;
-    if (entry === undefined || cancelResend !== undefined) return;
-    set({ ...state, outbox: mark(state.outbox, entry.clientMessageId, 'sending') });
-    deliver(entry).then(
-      () => {
-        sendAttempt = 0;
-        flush();
-      },
-      (error: unknown) => {
-        undelivered(entry, error);
-        flush();
-      },
-    );
-  }
-
-  async function deliver(entry: OutboxEntry): Promise<void> {
-    const conversationId =
-      'draft' in entry.target
-        ? await make(entry.target.draft, entry.target.title)
-        : entry.target.conversationId;
-    const result = await connection.requests.ask({
-      type: 'message',
-      space: here(),
-      conversationId,
-      clientMessageId: entry.clientMessageId,
-      text: entry.text,
-    });
-    const { offset } = readAccepted(result);
-    const reached = state.spaces[here()]?.position?.offset ?? -1;
-    // Its event may have come first and taken the entry away; then there is nothing left to mark. Behind a snapshot
-    // that has it already the event will not come at all.
-    const outbox =
-      offset > 0 && offset <= reached
-        ? remove(state.outbox, entry.clientMessageId)
-        : mark(state.outbox, entry.clientMessageId, 'sent');
-    set({ ...state, outbox });
-  }
-
-  async function make(draft: string, title: string): Promise<string> {
-    const id = await deps.rest.createConversation(here(), title, draft);
-    set({ ...state, outbox: resolveDraft(state.outbox, draft, id) });
-    deps.onDraft(draft, id);
-    return id;
-  }
-
-  function undelivered(entry: OutboxEntry, error: unknown): void {
-    const { code = 'internal', retryable = false, retryAfterMs } = error as Partial<CommandError>;
-    if (!retryable) {
-      set({ ...state, outbox: mark(state.outbox, entry.clientMessageId, 'failed', code) });
-      return;
-    }
-    set({ ...state, outbox: interrupted(state.outbox) });
-    const waitMs = retryAfterMs ?? 250 + jitteredMs(sendAttempt++, deps.random());
-    cancelResend = deps.clock.after(waitMs, () => {
-      cancelResend = undefined;
-      flush();
-    });
-  }
-
   function here(): string {
     return state.home ?? personalAlias;
   }
@@ -334,8 +284,7 @@ export function createSession(deps: SessionDeps): Session {
     },
     stop: (options) => {
       connection.stop();
-      cancelResend?.();
-      cancelResend = undefined;
+      delivery.stop();
       save();
       cancelSave?.();
       if (options?.forget === true) {
@@ -355,12 +304,12 @@ export function createSession(deps: SessionDeps): Session {
       });
       if (outbox === undefined) return false;
       set({ ...state, outbox });
-      flush();
+      delivery.flush();
       return true;
     },
     retry: (id) => {
       set({ ...state, outbox: mark(state.outbox, id, 'waiting') });
-      flush();
+      delivery.flush();
     },
     discard: (id) => set({ ...state, outbox: remove(state.outbox, id) }),
     cancel: async (turnId) => {
@@ -391,9 +340,4 @@ export function createSession(deps: SessionDeps): Session {
     },
     save,
   };
-}
-
-/** Where a device of a person keeps what. */
-function keysOf(key: string) {
-  return { state: `skein.state.${key}`, outbox: `skein.outbox.${key}`, changes: `skein.changes.${key}` };
 }

@@ -74,6 +74,8 @@ export interface WriterOptions {
   readonly stateOf: (space: string) => SpaceState | undefined;
   /** The server has said what became of a mutation. */
   readonly settled: (space: string, mutation: Mutation, result: MutationResult) => void;
+  /** The server takes nothing of this device in this space any more: what waits for it is given up, with this code. */
+  readonly givenUp: (mutations: readonly Mutation[], code: string) => void;
   /** A batch was refused in a way that the protocol knows nothing of; it is sent again later. */
   readonly refused: (code: string) => void;
   /** Takes another device id and connects anew: somebody else writes under this one. */
@@ -98,7 +100,7 @@ const hashesOf = (
  * at a time, again after a loss, and under another device id when this one is somebody else's.
  */
 export const createWriter = (options: WriterOptions): Writer => {
-  const { clock, newId, send, stateOf, settled, refused, rename } = options;
+  const { clock, newId, send, stateOf, settled, givenUp, refused, rename } = options;
   let { queues, logs } = options;
   /** One frame at a time for each space. */
   const asked = new Map<string, { readonly id: string; readonly cancel: () => void }>();
@@ -195,9 +197,11 @@ export const createWriter = (options: WriterOptions): Writer => {
     else if (frame.code === 'seq_reused') {
       put(space, notDone(queueOf(space)));
       leaving = true;
-    } else if (shutOut.includes(frame.code ?? ''))
+    } else if (shutOut.includes(frame.code ?? '')) {
+      const { waiting, displaced } = queueOf(space);
+      givenUp([...displaced, ...waiting], frame.code ?? '');
       put(space, { ...queueOf(space), waiting: [], displaced: [] });
-    else if (!again) {
+    } else if (!again) {
       refused(frame.code ?? '');
       again = true;
     }
