@@ -4,6 +4,7 @@
 /** What each package may import of the other packages. What is not listed here may not be imported. */
 const mayImport = {
   'sync-core': [],
+  'sync-client': ['sync-core'],
   components: [],
   contracts: [],
   telemetry: ['contracts'],
@@ -33,7 +34,7 @@ const mayImport = {
   cli: ['contracts', 'postgres', 'events', 'service-kit', 'config', 'platform'],
   launcher: ['contracts', 'service-kit', 'postgres', 'components'],
   testkit: ['contracts', 'sync-core'],
-  console: ['sync-core'],
+  console: ['sync-core', 'sync-client'],
 };
 
 /** Clients and frameworks that one package wraps, so that the rest of the product depends on our interface only. */

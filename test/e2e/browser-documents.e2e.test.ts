@@ -219,14 +219,16 @@ describe('documents in two browsers', () => {
     const { page } = desk;
     const other = await page.context().newPage();
     await other.goto(on.url);
-    await other.locator('[data-phase=live]').waitFor();
+    for (const one of [page, other]) {
+      await one.click('[data-panel=tasks]');
+      await one.locator('[name=task]:enabled').waitFor();
+    }
     await desk.online(false);
     await other.locator('[data-phase=offline]').waitFor();
     for (const [at, title] of [
       [other, 'Secret of the other window'],
       [page, 'Secret of this window'],
     ] as const) {
-      await at.click('[data-panel=tasks]');
       await at.fill('[name=task]', title);
       await at.press('[name=task]', 'Enter');
     }

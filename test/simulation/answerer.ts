@@ -1,6 +1,6 @@
 import { AppError, type agentV1, type DomainEvent, syncV1, toAppError } from '@skein/contracts';
 import { type RpcClient, rootContext } from '@skein/rpc';
-import type { TurnReading } from '../../packages/console/src/sync/turns.ts';
+import type { TurnReading } from '@skein/sync-client';
 import type { Calls } from './calls.ts';
 import type { Ground } from './disk.ts';
 import { startMachine } from './machine.ts';

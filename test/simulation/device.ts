@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto';
 import { syncV1, toAppError } from '@skein/contracts';
 import { rootContext } from '@skein/rpc';
+import {
+  CommandError,
+  createSession,
+  type KeyValue,
+  type Session,
+  type SessionState,
+  type SocketEvents,
+  type SpaceState,
+  type TurnReading,
+  waitingIn,
+} from '@skein/sync-client';
 import type { Mutation, MutationResult } from '@skein/sync-core';
-import { waitingIn } from '../../packages/console/src/sync/changes.ts';
-import type { SessionState, SpaceState } from '../../packages/console/src/sync/model.ts';
-import type { KeyValue, SocketEvents } from '../../packages/console/src/sync/ports.ts';
-import { CommandError } from '../../packages/console/src/sync/requests.ts';
-import { createSession, type Session } from '../../packages/console/src/sync/session.ts';
-import type { TurnReading } from '../../packages/console/src/sync/turns.ts';
 import type { Calls } from './calls.ts';
 import type { Ground } from './disk.ts';
 import type { Door } from './lines.ts';

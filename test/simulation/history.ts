@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { SpaceState } from '@skein/sync-client';
 import type { Mutation, MutationResult } from '@skein/sync-core';
-import type { SpaceState } from '../../packages/console/src/sync/model.ts';
 
 /** One event of a log, as far as it is looked at. */
 export interface LogEntry {

@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto';
 import { syncV1 } from '@skein/contracts';
 import { rootContext } from '@skein/rpc';
-import { applyFrame } from '../../packages/console/src/sync/apply-frame.ts';
-import { decodeFrame } from '../../packages/console/src/sync/decode.ts';
-import { type Effect, emptyState, type SessionState } from '../../packages/console/src/sync/model.ts';
-import { stateHash } from '../../packages/console/src/sync/state-hash.ts';
+import {
+  applyFrame,
+  decodeFrame,
+  type Effect,
+  emptyState,
+  type SessionState,
+  stateHash,
+} from '@skein/sync-client';
 import type { Calls } from './calls.ts';
 import type { DeviceWitness } from './device.ts';
 import type { Ground } from './disk.ts';

@@ -1,5 +1,5 @@
 import type { DomainEvent } from '@skein/contracts';
-import type { SessionState } from '../../packages/console/src/sync/model.ts';
+import type { SessionState } from '@skein/sync-client';
 import type { History, Known, Log } from './history.ts';
 import type { Asked } from './recorder.ts';
 import type { readRecordings } from './recording-oracle.ts';

@@ -1,4 +1,4 @@
-import type { SessionState } from '../../packages/console/src/sync/model.ts';
+import type { SessionState } from '@skein/sync-client';
 import { answerText } from './answerer.ts';
 import type { Log, LogEntry } from './history.ts';
 

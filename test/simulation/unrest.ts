@@ -1,4 +1,4 @@
-import type { SessionState } from '../../packages/console/src/sync/model.ts';
+import type { SessionState } from '@skein/sync-client';
 import { type ClassicClient, classicDiffers } from './classic.ts';
 import { liveSagas } from './recording-oracle.ts';
 import type { Store } from './store.ts';

@@ -6,9 +6,10 @@ import { root } from './run.mjs';
 const folder = join(root, 'packages', 'console');
 const mark = join(folder, 'dist', '.built-from');
 
-/** What goes into the page: the console without its tests, and the one package of ours that it bundles. */
+/** What goes into the page: the console without its tests, and the packages of ours that it bundles. */
 const sources = () => [
   ...filesUnder(folder).filter((file) => !file.startsWith(join(folder, 'test'))),
+  ...filesUnder(join(root, 'packages', 'sync-client', 'src')),
   ...filesUnder(join(root, 'packages', 'sync-core', 'src')),
 ];
 

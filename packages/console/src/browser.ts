@@ -1,6 +1,6 @@
+import type { Clock, OpenSocket } from '@skein/sync-client';
 import { askingHold, type Hold, lockHold } from './device.ts';
 import type { Exclusive } from './rest/tokens.ts';
-import type { Clock, OpenSocket } from './sync/ports.ts';
 
 /** The browser's clock. */
 export const browserClock: Clock = {

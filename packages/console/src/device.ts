@@ -1,5 +1,12 @@
-import { adopt, hasWork, type KeptStore, type KeptWork, keptWork } from './sync/kept.ts';
-import type { Clock, KeyValue } from './sync/ports.ts';
+import {
+  adopt,
+  type Clock,
+  hasWork,
+  type KeptStore,
+  type KeptWork,
+  type KeyValue,
+  keptWork,
+} from '@skein/sync-client';
 
 /** Holds a name for this tab alone, until released or the tab is gone; `undefined`: another tab holds it. */
 export type Hold = (name: string) => Promise<(() => void) | undefined>;
@@ -125,8 +132,9 @@ export function askingHold(channel: Channel, me: string, clock: Pick<Clock, 'aft
   channel.onmessage = ({ data }) => {
     const { ask, taken, by } = data as { ask?: string; taken?: string; by: string };
     // Of two that ask at once, the one with the smaller id has it.
-    if (ask !== undefined && (held.has(ask) || (asking.has(ask) && me < by)))
-      channel.postMessage({ taken: ask, by: me });
+    const ours = ask !== undefined && (held.has(ask) || (asking.has(ask) && me < by));
+    if (ours) channel.postMessage({ taken: ask, by: me });
+    else if (ask !== undefined) asking.get(ask)?.(false);
     if (taken !== undefined) asking.get(taken)?.(false);
   };
   return async (name) => {

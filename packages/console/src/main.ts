@@ -1,3 +1,4 @@
+import { createSession, type Device } from '@skein/sync-client';
 import { createPinia } from 'pinia';
 import { createApp } from 'vue';
 import { browserClock, browserHold, deviceName, exclusive, newId, openSocket } from './browser.ts';
@@ -6,8 +7,6 @@ import { adoptLeft, type ClaimedDevice, claimDevice } from './device.ts';
 import { createApi } from './rest/api.ts';
 import { createTokens } from './rest/tokens.ts';
 import { type PageDeps, pageDeps } from './stores/deps.ts';
-import type { Device } from './sync/ports.ts';
-import { createSession } from './sync/session.ts';
 import './styles/base.css';
 
 const fetcher = (url: string, init: RequestInit) => fetch(url, init);

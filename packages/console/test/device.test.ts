@@ -1,11 +1,18 @@
+import {
+  forgetPerson,
+  keptWork,
+  keysOf,
+  loadChanges,
+  loadOutbox,
+  type OutboxEntry,
+  saveChanges,
+  saveOutbox,
+  waitingIn,
+} from '@skein/sync-client';
+import { countingIds, FakeClock, memoryStorage, settle, space } from '@skein/sync-client/testing';
 import { emptyQueue, enqueue, type Mutation, type MutationQueue, sending } from '@skein/sync-core';
 import { describe, expect, it } from 'vitest';
 import { adoptLeft, askingHold, type Channel, claimDevice, type Hold, slotsMax } from '../src/device.ts';
-import { loadOutbox, saveOutbox } from '../src/sync/cache.ts';
-import { loadChanges, saveChanges, waitingIn } from '../src/sync/changes.ts';
-import { forgetPerson, keptWork, keysOf } from '../src/sync/kept.ts';
-import type { OutboxEntry } from '../src/sync/outbox.ts';
-import { countingIds, FakeClock, memoryStorage, settle, space } from './fakes.ts';
 
 /** A browser: one storage, and the locks that its tabs share. */
 function browser() {

@@ -1,9 +1,9 @@
+import { apply, conversation, eventFrame, fresh, space, tokenFrame } from '@skein/sync-client/testing';
 import { describe, expect, it } from 'vitest';
 import { deviceName } from '../src/browser.ts';
 import { en, type MessageKey } from '../src/i18n/en.ts';
 import { catalogues, chooseLocale, explain, translate } from '../src/i18n/translate.ts';
 import { keyAction, personaAsked, sessionSettings, shownOutbox, titleOf } from '../src/stores/views.ts';
-import { apply, conversation, eventFrame, fresh, space, tokenFrame } from './fakes.ts';
 
 const key = (over: Partial<Parameters<typeof keyAction>[0]>) =>
   keyAction({ key: 'Enter', shiftKey: false, isComposing: false, keyCode: 13, ...over });

@@ -1,10 +1,10 @@
+import { SignInNeeded } from '@skein/sync-client';
+import { countingIds, FakeClock, memoryStorage } from '@skein/sync-client/testing';
 import { describe, expect, it } from 'vitest';
 import { createApi } from '../src/rest/api.ts';
 import type { Fetch } from '../src/rest/http.ts';
 import { Problem } from '../src/rest/problem.ts';
 import { createTokens, type Exclusive } from '../src/rest/tokens.ts';
-import { SignInNeeded } from '../src/sync/ports.ts';
-import { countingIds, FakeClock, memoryStorage } from './fakes.ts';
 
 const alone: Exclusive = (run) => run();
 const answer = (status: number, body: unknown): Response => new Response(JSON.stringify(body), { status });

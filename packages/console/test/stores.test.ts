@@ -1,10 +1,10 @@
+import { apply, countingIds, eventFrame, FakeClock, fresh, tokenFrame } from '@skein/sync-client/testing';
 import { describe, expect, it } from 'vitest';
 import { shallowRef } from 'vue';
 import { useDocuments } from '../src/stores/documents.ts';
 import { createForks } from '../src/stores/forks.ts';
 import { paced } from '../src/stores/paced.ts';
 import { createSettings } from '../src/stores/settings.ts';
-import { apply, countingIds, eventFrame, FakeClock, fresh, tokenFrame } from './fakes.ts';
 
 describe('the documents on the page', () => {
   it('are the same while an answer streams, and others once one has changed', () => {

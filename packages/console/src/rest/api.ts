@@ -1,6 +1,4 @@
-import { fields, list, str } from '../sync/decode.ts';
-import { readMessagePage } from '../sync/messages.ts';
-import type { SessionRest } from '../sync/session.ts';
+import { fields, list, readMessagePage, type SessionRest, str } from '@skein/sync-client';
 import { type Conflict, readConflict } from './conflict.ts';
 import { type Call, type Fetch, send } from './http.ts';
 import { Problem } from './problem.ts';

@@ -1,4 +1,4 @@
-import { fields, num, str, timeMs } from '../sync/decode.ts';
+import { fields, num, str, timeMs } from '@skein/sync-client';
 
 /** What one side of a conflict wrote; without `value` it was not there. */
 export interface ConflictSide {

@@ -1,4 +1,4 @@
-import { fields, list, num, str } from '../sync/decode.ts';
+import { fields, list, num, str } from '@skein/sync-client';
 
 /** One wrong field of a request. */
 export interface FieldProblem {

@@ -1,6 +1,13 @@
-import { fields, num, str } from '../sync/decode.ts';
-import type { Access, Clock, Device, KeyValue } from '../sync/ports.ts';
-import { SignInNeeded } from '../sync/ports.ts';
+import {
+  type Access,
+  type Clock,
+  type Device,
+  fields,
+  type KeyValue,
+  num,
+  SignInNeeded,
+  str,
+} from '@skein/sync-client';
 import { type Fetch, send } from './http.ts';
 import { Problem } from './problem.ts';
 

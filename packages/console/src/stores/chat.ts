@@ -1,16 +1,23 @@
+import {
+  changesMax,
+  documentKey,
+  emptySpace,
+  emptyState,
+  fields,
+  forgetPerson,
+  keptWork,
+  type Link,
+  outboxMax,
+  type Session,
+  type SessionState,
+  waitingIn,
+} from '@skein/sync-client';
 import type { Op } from '@skein/sync-core';
 import { defineStore } from 'pinia';
 import { computed, ref, shallowRef, watch } from 'vue';
 import type { MessageKey } from '../i18n/en.ts';
 import type { Locale } from '../i18n/translate.ts';
 import type { Persona, Place } from '../rest/api.ts';
-import { changesMax, waitingIn } from '../sync/changes.ts';
-import type { Link } from '../sync/connection.ts';
-import { fields } from '../sync/decode.ts';
-import { forgetPerson, keptWork } from '../sync/kept.ts';
-import { documentKey, emptySpace, emptyState, type SessionState } from '../sync/model.ts';
-import { outboxMax } from '../sync/outbox.ts';
-import type { Session } from '../sync/session.ts';
 import { useDeps } from './deps.ts';
 import { useDocuments } from './documents.ts';
 import { createForks } from './forks.ts';
@@ -119,8 +126,8 @@ export const useChat = defineStore('chat', () => {
         notice.value = preferences.t('notKept');
       },
     });
-    // Signed out while it was opened.
-    if (login.user?.id !== who.id) return;
+    // Signed out, or opened once more, in the meantime.
+    if (login.user?.id !== who.id || session !== undefined) return;
     session = opened;
     const left = session.state.outbox.find((entry) => 'draft' in entry.target)?.target;
     if (left !== undefined && 'draft' in left && current.value === undefined) {

@@ -1,7 +1,7 @@
+import { documentKey } from '@skein/sync-client';
 import { defineStore } from 'pinia';
 import { computed, ref, shallowRef, watch } from 'vue';
 import type { Conflict } from '../rest/conflict.ts';
-import { documentKey } from '../sync/model.ts';
 import { useChat } from './chat.ts';
 import { useDeps } from './deps.ts';
 import { useLogin } from './login.ts';

@@ -1,8 +1,7 @@
+import type { Clock, Session, SessionDeps } from '@skein/sync-client';
 import { type InjectionKey, inject } from 'vue';
 import type { Api } from '../rest/api.ts';
 import type { Tokens } from '../rest/tokens.ts';
-import type { Clock } from '../sync/ports.ts';
-import type { Session, SessionDeps } from '../sync/session.ts';
 
 /** What the stores need from outside; `main.ts` provides it, tests bring their own. */
 export interface PageDeps {

@@ -1,6 +1,5 @@
+import { emptySpace, type SessionState, type ShownDocument, shownDocuments } from '@skein/sync-client';
 import { type ComputedRef, computed, type Ref } from 'vue';
-import { type ShownDocument, shownDocuments } from '../sync/changes.ts';
-import { emptySpace, type SessionState } from '../sync/model.ts';
 
 /**
  * The documents of the own space as the person left them, whether or not the server knows. Made anew only when one of

@@ -1,7 +1,7 @@
+import { SignInNeeded } from '@skein/sync-client';
 import { defineStore } from 'pinia';
 import { ref, shallowRef } from 'vue';
 import type { User } from '../rest/tokens.ts';
-import { SignInNeeded } from '../sync/ports.ts';
 import { useDeps } from './deps.ts';
 
 /** Set when a person signs out: tabs of theirs that hear of it later keep nothing either. */

@@ -1,8 +1,6 @@
+import { type Document, documentKey, fields, str } from '@skein/sync-client';
 import type { Op } from '@skein/sync-core';
 import type { MessageKey } from '../i18n/en.ts';
-import { fields, str } from '../sync/decode.ts';
-import type { Document } from '../sync/frames.ts';
-import { documentKey } from '../sync/model.ts';
 
 /** The title that a value has for people; empty when it has none. */
 export function titleIn(value: unknown): string {

@@ -1,4 +1,4 @@
-import type { Clock } from '../sync/ports.ts';
+import type { Clock } from '@skein/sync-client';
 
 /** Runs something as often as it is asked for, but not more often than its pace allows. */
 export interface Paced {

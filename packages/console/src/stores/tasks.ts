@@ -1,7 +1,6 @@
+import { fields, type ShownDocument, str, timeMs } from '@skein/sync-client';
 import { defineStore } from 'pinia';
 import { computed } from 'vue';
-import type { ShownDocument } from '../sync/changes.ts';
-import { fields, str, timeMs } from '../sync/decode.ts';
 import { useChat } from './chat.ts';
 import { useDeps } from './deps.ts';
 import { titleIn } from './names.ts';

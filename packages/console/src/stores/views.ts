@@ -1,6 +1,11 @@
-import { fields, str } from '../sync/decode.ts';
-import { type Conversation, documentKey, type SpaceState } from '../sync/model.ts';
-import type { Outbox } from '../sync/outbox.ts';
+import {
+  type Conversation,
+  documentKey,
+  fields,
+  type Outbox,
+  type SpaceState,
+  str,
+} from '@skein/sync-client';
 
 /** Conversations, the one last spoken in first. */
 export function byRecency(space: SpaceState): readonly Conversation[] {

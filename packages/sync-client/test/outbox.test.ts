@@ -8,8 +8,8 @@ import {
   type OutboxEntry,
   outboxMax,
   resolveDraft,
-} from '../src/sync/outbox.ts';
-import { apply, eventFrame, fresh, snapshotFrame, welcomeFrame } from './fakes.ts';
+} from '../src/outbox.ts';
+import { apply, eventFrame, fresh, snapshotFrame, welcomeFrame } from '../src/testing.ts';
 
 const entry = (id: string, state: OutboxEntry['state'] = 'waiting'): OutboxEntry => ({
   clientMessageId: id,

@@ -1,9 +1,9 @@
 import type { MutationResult } from '@skein/sync-core';
 import { describe, expect, it } from 'vitest';
-import { changesMax, loadChanges, shownDocuments } from '../src/sync/changes.ts';
-import { documentKey, type SessionState } from '../src/sync/model.ts';
-import { createSession } from '../src/sync/session.ts';
-import { countingIds, epoch, FakeClock, fakeSockets, memoryStorage, settle, space } from './fakes.ts';
+import { changesMax, loadChanges, shownDocuments } from '../src/changes.ts';
+import { documentKey, type SessionState } from '../src/model.ts';
+import { createSession } from '../src/session.ts';
+import { countingIds, epoch, FakeClock, fakeSockets, memoryStorage, settle, space } from '../src/testing.ts';
 
 /** A session whose server speaks when the test says so. */
 function rig(kept = memoryStorage()) {

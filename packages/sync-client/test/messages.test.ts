@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { mergePage, readMessagePage } from '../src/sync/messages.ts';
-import type { Conversation } from '../src/sync/model.ts';
+import { mergePage, readMessagePage } from '../src/messages.ts';
+import type { Conversation } from '../src/model.ts';
 
 const page = (ids: number[], next?: string) =>
   readMessagePage({

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Link } from '../src/sync/connection.ts';
-import type { ChatMessage } from '../src/sync/model.ts';
-import { outboxMax } from '../src/sync/outbox.ts';
-import { createSession, type SessionDeps } from '../src/sync/session.ts';
+import type { Link } from '../src/connection.ts';
+import type { ChatMessage } from '../src/model.ts';
+import { outboxMax } from '../src/outbox.ts';
+import { createSession, type SessionDeps } from '../src/session.ts';
 import {
   conversation,
   countingIds,
@@ -12,7 +12,7 @@ import {
   memoryStorage,
   settle,
   space,
-} from './fakes.ts';
+} from '../src/testing.ts';
 
 function rig(
   over: { tab?: ReturnType<typeof memoryStorage>; kept?: ReturnType<typeof memoryStorage> } & Partial<

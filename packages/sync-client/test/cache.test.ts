@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { cachedMessagesMax, loadCache, loadOutbox, saveCache, saveOutbox } from '../src/sync/cache.ts';
-import { emptyState } from '../src/sync/model.ts';
-import { apply, conversation, eventFrame, fresh, memoryStorage, space } from './fakes.ts';
+import { cachedMessagesMax, loadCache, loadOutbox, saveCache, saveOutbox } from '../src/cache.ts';
+import { emptyState } from '../src/model.ts';
+import { apply, conversation, eventFrame, fresh, memoryStorage, space } from '../src/testing.ts';
 
 const many = (count: number) =>
   apply(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ServerFrame } from '../src/sync/frames.ts';
-import { documentKey } from '../src/sync/model.ts';
+import type { ServerFrame } from '../src/frames.ts';
+import { documentKey } from '../src/model.ts';
 import {
   apply,
   conversation,
@@ -10,7 +10,7 @@ import {
   space,
   tokenFrame,
   welcomeFrame,
-} from './fakes.ts';
+} from '../src/testing.ts';
 
 const said = (offset: number, id: string, text = id) =>
   eventFrame(offset, 'message.created', { messageId: id, conversationId: 'c1', role: 'user', text });

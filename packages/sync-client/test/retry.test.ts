@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { afterClose, jitteredMs, quickAttempts, quickCapMs, retryCapMs } from '../src/sync/retry.ts';
+import { afterClose, jitteredMs, quickAttempts, quickCapMs, retryCapMs } from '../src/retry.ts';
 
 describe('full jitter', () => {
   it('spreads over everything up to a ceiling that doubles and ends', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodeFrame } from '../src/sync/decode.ts';
+import { decodeFrame } from '../src/decode.ts';
 
 describe('a frame', () => {
   it.each([

@@ -5,9 +5,9 @@ import {
   type Link,
   steadyMs,
   welcomeTimeoutMs,
-} from '../src/sync/connection.ts';
-import { type Access, SignInNeeded } from '../src/sync/ports.ts';
-import { countingIds, FakeClock, fakeSockets, settle } from './fakes.ts';
+} from '../src/connection.ts';
+import { type Access, SignInNeeded } from '../src/ports.ts';
+import { countingIds, FakeClock, fakeSockets, settle } from '../src/testing.ts';
 
 function rig(over: Partial<ConnectionDeps> = {}) {
   const clock = new FakeClock();

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { codePoints, firstCodePoints } from '../src/sync/code-points.ts';
-import { endedTurnsMax } from '../src/sync/model.ts';
-import { applyTurnReading } from '../src/sync/turns.ts';
-import { apply, conversation, eventFrame, fresh, space, tokenFrame } from './fakes.ts';
+import { codePoints, firstCodePoints } from '../src/code-points.ts';
+import { endedTurnsMax } from '../src/model.ts';
+import { apply, conversation, eventFrame, fresh, space, tokenFrame } from '../src/testing.ts';
+import { applyTurnReading } from '../src/turns.ts';
 
 const answer = (state: ReturnType<typeof fresh>) =>
   conversation(state).messages.find((message) => message.id === 'a1');

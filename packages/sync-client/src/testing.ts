@@ -1,8 +1,8 @@
-import { applyFrame } from '../src/sync/apply-frame.ts';
-import type { ServerFrame, SyncEvent } from '../src/sync/frames.ts';
-import type { KeptStore } from '../src/sync/kept.ts';
-import { type Applied, type Conversation, emptyState, type SessionState } from '../src/sync/model.ts';
-import type { Clock, OpenSocket, SocketEvents } from '../src/sync/ports.ts';
+import { applyFrame } from './sync/apply-frame.ts';
+import type { ServerFrame, SyncEvent } from './sync/frames.ts';
+import type { KeptStore } from './sync/kept.ts';
+import { type Applied, type Conversation, emptyState, type SessionState } from './sync/model.ts';
+import type { Clock, OpenSocket, SocketEvents } from './sync/ports.ts';
 
 /** A clock that stands until it is told to move. */
 export class FakeClock implements Clock {

@@ -1,6 +1,6 @@
 import { createHash, webcrypto } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { stateHash } from '../src/sync/state-hash.ts';
+import { stateHash } from '../src/state-hash.ts';
 
 const sha256 = (bytes: Uint8Array<ArrayBuffer>) => webcrypto.subtle.digest('SHA-256', bytes);
 const document = (id: string, version: number) => ({
