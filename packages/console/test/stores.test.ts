@@ -30,7 +30,7 @@ describe('a pace', () => {
       reading.ask(1_000);
       await clock.advance(100);
     }
-    expect(ran).toEqual([0, 1_000, 2_000]);
+    expect(ran).toEqual([0, 1_000, 2_000, 3_000]);
   });
 
   it('runs sooner when asked for sooner, and not at all when stopped', async () => {

@@ -1,8 +1,8 @@
-import { applyFrame } from './sync/apply-frame.ts';
-import type { ServerFrame, SyncEvent } from './sync/frames.ts';
-import type { KeptStore } from './sync/kept.ts';
-import { type Applied, type Conversation, emptyState, type SessionState } from './sync/model.ts';
-import type { Clock, OpenSocket, SocketEvents } from './sync/ports.ts';
+import { applyFrame } from './apply-frame.ts';
+import type { ServerFrame, SyncEvent } from './frames.ts';
+import type { KeptStore } from './kept.ts';
+import { type Applied, type Conversation, emptyState, type SessionState } from './model.ts';
+import type { Clock, OpenSocket, SocketEvents } from './ports.ts';
 
 /** A clock that stands until it is told to move. */
 export class FakeClock implements Clock {
