@@ -10,7 +10,7 @@ import { paced } from './paced.ts';
 /** While events come, the list is read so often when it is on screen, */
 const openEveryMs = 2_000;
 /** and so often when only the number of new ones is. */
-const closedEveryMs = 10_000;
+const closedEveryMs = 5_000;
 
 /** The conflicts of the own space, read again whenever something may have changed them. */
 export const useConflicts = defineStore('conflicts', () => {
