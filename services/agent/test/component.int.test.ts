@@ -174,13 +174,19 @@ describe('the agent', () => {
     const sync = clientOf('session-sync');
     const shown = (turnId: string) => peer.tokens.some((token) => token.turnId === turnId);
     const slow = { AGENT_OFFLINE_PACE_MS: 3_000 };
-    change({ ...slow, AGENT_MAX_TURNS: 1 });
+    change({ AGENT_OFFLINE_PACE_MS: 400, AGENT_MAX_TURNS: 1 });
     await sync.startTurn(ask('t-slow'), root());
     await expect.poll(() => shown('t-slow'), { timeout: waitMs }).toBe(true);
-    // One at a time: the second one waits, and begins when two may.
+    // One at a time: the second one waits while the first one goes on, and begins when two may.
     await sync.startTurn(ask('t-second'), root());
+    const said = () => peer.tokens.filter(({ turnId }) => turnId === 't-slow').length;
+    const before = said();
+    await expect.poll(said, { timeout: waitMs }).toBeGreaterThan(before + 2);
+    change({ ...slow, AGENT_MAX_TURNS: 1 });
     const { turn } = await clientOf('gateway').getTurn({ turnId: 't-second' }, root('u1'));
     expect(turn?.state).toBe('queued');
+    expect(shown('t-second')).toBe(false);
+    expect(peer.ends.get('t-slow')).toBeUndefined();
     change({ ...slow, AGENT_MAX_TURNS: 2 });
     await expect.poll(() => shown('t-second'), { timeout: waitMs }).toBe(true);
     expect(peer.ends.get('t-slow')).toBeUndefined();
