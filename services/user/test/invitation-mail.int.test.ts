@@ -62,6 +62,8 @@ describe('an invitation to a space', () => {
       text: expect.stringMatching(/所有者.*“Our plans”[\s\S]*2026年1月31日.*20:00:00/),
     });
     expect(server.mails[0]?.text).not.toContain(code);
+    // What somebody calls themselves is no proof that the address is theirs.
+    expect(server.mails[0]?.headers).toMatchObject({ to: ada.account.email });
   });
 
   it('waits for the services that know it, and is not mailed when it was taken back meanwhile', async () => {

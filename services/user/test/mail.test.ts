@@ -43,11 +43,42 @@ describe('the words of a mail', () => {
       );
     const { text } = invited('Bob', 'Our plans');
     for (const part of ['Bob', 'Our plans', 'the-code']) expect(text).toContain(part);
-    for (const words of ['win at evil.example', 'a\nb', 'x'.repeat(61), 'call:now']) {
+    for (const words of [
+      ...['win at evil.example', 'a\nb', 'x'.repeat(61), 'call:now'],
+      // The same in other characters, and what is not to be seen.
+      ...[
+        'win at evil．example',
+        'evil。example',
+        'evil｡example',
+        'evil․example',
+        'ｗｗｗ evil',
+        'ada＠evil',
+        'call：now',
+      ],
+      ...[
+        'a\u2028b',
+        'a\u2029b',
+        'nib\u202ela',
+        'a\u2066b',
+        'a\u200bb',
+        'a\u200db',
+        'a\ufeffb',
+        'a\u00adb',
+        'ﷺ'.repeat(4),
+      ],
+    ]) {
       const { subject, text } = invited(words, words);
       expect(subject + text).not.toContain(words);
       expect(text).toContain('the-code');
       expect(text).not.toMatch(/undefined|“”/);
+      expect(text).not.toContain(words.normalize('NFKC'));
+    }
+  });
+
+  it.each(mailLanguages)('keep names in %s as they are written in many places', (language) => {
+    for (const inviter of ['Ada Lovelace', '王小明', 'Zoë O’Neil-Şahin', 'أحمد']) {
+      const subject = { kind: 'invitation', timeMs: 0, data: { inviter, role: 'viewer' } } as const;
+      expect(mailOf(subject, { displayName: '', timezone: '' }, language).text).toContain(inviter);
     }
   });
 

@@ -38,7 +38,8 @@ export const smtpMailer = ({ server, from }: SmtpMailerOptions): Mailer => {
     send: async ({ id, to, subject, text }) => {
       try {
         await transport.sendMail({
-          ...{ from, to, subject, text },
+          // As a whole: an address that looks like a list is one all the same.
+          ...{ from, to: { name: '', address: to }, subject, text },
           messageId: `<${id}@${domainOf(from)}>`,
           // No answers by machines, please (RFC 3834).
           headers: { 'Auto-Submitted': 'auto-generated' },

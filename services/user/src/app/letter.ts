@@ -40,7 +40,7 @@ export const letterOf =
   async (event: DomainEvent): Promise<Omit<Mail, 'id'> | undefined> => {
     const toPerson = (profile: Profile, subject: Parameters<typeof mailOf>[0]) => ({
       ...mailOf(subject, profile, mailLanguageOf(profile.locale, language())),
-      to: { name: profile.displayName, address: profile.email },
+      to: profile.email,
     });
     if (isInvitation(event)) {
       const { userId, email, role, title, code, createdBy, expiresAtMs } = await invitationOf(
@@ -53,7 +53,7 @@ export const letterOf =
       const nobody = { displayName: '', timezone: '' };
       return {
         ...mailOf({ ...about, data: { ...about.data, code } }, nobody, language()),
-        to: { name: '', address: email },
+        to: email,
       };
     }
     const notice = noticeOf(event);

@@ -67,7 +67,8 @@ export interface Accounts<C> {
 export interface Mail extends MailText {
   /** The same for every attempt: receivers recognise a mail that comes twice. */
   readonly id: string;
-  readonly to: { readonly name: string; readonly address: string };
+  /** The address alone: nobody has shown that it is of whoever wrote the name. */
+  readonly to: string;
 }
 
 /** What became of handing a mail over. */

@@ -138,9 +138,17 @@ const roles: Readonly<Record<string, Readonly<Record<MailLanguage, string>>>> = 
 /** Longest words of others in a mail: it is no place for messages. */
 const maxOfOthers = 60;
 
+/**
+ * What makes a way to somewhere, once characters that only look different are the same: `。` is a dot in names of hosts.
+ * What is not to be seen, ends a line or turns the direction of writing makes a text look like another one.
+ */
+const misleading = /[/.:@。\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|www/iu;
+
 /** What a person has named something, as far as it cannot be taken for an advertisement or a way to somewhere. */
-const plain = (text: string): string =>
-  text.length > maxOfOthers || /[/.:@\p{Cc}]|www/iu.test(text) ? '' : text;
+const plain = (text: string): string => {
+  const known = text.normalize('NFKC');
+  return known.length > maxOfOthers || misleading.test(known) ? '' : known;
+};
 
 /** The language of a BCP 47 locale, or the given one when mails are not written in it or it is not known. */
 export const mailLanguageOf = (locale: string, otherwise: MailLanguage): MailLanguage =>
