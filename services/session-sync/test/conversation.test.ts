@@ -3,7 +3,7 @@ import { type AppendMessage, appendMessage, titleOf } from '../src/domain/append
 import { putMember, removeMember } from '../src/domain/member.ts';
 import type { Role, SpaceState, TurnOutcome } from '../src/domain/state.ts';
 import { endTurn, startTurn } from '../src/domain/turn.ts';
-import { given } from './decide.ts';
+import { given, noInvitations } from './decide.ts';
 
 const actor = { kind: 'user', user: 'ann', platform: 'web' } as const;
 const agent = { kind: 'agent', platform: 'skein' } as const;
@@ -156,9 +156,17 @@ describe('members', () => {
       if (role === null) return removeMember(state, command);
       const invitation = {
         ...{ id: `to ${userId} as ${role} by ${by}`, space: state.id, role, code: 'c', userId, email: null },
-        ...{ createdBy: by, createdAtMs: 0, expiresAtMs: 10, acceptedBy: null },
+        ...{
+          createdBy: by,
+          createdAtMs: 0,
+          expiresAtMs: 10,
+          ended: false,
+          acceptedBy: null,
+          personEmail: null,
+          mailed: false,
+        },
       };
-      return putMember(state, { ...command, invitation });
+      return putMember(state, { ...command, invitation, counts: noInvitations });
     };
 
   it('are invited, changed and removed by owners', () => {

@@ -1,8 +1,14 @@
 import { expect } from 'vitest';
 import type { Decision } from '../src/domain/decision.ts';
+import type { InvitationCounts } from '../src/domain/invitation.ts';
 import { emptyState, evolve, type Role, type SpaceState } from '../src/domain/state.ts';
 
 type Decider = (state: SpaceState) => Decision<unknown>;
+
+/** Nobody has invited anybody. */
+export const noInvitations: InvitationCounts = {
+  ...{ open: 0, sent: 0, waiting: 0, mailsOfMaker: 0, mails: 0, declined: false },
+};
 
 /** A space in which `ann` is the owner, `ed` an editor and `vi` a viewer. */
 export const aSpace = (kind: 'personal' | 'team' = 'team'): SpaceState => {

@@ -31,6 +31,7 @@ export const columnTypes = {
   invitation: 'uuid',
   invitedSpace: 'uuid',
   invited: 'text',
+  invitedEmail: 'text',
   requestSpace: 'uuid',
   requestUser: 'text',
   requestMethod: 'text',
@@ -99,9 +100,10 @@ export const askedOf = (needs: ReadonlyMap<string, readonly Needs[]>): Asked => 
         asked.invitationSpace.push(space);
         asked.invitation.push(need.invitation);
       }
-      if (need.invited !== undefined) {
+      for (const { userId, email = '' } of need.invited ?? []) {
         asked.invitedSpace.push(space);
-        asked.invited.push(need.invited);
+        asked.invited.push(userId);
+        asked.invitedEmail.push(email);
       }
       if (need.request) {
         asked.requestSpace.push(space);

@@ -81,6 +81,58 @@ create index invitation_maker on invitation (created_by, created_at_ms);
 create trigger invitation_of_erased before insert on invitation for each row execute function keep_nothing();
 ${commitInvitations}`;
 
+/**
+ * Invitations that go with a commit: new ones, those that end (never later than they were to), those that are used, and
+ * those of whoever has left. One that was taken back or declined meanwhile is a guard like the others.
+ */
+const commitInvitationsAndUses = `
+create or replace function commit_invitations(p_invitations json) returns void language plpgsql as $body$
+declare
+  losers text;
+begin
+  with wanted as (
+    select * from json_to_recordset(p_invitations)
+      as r(id uuid, space uuid, "usedBy" text, "personEmail" text) where "usedBy" is not null
+  ), used as (
+    update invitation i set accepted_by = w."usedBy", person_email = nullif(w."personEmail", '') from wanted w
+    where i.id = w.id and i.accepted_by is null and not i.ended
+    returning i.id
+  )
+  select string_agg(distinct w.space::text, ',') into losers
+  from wanted w left join used u using (id) where u.id is null;
+  if losers is not null then
+    raise exception 'the invitation is gone' using errcode = 'SK001', detail = losers;
+  end if;
+
+  delete from invitation i using json_to_recordset(p_invitations) as r(id uuid, gone boolean)
+    where r.gone and i.id = r.id;
+
+  insert into invitation as i
+    (id, space, role, code, user_id, email, created_by, created_at_ms, expires_at_ms, ended,
+      mailed)
+  select id, space, role, code, "userId", email, "createdBy", "createdAtMs", "expiresAtMs", coalesce(ended, false),
+    coalesce(mailed, true)
+  from json_to_recordset(p_invitations)
+    as r(id uuid, space uuid, role text, code text, "userId" text, email text, "createdBy" text,
+      "createdAtMs" bigint, "expiresAtMs" bigint, ended boolean, mailed boolean)
+  where code is not null
+  order by id
+  on conflict (id) do update set ended = i.ended or excluded.ended,
+      expires_at_ms = least(i.expires_at_ms, excluded.expires_at_ms)
+    where i.accepted_by is null;
+end
+$body$;
+`;
+
+/** Used invitations stay with the person, for the address; who declined has a pause; not every one is mailed. */
+export const invitationEnds = `
+alter table invitation add column person_email text collate "C", add column declined_by text collate "C",
+  add column ended boolean not null default false, add column mailed boolean not null default true;
+create index invitation_accepted on invitation (accepted_by) where accepted_by is not null;
+create index invitation_unused on invitation (expires_at_ms) where accepted_by is null;
+drop index invitation_expiry;
+${commitInvitationsAndUses}`;
+
 /** The integrity ledger, with an entry for every health record there is already. */
 export const ledgerSql = `
 create table ledger_entry (

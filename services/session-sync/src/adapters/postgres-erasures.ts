@@ -41,8 +41,8 @@ const restOfSpace: readonly Contents[] = [
   { table: 'space', key: 'id', of: 'id = $1' },
 ];
 
-const deleteInvitations =
-  'delete from invitation where created_by = $1 or user_id = $1 and accepted_by is null';
+const deleteInvitations = `delete from invitation
+  where created_by = $1 or user_id = $1 and accepted_by is null or declined_by = $1`;
 
 /** What belongs to a person and to no space. */
 const ofPerson = [
@@ -51,7 +51,7 @@ const ofPerson = [
   'delete from idempotency_keys where scope = $1',
   'delete from health_record where user_id = $1',
   deleteInvitations,
-  'update invitation set email = null, user_id = null where accepted_by = $1',
+  'delete from invitation where accepted_by = $1',
 ];
 
 /** What the adapter needs beside the schema. */

@@ -1,30 +1,48 @@
-import type { Database } from '@skein/postgres';
+import type { Queryable } from '@skein/postgres';
 import { must } from '@skein/service-kit';
-import type { InvitationCounts, InvitationStore, TitledInvitation } from '../app/invitation-store.ts';
+import type { FoundInvitation, InvitationStore } from '../app/invitation-store.ts';
+import type { InvitationCounts } from '../domain/invitation.ts';
 import type { InvitationRow } from '../domain/state.ts';
 import { columns } from './columns.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
 
 type Row<T> = T & Record<string, unknown>;
 
-const titled = `select ${columns.invitation('i')}, s.title from invitation i join space s on s.id = i.space`;
+const unused = (nowMs: string): string => `accepted_by is null and not ended and expires_at_ms > ${nowMs}`;
+
+/** Whoever made it may be no owner any more: then it opens nothing. */
+const makerOwns = `exists (select 1 from member o
+  where o.space = i.space and o.user_id = i.created_by and o.role = 'owner')`;
+
+const found = `${columns.invitation('i')}, s.title, ${makerOwns} as "makerOwns"`;
+
+/** For how long after somebody has declined a space its invitations are not mailed to them. */
+export const declinedMs = 7 * 24 * 3_600_000;
 
 /** Invitations of this service's schema. */
-export const postgresInvitations = (database: Database): InvitationStore => ({
+export const postgresInvitations = (database: Queryable): InvitationStore => ({
   byId: async (id) => {
-    const [row] = await database.query<Row<TitledInvitation>>(`${titled} where i.id = $1`, [id]);
+    const [row] = await database.query<Row<FoundInvitation>>(
+      `select ${found} from invitation i join space s on s.id = i.space where i.id = $1`,
+      [id],
+    );
     return row;
   },
   count: async ({ space, createdBy, createdAtMs, userId, email }, sinceMs) => {
     const [counts] = await database.query<Row<InvitationCounts>>(
-      `select
+      `with same as (select * from invitation where user_id = $5 or email = $6)
+       select
          (select count(*)::int from invitation
-           where space = $1 and accepted_by is null and expires_at_ms > $3) as open,
+           where space = $1 and ${unused('$3')}) as open,
          (select count(*)::int from invitation where created_by = $2 and created_at_ms > $4
            and (user_id is not null or email is not null)) as sent,
-         (select count(*)::int from invitation
-           where (user_id = $5 or email = $6) and accepted_by is null and expires_at_ms > $3) as waiting`,
-      [space, createdBy, createdAtMs, sinceMs, userId, email],
+         (select count(*)::int from same
+           where created_by = $2 and ${unused('$3')}) as waiting,
+         (select count(*)::int from same where created_by = $2 and mailed and created_at_ms > $4) as "mailsOfMaker",
+         (select count(*)::int from same where mailed and created_at_ms > $4) as mails,
+         exists (select 1 from invitation where space = $1 and expires_at_ms > $7
+           and (declined_by = $5 or declined_by is not null and $6 in (email, person_email))) as declined`,
+      [space, createdBy, createdAtMs, sinceMs, userId, email, createdAtMs - declinedMs],
     );
     return must(counts, 'a count is one row');
   },
@@ -32,7 +50,8 @@ export const postgresInvitations = (database: Database): InvitationStore => ({
     const [after] = decodeCursor(cursor, ['id']) ?? [null];
     const rows = await database.query<Row<InvitationRow>>(
       `select ${columns.invitation('i')} from invitation i
-       where i.space = $1 and i.accepted_by is null and i.expires_at_ms > $2 and ($3::uuid is null or i.id > $3::uuid)
+       where i.space = $1 and ${unused('$2')} and ${makerOwns}
+         and ($3::uuid is null or i.id > $3::uuid)
        order by i.id limit $4`,
       [space, nowMs, after, limit + 1],
     );
@@ -40,27 +59,30 @@ export const postgresInvitations = (database: Database): InvitationStore => ({
   },
   received: async (userId, nowMs, { limit, cursor }) => {
     const [after] = decodeCursor(cursor, ['id']) ?? [null];
-    const rows = await database.query<Row<TitledInvitation>>(
-      // Whoever made it may be no owner any more: then it opens nothing.
-      `${titled} join member m on m.space = i.space and m.user_id = i.created_by and m.role = 'owner'
-       where i.user_id = $1 and i.accepted_by is null and i.expires_at_ms > $2
+    const rows = await database.query<Row<FoundInvitation>>(
+      `select ${found} from invitation i join space s on s.id = i.space
+       where i.user_id = $1 and ${unused('$2')} and ${makerOwns}
          and ($3::uuid is null or i.id > $3::uuid)
        order by i.id limit $4`,
       [userId, nowMs, after, limit + 1],
     );
     return pageOf(rows, limit, (row) => [row.id]);
   },
-  end: async (space, id, nowMs) => {
-    // It stays for a while, so that how many mails somebody has sent is known.
+  end: async ({ space, id }, nowMs, declines) => {
+    // It stays for a while, so that how many mails somebody has sent is known, and what somebody has declined.
     const [row] = await database.query<Row<Pick<InvitationRow, 'userId'>>>(
-      `update invitation set expires_at_ms = $3
-       where space = $1 and id = $2 and accepted_by is null and expires_at_ms > $3 returning user_id as "userId"`,
-      [space, id, nowMs],
+      `update invitation set ended = true, expires_at_ms = $3, declined_by = $4, person_email = nullif($5, '')
+       where space = $1 and id = $2 and ${unused('$3')} returning user_id as "userId"`,
+      [space, id, nowMs, declines?.userId ?? null, declines?.email ?? null],
     );
     return row;
   },
-  byCode: async (code) => {
-    const [row] = await database.query<Row<TitledInvitation>>(`${titled} where i.code = $1`, [code]);
+  byCode: async (code, userId) => {
+    const [row] = await database.query<Row<FoundInvitation & { isIn: boolean }>>(
+      `select ${found}, exists (select 1 from member m where m.space = i.space and m.user_id = $2) as "isIn"
+       from invitation i join space s on s.id = i.space where i.code = $1`,
+      [code, userId],
+    );
     return row;
   },
 });

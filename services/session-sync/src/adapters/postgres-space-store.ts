@@ -68,6 +68,16 @@ const conflictsOf = (plans: readonly SpacePlan[]): string | null => {
   return rows.length === 0 ? null : JSON.stringify(rows);
 };
 
+/** Invitations that are made or end, those that are used and those that go, in one list; none: null. */
+const invitationsOf = (plans: readonly SpacePlan[]): string | null => {
+  const rows = plans.flatMap(({ writes }) => [
+    ...(writes.invitations ?? []),
+    ...(writes.invitationUses ?? []),
+    ...(writes.invitationsGone ?? []).map((row) => ({ ...row, gone: true })),
+  ]);
+  return rows.length === 0 ? null : JSON.stringify(rows);
+};
+
 const commitParameters = (plans: readonly SpacePlan[]): unknown[] => {
   const sorted = [...plans].sort((a, b) => (a.space < b.space ? -1 : 1));
   const events = sorted.flatMap(({ space, events: own }) => own.map((event) => ({ space, event })));
@@ -120,7 +130,7 @@ const commitOf = (plans: readonly SpacePlan[]): { readonly sql: Sql; readonly pa
   const parameters = [...commitParameters(plans), ...(requests === null ? [] : [requests])];
   const extras = [
     { name: 'commit_ledger', rows: rowsOf(plans, 'ledger', (row) => keyOf(row.space, row.position)) },
-    { name: 'commit_invitations', rows: rowsOf(plans, 'invitations', (row) => row.id) },
+    { name: 'commit_invitations', rows: invitationsOf(plans) },
     { name: 'commit_steps', rows: rowsOf(plans, 'steps', (row) => row.key, inSpace) },
   ].filter(({ rows }) => rows !== null);
   const calls = extras.map(({ name }, at) => `, ${name}($${parameters.length + at + 1})`);

@@ -1,6 +1,7 @@
 import { type Database, pruneIdempotencyKeys } from '@skein/postgres';
 import { participant } from '@skein/saga';
 import type { Sweeps } from '../app/ports.ts';
+import { declinedMs } from './postgres-invitations.ts';
 
 /** Results kept for a device that does not acknowledge. */
 const resultsPerDevice = 1_000;
@@ -70,8 +71,9 @@ export const postgresSweeps = (database: Database, limit = rowsPerSweep): Sweeps
       );
       await database.query(
         `delete from invitation where ctid = any (array(
-         select i.ctid from invitation i where i.expires_at_ms < $1 limit ${limit}))`,
-        [nowMs - invitationKeptMs],
+         select i.ctid from invitation i where i.accepted_by is null and i.expires_at_ms < $1
+           and (i.declined_by is null or i.expires_at_ms < $2) limit ${limit}))`,
+        [nowMs - invitationKeptMs, nowMs - declinedMs],
       );
       for (const { collection, days } of retained) {
         const before = nowMs - days * dayMs;

@@ -2,7 +2,7 @@ import { eventAdminSql, eventTablesSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 import { archiveSql } from './archive-schema.ts';
-import { healthRecordSql, ledgerSql, personalInvitations } from './commit-extras.ts';
+import { healthRecordSql, invitationEnds, ledgerSql, personalInvitations } from './commit-extras.ts';
 import { commitFunction, commitOnceFunction, keptCommitPlans } from './commit-units.ts';
 import { erasureSql } from './erasure-schema.ts';
 import { rebuildEndSql, rebuildSql } from './rebuild-schema.ts';
@@ -310,4 +310,5 @@ export const migrations: readonly Migration[] = [
   { version: 14, name: 'the end of a rebuild', sql: rebuildEndSql },
   { version: 15, name: 'invitations for one person', sql: personalInvitations },
   { version: 16, name: 'kept plans of a commit', sql: keptCommitPlans },
+  { version: 17, name: 'ends of invitations', sql: invitationEnds },
 ];

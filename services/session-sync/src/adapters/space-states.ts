@@ -140,12 +140,14 @@ const textOf = (has: (part: Part) => boolean): string => {
   if (has('invitations')) {
     ctes.push(
       'n_invitation as (select * from unnest({invitationSpace}, {invitation}) as n(space, id))',
-      'n_invited as (select * from unnest({invitedSpace}, {invited}) as n(space, user_id))',
+      'n_invited as (select * from unnest({invitedSpace}, {invited}, {invitedEmail}) as n(space, user_id, email))',
     );
     selects.push(`(select json_agg(r) from (
      select ${columns.invitation('i')} from n_invitation n join invitation i using (space, id)
-     union select ${columns.invitation('i')} from n_invited n join invitation i using (space, user_id)
-     where i.accepted_by is null) r) as invitations`);
+     union select ${columns.invitation('i')} from n_invited n join invitation i using (space)
+     where i.accepted_by = n.user_id or i.accepted_by is null and (i.user_id = n.user_id or i.email = n.email
+       or i.email in (select p.person_email from invitation p
+         where p.space = n.space and p.accepted_by = n.user_id))) r) as invitations`);
   }
   if (has('extras'))
     selects.push(

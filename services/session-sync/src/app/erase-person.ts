@@ -74,7 +74,10 @@ export const erasePerson =
         await writer.write(
           {
             space: id,
-            needs: { members: [userId, heir.userId], owners: true },
+            needs: {
+              ...{ members: [userId, heir.userId], owners: true },
+              invited: [{ userId }, { userId: heir.userId }],
+            },
             decide: (state, nowMs) => leaveForGood(state, { userId, heir: heir.userId, nowMs }),
             correlationId,
           },

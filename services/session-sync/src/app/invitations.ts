@@ -7,12 +7,15 @@ import {
   type InvitationAccepted,
   invalidInvitation,
   invite,
+  isOpen,
   isOpenFor,
+  opensFor,
 } from '../domain/invitation.ts';
 import type { InvitationRow } from '../domain/state.ts';
-import type { TitledInvitation } from './invitation-store.ts';
+import type { FoundInvitation } from './invitation-store.ts';
 import type { MembershipNews } from './membership-news.ts';
-import { checkInvitations, defaultHours, newInvitation } from './new-invitation.ts';
+import { defaultHours, newInvitation } from './new-invitation.ts';
+import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import { isId } from './personal-space.ts';
 import type { Call, Page, PageRequest, SpaceView } from './ports.ts';
@@ -20,7 +23,6 @@ import type { SpaceLimits } from './spaces.ts';
 import { checkedInteger, checkedOneOf, checkedText, nameBytes } from './validate.ts';
 import type { Unit } from './writer.ts';
 
-const hourMs = 3_600_000;
 /** A month. */
 const maxHours = 30 * 24;
 const codeShape = /^[A-Za-z0-9_-]{16,64}$/;
@@ -33,7 +35,6 @@ export interface NewInvitation {
   readonly email: string;
   /** 0: a week. */
   readonly hours: number;
-  readonly key: string;
 }
 
 /** What a person sees before accepting. */
@@ -62,7 +63,7 @@ const checkedEmail = (email: string): string | null => {
 
 /** Coming into a space by a code. Nobody is told whether an address has an account. */
 export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: MembershipNews) => {
-  const { invitations, writer, reads, clock } = parts;
+  const { invitations, writer, reads, clock, sha256 } = parts;
   const make = newInvitation(parts);
 
   /** The team space as its owner. */
@@ -73,19 +74,12 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
     return space;
   };
 
-  const byCode = async (code: string) => {
-    const found = codeShape.test(code) ? await invitations.byCode(code) : undefined;
+  /** The invitation, and the person before it; the same answer to every code that there is not. */
+  const atDoor = async (call: Call, code: string, email: string) => {
+    const found = codeShape.test(code) ? await invitations.byCode(code, call.userId) : undefined;
     if (!found) throw new AppError('not_found', invalidInvitation);
-    return found;
-  };
-
-  /** An invitation the person may use, or has used. */
-  const openFor = async (call: Call, code: string, email: string) => {
-    const found = await byCode(code);
-    const person = { userId: call.userId, email, nowMs: clock.now() };
-    if (found.acceptedBy !== call.userId && !isOpenFor(found, person))
-      throw new AppError('not_found', invalidInvitation);
-    return found;
+    const { makerOwns, isIn } = found;
+    return { found, visitor: { userId: call.userId, email, makerOwns, isIn, nowMs: clock.now() } };
   };
 
   return {
@@ -95,19 +89,19 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
       const email = checkedEmail(wanted.email);
       const hours = checkedInteger('expiresInHours', wanted.hours || defaultHours, 1, maxHours);
       const { id: space } = await ownSpace(call, name);
-      const row = make(call, { space, role, userId: null, email, hours, key: wanted.key });
-      await checkInvitations(parts, row);
-      const unit: Unit<InvitationRow> = {
+      const made = await make(call, { space, role, userId: null, email, hours });
+      const unit: Unit<string> = {
         space,
-        needs: { members: [call.userId], invitation: row.id },
-        decide: (state, nowMs) => invite(state, { invitation: row, actor: actorOf(call), nowMs }),
+        needs: { members: [call.userId] },
+        decide: (state, nowMs) => invite(state, { ...made, actor: actorOf(call), nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,
       };
-      const stored = await writer.write(unit, call.signal);
-      const lastingMs = stored.expiresAtMs - stored.createdAtMs;
-      if (stored.role !== role || stored.email !== email || lastingMs !== hours * hourMs)
-        throw new AppError('idempotency_mismatch');
+      // What is remembered of it is its id: neither code nor address.
+      const body = [space, role, email, hours];
+      const id = await writer.write(once(sha256, unit, call, 'CreateInvitation', body), call.signal);
+      const stored = await invitations.byId(id);
+      if (!stored) throw new AppError('not_found', 'The invitation is there no more: make another one');
       return stored;
     },
     list: async (call: Call, name: string, page: PageRequest): Promise<Page<InvitationRow>> => {
@@ -116,47 +110,51 @@ export const invitationUseCases = (parts: AppParts, limits: SpaceLimits, news: M
     },
     revoke: async (call: Call, name: string, id: string): Promise<void> => {
       const space = await ownSpace(call, name);
-      const ended = isId(id) ? await invitations.end(space.id, id, clock.now()) : undefined;
+      const ended = isId(id) ? await invitations.end({ space: space.id, id }, clock.now()) : undefined;
       if (!ended) throw new AppError('not_found', 'There is no such invitation');
       if (ended.userId !== null) news.invitation(ended.userId, id, 'ended');
     },
     /** Those that are for the person alone and can still be used. */
-    received: (call: Call, page: PageRequest): Promise<Page<TitledInvitation>> =>
+    received: (call: Call, page: PageRequest): Promise<Page<FoundInvitation>> =>
       invitations.received(call.userId, clock.now(), page),
-    /** Somebody does not want to come; again changes nothing. */
+    /** Somebody does not want to come. */
     decline: async (call: Call, code: string, email: string): Promise<void> => {
-      const found = await openFor(call, code, email);
+      const { found, visitor } = await atDoor(call, code, email);
+      if (!isOpenFor(found, visitor)) throw new AppError('not_found', invalidInvitation);
       if (found.userId === null && found.email === null)
         throw new AppError('forbidden', 'This invitation is for whoever has its code: leave it unused');
-      await invitations.end(found.space, found.id, clock.now());
+      const declines = { userId: call.userId, email: comparableEmail(email) };
+      // Somebody was quicker: it was taken back, or used.
+      if (!(await invitations.end(found, clock.now(), declines)))
+        throw new AppError('not_found', invalidInvitation);
       news.invitation(call.userId, found.id, 'ended');
     },
-    /** For mailing it: whom it is for, as long as it can be used. */
-    lookUp: async (id: string): Promise<TitledInvitation> => {
+    /** For mailing it: whom it is for, as long as it can be used and may be mailed. */
+    lookUp: async (id: string): Promise<FoundInvitation> => {
       const found = isId(id) ? await invitations.byId(id) : undefined;
-      if (!found || found.acceptedBy !== null || found.expiresAtMs <= clock.now())
+      if (!found?.mailed || !isOpen(found, { makerOwns: found.makerOwns, nowMs: clock.now() }))
         throw new AppError('not_found', invalidInvitation);
       return found;
     },
     /** What somebody would accept. */
     read: async (call: Call, code: string, email: string): Promise<InvitationView> => {
-      const found = await openFor(call, code, email);
+      const { found, visitor } = await atDoor(call, code, email);
+      if (!opensFor(found, visitor)) throw new AppError('not_found', invalidInvitation);
       return { title: found.title, role: found.role, expiresAtMs: found.expiresAtMs };
     },
     accept: async (call: Call, code: string, email: string): Promise<SpaceView> => {
-      const {
-        id: invitationId,
-        space,
-        createdBy,
-        userId,
-      } = await byCode(checkedText('code', code, { max: nameBytes }));
+      const { found } = await atDoor(call, checkedText('code', code, { max: nameBytes }), email);
+      const { id: invitationId, space, createdBy, userId } = found;
       const command: Omit<AcceptInvitation, 'nowMs'> = {
         ...{ userId: call.userId, email, invitationId, actor: actorOf(call) },
         full: (await reads.memberships(call.userId)).joined >= limits.joined,
       };
       const unit: Unit<InvitationAccepted> = {
         space,
-        needs: { members: [call.userId, createdBy], invitation: invitationId },
+        needs: {
+          ...{ members: [call.userId, createdBy], invitation: invitationId },
+          invited: [{ userId: call.userId, email: comparableEmail(email) }],
+        },
         decide: (state, nowMs) => acceptInvitation(state, { ...command, nowMs }),
         correlationId: call.correlationId,
         traceparent: call.traceparent,

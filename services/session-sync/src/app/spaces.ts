@@ -6,7 +6,7 @@ import { type ChangeMember, type MemberChanged, putMember, removeMember } from '
 import type { Role, SpaceState } from '../domain/state.ts';
 import { coalesce } from './live/coalesce.ts';
 import type { MembershipNews } from './membership-news.ts';
-import { checkInvitations, defaultHours, newInvitation } from './new-invitation.ts';
+import { defaultHours, newInvitation } from './new-invitation.ts';
 import { once } from './once.ts';
 import { type AppParts, visibleSpace } from './parts.ts';
 import { personalAlias } from './personal-space.ts';
@@ -32,7 +32,7 @@ export type SpaceLimits = typeof spaceLimits;
 
 /** Spaces and their members. */
 export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: MembershipNews) => {
-  const { writer, sha256, reads, maker, sightings, names, ids, clock } = parts;
+  const { writer, sha256, reads, maker, sightings, names, invitations, ids, clock } = parts;
   const invitationOf = newInvitation(parts);
 
   // After a gateway has gone thousands come at once: they cost a few queries.
@@ -57,7 +57,7 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
     };
     const unit: Unit<MemberChanged> = {
       space,
-      needs: { members: [call.userId, userId], owners: true, invited: role === null ? undefined : userId },
+      needs: { members: [call.userId, userId], owners: true, invited: [{ userId }] },
       decide: (state, nowMs) => decide(state, { by: call.userId, userId, role, actor, nowMs }),
       correlationId: call.correlationId,
       traceparent: call.traceparent,
@@ -116,15 +116,13 @@ export const spaceUseCases = (parts: AppParts, limits: SpaceLimits, news: Member
       const space = await names.resolve(call.userId, name);
       const userId = checkedText('userId', person, { max: nameBytes });
       if (await reads.isErased(userId)) throw new AppError('not_found', 'There is no such person');
-      const key = call.idempotencyKey === undefined ? '' : `PutMember ${call.idempotencyKey}`;
-      const invitation = invitationOf(call, { space, role, userId, email: null, hours: defaultHours, key });
-      // Nobody else learns how many there are.
-      const isOwner = (await reads.spaceOf(call.userId, space))?.role === 'owner';
-      if (isOwner && !(await reads.spaceOf(userId, space))) await checkInvitations(parts, invitation);
+      const made = await invitationOf(call, { space, role, userId, email: null, hours: defaultHours });
       const changed = await change(call, space, { userId, role }, (state, command) =>
-        putMember(state, { ...command, invitation }),
+        putMember(state, { ...command, ...made }),
       );
-      if (changed === 'invited') news.invitation(userId, invitation.id, 'open');
+      // A repetition has made none, and who has had enough of them finds it without being told.
+      const told = changed === 'invited' ? await invitations.byId(made.invitation.id) : undefined;
+      if (told?.mailed) news.invitation(userId, told.id, 'open');
       return { role, invited: changed === 'invited' || changed === 'waiting' };
     },
     removeMember: async (call: Call, name: string, person: string): Promise<void> => {

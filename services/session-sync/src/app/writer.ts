@@ -85,7 +85,7 @@ interface Planned {
   readonly epoch: string;
 }
 
-const fault = ({ code, detail, meta }: Refusal): AppError => new AppError(code, detail, meta ? { meta } : {});
+const fault = ({ code, detail, ...more }: Refusal): AppError => new AppError(code, detail, more);
 
 /** What a caller that has gone is told, if it still listens. */
 const goneFault = ({ reason }: AbortSignal): AppError =>

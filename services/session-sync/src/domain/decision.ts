@@ -13,9 +13,11 @@ export interface Refusal {
     | 'position_lost'
     | 'superseded'
     | 'step_undone'
-    | 'idempotency_mismatch';
+    | 'idempotency_mismatch'
+    | 'rate_limited';
   readonly detail: string;
   readonly meta?: Readonly<Record<string, string>>;
+  readonly retryAfterMs?: number;
 }
 
 /** What one command does to a space: the answer, the events in order and the rows that go with them. */

@@ -1,6 +1,6 @@
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
 import type { Actor, NewEvent } from './event.ts';
-import { invite } from './invitation.ts';
+import { endInvitations, type InvitationCounts, invite, leaveInvitations } from './invitation.ts';
 import type { InvitationRow, Role, SpaceState } from './state.ts';
 
 /** A member changes or goes (`role` null). */
@@ -19,7 +19,10 @@ const isLastOwner = (state: SpaceState, userId: string): boolean =>
 /** What became of a person: only going changes who follows the space. */
 export type MemberChanged = 'invited' | 'waiting' | 'changed' | 'removed' | 'unchanged';
 
-/** Changes the role of a member; owners only. Needs the roles of both people and of all owners. */
+/**
+ * Changes the role of a member; owners only. Needs the roles of both people and of all owners, and the invitations of
+ * the member, which end: another role holds also for who leaves and wants to come back.
+ */
 export const changeMember = (state: SpaceState, command: ChangeMember): Decision<MemberChanged> => {
   const { userId, role, actor, nowMs } = command;
   const denied = requireRole(state, command.by, 'owner');
@@ -27,12 +30,13 @@ export const changeMember = (state: SpaceState, command: ChangeMember): Decision
   if (state.kind === 'personal') return refuse('forbidden', 'A personal space has one member');
   const before = state.roles.get(userId);
   if (!before) return refuse('not_found', 'There is no such member');
-  if (before === role) return unchanged('unchanged');
+  const invitations = endInvitations(state, { userId }, nowMs);
+  if (before === role) return { ...unchanged('unchanged'), writes: { invitations } };
   if (role !== 'owner' && isLastOwner(state, userId)) return refuse('forbidden', 'A space keeps one owner');
   return {
     result: 'changed',
     events: [{ type: 'member.changed', actor, data: { userId, role } }],
-    writes: { members: [{ space: state.id, userId, role, joinedAtMs: nowMs }] },
+    writes: { members: [{ space: state.id, userId, role, joinedAtMs: nowMs }], invitations },
   };
 };
 
@@ -42,7 +46,7 @@ export const changeMember = (state: SpaceState, command: ChangeMember): Decision
  */
 export const putMember = (
   state: SpaceState,
-  command: ChangeMember & { readonly invitation: InvitationRow },
+  command: ChangeMember & { readonly invitation: InvitationRow; readonly counts: InvitationCounts },
 ): Decision<MemberChanged> => {
   if (state.roles.has(command.userId)) return changeMember(state, command);
   const invited = invite(state, command);
@@ -50,7 +54,7 @@ export const putMember = (
   return { ...invited, result: invited.events.length > 0 ? 'invited' : 'waiting' };
 };
 
-/** Owners remove anybody, everybody may leave, the last owner stays. */
+/** Owners remove anybody, everybody may leave, the last owner stays. Nobody comes back by an older invitation. */
 export const removeMember = (state: SpaceState, command: ChangeMember): Decision<MemberChanged> => {
   const { by, userId, actor, nowMs } = command;
   const denied = requireRole(state, by, by === userId ? 'viewer' : 'owner');
@@ -60,7 +64,10 @@ export const removeMember = (state: SpaceState, command: ChangeMember): Decision
   return {
     result: 'removed',
     events: [{ type: 'member.removed', actor, data: { userId } }],
-    writes: { members: [{ space: state.id, userId, role: null, joinedAtMs: nowMs }] },
+    writes: {
+      members: [{ space: state.id, userId, role: null, joinedAtMs: nowMs }],
+      ...leaveInvitations(state, userId, nowMs),
+    },
   };
 };
 
@@ -81,11 +88,21 @@ export const leaveForGood = (
   const actor: Actor = { kind: 'system', platform: 'skein' };
   const removed = { space: state.id, userId, role: null, joinedAtMs: nowMs };
   const left: NewEvent = { type: 'member.removed', actor, data: { userId } };
+  const { invitations, invitationsGone } = leaveInvitations(state, userId, nowMs);
   if (!isLastOwner(state, userId))
-    return { result: undefined, events: [left], writes: { members: [removed] } };
+    return {
+      result: undefined,
+      events: [left],
+      writes: { members: [removed], invitations, invitationsGone },
+    };
   // The heir has left meanwhile: ask again who is there.
   if (!state.roles.has(heir)) return refuse('superseded', 'Whoever was to own the space has left it');
   const follows = { space: state.id, userId: heir, role: 'owner', joinedAtMs: nowMs } as const;
   const changed: NewEvent = { type: 'member.changed', actor, data: { userId: heir, role: 'owner' } };
-  return { result: undefined, events: [changed, left], writes: { members: [follows, removed] } };
+  const ended = [...invitations, ...endInvitations(state, { userId: heir }, nowMs)];
+  return {
+    result: undefined,
+    events: [changed, left],
+    writes: { members: [follows, removed], invitations: ended, invitationsGone },
+  };
 };

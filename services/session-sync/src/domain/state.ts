@@ -169,8 +169,6 @@ export interface MemberRow {
   readonly userId: string;
   readonly role: Role | null;
   readonly joinedAtMs: number;
-  /** The invitation the person came with, which is used up by it. */
-  readonly invitation?: string | undefined;
 }
 
 /**
@@ -187,7 +185,22 @@ export interface InvitationRow {
   readonly createdBy: string;
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
+  /** Before its time: taken back, declined, or overtaken by what was decided since. No clock has a say in that. */
+  readonly ended: boolean;
+  /** The person who came in by it; the row stays as long as the person does. */
   readonly acceptedBy: string | null;
+  /** Address of the account of who accepted or declined it. */
+  readonly personEmail: string | null;
+  /** Whether whom it is for is to be told by a mail. */
+  readonly mailed: boolean;
+}
+
+/** The use of an invitation by who comes in, as long as nobody has used or ended it. */
+export interface InvitationUseRow {
+  readonly id: string;
+  readonly space: string;
+  readonly usedBy: string;
+  readonly personEmail: string;
 }
 
 /** An installation of one person. */
@@ -251,6 +264,9 @@ export interface Writes {
   readonly requests?: readonly RequestRow[];
   /** New ones, and those that end earlier than they were to. */
   readonly invitations?: readonly InvitationRow[];
+  readonly invitationUses?: readonly InvitationUseRow[];
+  /** Used ones of whoever has left. */
+  readonly invitationsGone?: readonly Pick<InvitationRow, 'id' | 'space'>[];
   readonly ledger?: readonly LedgerRow[];
   readonly steps?: readonly StepRow[];
 }
@@ -277,8 +293,11 @@ export interface Needs {
   /** One conflict, whole, and its document. */
   readonly conflict?: string | undefined;
   readonly invitation?: string | undefined;
-  /** What this person is invited by and has not accepted. */
-  readonly invited?: string | undefined;
+  /**
+   * What these people came in by, and what they are invited by and have not accepted: by name, and by the address they
+   * have, as far as it is said or was known when they came in.
+   */
+  readonly invited?: readonly { readonly userId: string; readonly email?: string }[] | undefined;
   /** The remembered answer of this request. */
   readonly request?: Pick<RequestRow, 'userId' | 'method' | 'key'> | undefined;
   /** The newest entry of the integrity ledger. */
@@ -372,13 +391,16 @@ export const evolve = (state: SpaceState, events: number, writes: Writes): void 
     if (known) state.conflicts.set(row.id, { ...known, ...row });
     state.openConflicts.delete(row.id);
   }
-  for (const { userId, role, invitation = '' } of writes.members ?? []) {
+  for (const { userId, role } of writes.members ?? []) {
     if (role === null) state.roles.delete(userId);
     else state.roles.set(userId, role);
-    const used = state.invitations.get(invitation);
-    if (used) state.invitations.set(invitation, { ...used, acceptedBy: userId });
   }
   for (const row of writes.invitations ?? []) state.invitations.set(row.id, row);
+  for (const { id, usedBy, personEmail } of writes.invitationUses ?? []) {
+    const known = state.invitations.get(id);
+    if (known) state.invitations.set(id, { ...known, acceptedBy: usedBy, personEmail });
+  }
+  for (const { id } of writes.invitationsGone ?? []) state.invitations.delete(id);
   for (const row of writes.devices ?? []) state.devices.set(keyOf(row.userId, row.id), row);
   for (const row of writes.requests ?? []) state.requests.set(keyOf(row.userId, row.method, row.key), row);
   for (const row of writes.steps ?? []) state.steps.set(row.key, row);

@@ -1,5 +1,5 @@
 import type { syncV1 } from '@skein/contracts';
-import type { TitledInvitation } from '../app/invitation-store.ts';
+import type { FoundInvitation } from '../app/invitation-store.ts';
 import type { EventsFrame, LiveCommand, LiveFrame } from '../app/live/live-stream.ts';
 import type { PresentDevice } from '../app/live/presence.ts';
 import type { ListedDevice, SpaceView } from '../app/ports.ts';
@@ -78,19 +78,13 @@ export const toConflict = (row: ConflictRow): syncV1.Conflict => ({
   ...{ closedAtMs: row.closedAtMs ?? 0, closedVersion: row.closedVersion ?? 0 },
 });
 
-export const toInvitation = ({
-  space: _,
-  acceptedBy: __,
-  email,
-  userId,
-  ...row
-}: InvitationRow): syncV1.Invitation => ({
-  ...row,
-  email: email ?? '',
-  userId: userId ?? '',
+export const toInvitation = (row: InvitationRow): syncV1.Invitation => ({
+  ...{ id: row.id, role: row.role, code: row.code, createdBy: row.createdBy },
+  ...{ email: row.email ?? '', userId: row.userId ?? '' },
+  ...{ createdAtMs: row.createdAtMs, expiresAtMs: row.expiresAtMs },
 });
 
-export const toReceivedInvitation = ({ title, ...row }: TitledInvitation): syncV1.ReceivedInvitation => ({
+export const toReceivedInvitation = ({ title, ...row }: FoundInvitation): syncV1.ReceivedInvitation => ({
   invitation: toInvitation(row),
   space: row.space,
   title,

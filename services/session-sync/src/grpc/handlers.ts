@@ -57,8 +57,8 @@ const invitationHandlers = ({ invitations }: SessionApp) =>
   ({
     createInvitation: async (req, ctx) => {
       const { space, role, email, expiresInHours: hours } = req;
-      const wanted = { role, email, hours, key: ctx.idempotencyKey ?? '' };
-      return { invitation: toInvitation(await invitations.create(callOf(ctx), space, wanted)) };
+      const made = await invitations.create(callOf(ctx), space, { role, email, hours });
+      return { invitation: toInvitation(made) };
     },
     listInvitations: async (req, ctx) => {
       const { items, next } = await invitations.list(callOf(ctx), req.space, page(req));
