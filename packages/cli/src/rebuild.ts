@@ -11,7 +11,7 @@ const table = 'session_sync.read_model_rebuild';
 
 interface Progress extends Row {
   readonly id: number;
-  readonly phase: 'ordered' | 'copying' | 'following' | 'switched' | 'cancelled';
+  readonly phase: 'ordered' | 'copying' | 'following' | 'switched' | 'cancelled' | 'outpaced';
   readonly spaces: number;
   readonly events: number;
   /** Rows that were not as the log says, by table. */
@@ -52,6 +52,7 @@ const sentence = ({ phase, spaces, events }: Progress): string =>
     following: `Catching up: ${spaces} spaces, ${events} events.`,
     switched: `Switched: ${spaces} spaces, ${events} events.`,
     cancelled: 'Cancelled.',
+    outpaced: `Given up: ${spaces} spaces, ${events} events.`,
   })[phase];
 
 /**
@@ -79,6 +80,11 @@ export const rebuild = async (url: string, screen: Screen, order: Order): Promis
     last = text;
     if (phase === 'cancelled')
       throw new AppError('conflict', 'The rebuild was cancelled: what is shown is as it was before');
+    if (phase === 'outpaced')
+      throw new AppError(
+        'overloaded',
+        'For an hour more was written than could be built, so the rebuild was ended and what is shown is as it was before: order it again when less is written',
+      );
     if (phase === 'switched') {
       const healed = Object.entries(differences).map(([name, count]) => `${count} in ${name}`);
       screen.say(

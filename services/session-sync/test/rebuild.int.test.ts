@@ -176,6 +176,68 @@ describe('a rebuild of the read models', () => {
     expect(await dump(database)).toEqual(before);
   }, 60_000);
 
+  describe('of which people write more than is built', () => {
+    /** Every step finds ten new events; so many steps are done at most. */
+    const outpaced = async (limits: { readonly rest: number }, most: number) => {
+      const stop = new AbortController();
+      let steps = 0;
+      const transaction: typeof database.transaction = async (work, options) => {
+        steps += 1;
+        if (steps > most) stop.abort();
+        for (let n = 0; n < 10; n += 1) {
+          const message = messageOf(`${limits.rest} ${most} ${steps} ${n}`, { reply: false });
+          await sync.gateway.appendMessage(message, actingFor('ann'));
+        }
+        return database.transaction(work, options);
+      };
+      await postgresRebuild({ ...database, transaction }, log, limits)
+        .run(stop.signal)
+        .catch((error: Error) => expect(error.name).toBe('AbortError'));
+    };
+    const followed = (text: string) =>
+      database.query(
+        `update read_model_rebuild set followed_at = now() - $1::interval where ended_at is null`,
+        [text],
+      );
+
+    it('leaves more for its end as time goes by', async () => {
+      await order();
+      await outpaced({ rest: 5 }, 20);
+      expect(await newest()).toMatchObject({ phase: 'following' });
+      await followed('30 minutes');
+      await vi.waitFor(
+        async () => {
+          await outpaced({ rest: 5 }, 20);
+          expect(await newest()).toMatchObject({ phase: 'switched', differences: {} });
+        },
+        { timeout: 60_000, interval: 20 },
+      );
+      const live = await dump(database);
+      await order();
+      await rebuild();
+      expect(await dump(database)).toEqual(live);
+    }, 90_000);
+
+    it('ends after an hour, with what is shown as it was', async () => {
+      await order();
+      await outpaced({ rest: 0 }, 20);
+      expect(await newest()).toMatchObject({ phase: 'following' });
+      await followed('59 minutes');
+      await outpaced({ rest: 0 }, 3);
+      expect(await newest()).toMatchObject({ phase: 'following' });
+      await followed('60 minutes');
+      const before = await dump(database);
+      await postgresRebuild(database, log, { rest: 0 }).run(signal);
+      expect(await newest()).toMatchObject({ phase: 'outpaced', events: expect.any(Number) as number });
+      expect(await dump(database)).toEqual(before);
+      expect(await database.query(`select 1 from pg_tables where tablename like '%\\_next'`)).toEqual([]);
+      // The next one is another one.
+      await order();
+      await rebuild();
+      expect(await newest()).toMatchObject({ phase: 'switched', differences: {} });
+    }, 60_000);
+  });
+
   it('is one at a time', async () => {
     await order();
     await expect(order()).rejects.toMatchObject({ code: '23505' });
@@ -375,6 +437,19 @@ describe('a rebuild of the read models', () => {
       { phase: 'cancelled', reason: expect.stringMatching(/^mine; cancelled by .+: it takes too long$/) },
     ]);
     expect(await other.query(`select 1 from pg_tables where tablename like '%\\_next'`)).toEqual([]);
+    const given = expect(skein('rebuild', 'in vain')).rejects.toMatchObject({
+      stdout: expect.stringMatching(/Given up: 1 spaces, \d+ events/) as string,
+      stderr: expect.stringContaining('order it again when less is written') as string,
+    });
+    await vi.waitFor(
+      async () => {
+        await postgresRebuild(other, log, { rest: 0, followMs: 0 }).run(signal);
+        const ended = `select 1 from read_model_rebuild where phase = 'outpaced'`;
+        expect(await other.query(ended)).toHaveLength(1);
+      },
+      { timeout: 30_000, interval: 20 },
+    );
+    await given;
     await expect(skein('cancel-rebuild', 'again')).rejects.toMatchObject({
       stderr: expect.stringContaining('No rebuild is under way') as string,
     });

@@ -7,13 +7,20 @@ import {
   analyzeNextTables,
   createNextTables,
   differencesOf,
+  dropNextTables,
   lockTables,
   readModelTables,
   switchTables,
 } from './read-model-tables.ts';
 
-/** What one transaction does at most, and how little may be left to be done while everybody waits. */
-const defaults = { spaces: 200, events: 5_000, bytes: 16_000_000, rest: 1_000 };
+/**
+ * What one transaction does at most; how little may be left to be done while everybody waits, at first; how long writers
+ * are followed: whoever writes more than can be built all that time would be followed for ever.
+ */
+const defaults = { spaces: 200, events: 5_000, bytes: 16_000_000, rest: 1_000, followMs: 3_600_000 };
+
+/** In this time what may be left doubles, up to what one transaction does: rather a longer wait than no end. */
+const patienceMs = 600_000;
 
 /** Bounds of the steps. */
 export type RebuildLimits = Partial<typeof defaults>;
@@ -33,6 +40,8 @@ interface Order extends Record<string, unknown> {
   readonly era: number;
   readonly xid: string;
   readonly seq: number;
+  /** For how long writers have been followed. */
+  readonly followedMs: number;
 }
 
 interface SpaceRow extends Record<string, unknown> {
@@ -52,7 +61,8 @@ const lockTimeout = '55P03';
 
 const orderSql = `
   select id, phase, schema_version as "schemaVersion",
-    (select max(version) from schema_migrations) as "currentVersion", space, era, xid::text as xid, seq
+    (select max(version) from schema_migrations) as "currentVersion", space, era, xid::text as xid, seq,
+    coalesce(extract(epoch from now() - followed_at) * 1000, 0)::bigint as "followedMs"
   from read_model_rebuild where ended_at is null for update skip locked`;
 
 // With the head, so that what is taken over from the old rows is of the same moment.
@@ -99,10 +109,20 @@ const addUp = (
  */
 export const postgresRebuild = (
   database: Database,
-  log: Pick<Logger, 'info'>,
+  log: Pick<Logger, 'info' | 'warn'>,
   limits: RebuildLimits = {},
 ): Rebuild => {
-  const { spaces: maxSpaces, events: maxEvents, bytes, rest } = { ...defaults, ...limits };
+  const {
+    spaces: maxSpaces,
+    events: maxEvents,
+    bytes,
+    rest: firstRest,
+    followMs,
+  } = { ...defaults, ...limits };
+
+  /** How many events may be left for the time when everybody waits. */
+  const restOf = ({ followedMs }: Order): number =>
+    Math.max(firstRest, Math.min(maxEvents, firstRest * 2 ** (followedMs / patienceMs)));
 
   const begin = async (tx: Tx, { id, currentVersion }: Order): Promise<Step> => {
     await createNextTables(tx);
@@ -110,7 +130,7 @@ export const postgresRebuild = (
     // What is committed after this moment comes after this place.
     await tx.query(
       `update read_model_rebuild set phase = 'copying', schema_version = $2, space = null, spaces = 0, events = 0,
-         differences = '{}', seq = -1, xid = pg_snapshot_xmin(pg_current_snapshot()), era = (select era from log_era)
+         followed_at = null, differences = '{}', seq = -1, xid = pg_snapshot_xmin(pg_current_snapshot()), era = (select era from log_era)
        where id = $1`,
       [id, currentVersion],
     );
@@ -123,7 +143,9 @@ export const postgresRebuild = (
       [space, maxSpaces],
     );
     if (found.length === 0) {
-      await tx.query(`update read_model_rebuild set phase = 'following' where id = $1`, [id]);
+      await tx.query(`update read_model_rebuild set phase = 'following', followed_at = now() where id = $1`, [
+        id,
+      ]);
       return 'more';
     }
     const read = await buildParts(tx, partsOf(found, maxEvents), bytes);
@@ -184,6 +206,7 @@ export const postgresRebuild = (
   };
 
   const follow = async (tx: Tx, order: Order): Promise<Step> => {
+    const rest = restOf(order);
     const { count, spaces, last } = await written(tx, order, gapSafe, maxEvents);
     if (count < rest) {
       const changed = (await tx.query<{ space: string }>(changedSql)).map(({ space }) => space);
@@ -208,15 +231,16 @@ export const postgresRebuild = (
     await lockTables(tx);
     const [order] = await tx.query<Order>(orderSql);
     if (order?.phase !== 'following') return 'nothing';
-    const { count, spaces } = await written(tx, order, 'true', rest + 1);
+    const room = Math.floor(restOf(order)) + 1;
+    const { count, spaces } = await written(tx, order, 'true', room);
     const [unfinished] = await tx.query(`${unfinishedSql} limit 1`);
-    if (count > rest || unfinished) return 'more';
+    if (count === room || unfinished) return 'more';
     const silent = await tx.query<{ id: string }>(
       'select id from space s where not exists (select 1 from read_model_checkpoint c where c.space = s.id)',
     );
     const late = [...spaces, ...silent.map(({ id }) => id)];
     // What is left is little; only its bytes can be too many for one time.
-    for (let time = 1; !(await catchUp(tx, late, rest + 1)); time += 1) if (time === maxTimes) return 'more';
+    for (let time = 1; !(await catchUp(tx, late, room)); time += 1) if (time === maxTimes) return 'more';
     await tx.query(
       `update document_next n set version = d.version from document d
        where d.version > d.logged_version and n.space = d.space and n.collection = d.collection and n.id = d.id
@@ -232,6 +256,21 @@ export const postgresRebuild = (
     return 'nothing';
   };
 
+  /** Ends an order that does not come to its end: what is shown stays as it is. */
+  const giveUp = async (tx: Tx, { id }: Order): Promise<Step> => {
+    // Nobody would erase from them any more.
+    await dropNextTables(tx);
+    const [ended] = await tx.query<{ spaces: number; events: number }>(
+      `update read_model_rebuild set phase = 'outpaced', ended_at = now() where id = $1 returning spaces, events`,
+      [id],
+    );
+    log.warn(
+      { ...must(ended, 'the order is locked'), followMs },
+      'the rebuild of the read models was ended, because more was written than could be built: order it again when less is written',
+    );
+    return 'nothing';
+  };
+
   const step = (): Promise<Step | 'switch'> =>
     database.transaction(
       async (tx) => {
@@ -241,6 +280,7 @@ export const postgresRebuild = (
         if (order.phase === 'ordered' || order.schemaVersion !== order.currentVersion)
           return begin(tx, order);
         if (order.phase === 'copying') return copy(tx, order);
+        if (order.followedMs >= followMs) return giveUp(tx, order);
         return (await follow(tx, order)) === 'more' ? 'more' : 'switch';
       },
       { isolation: 'repeatable read' },

@@ -68,6 +68,11 @@ export const createNextTables = async (tx: Tx): Promise<void> => {
   }
 };
 
+/** Takes the new tables away again, as far as there are any. */
+export const dropNextTables = async (tx: Tx): Promise<void> => {
+  await tx.query(`drop table if exists ${tables.map(({ name }) => `${name}_next`).join(', ')}`);
+};
+
 /**
  * Keeps everybody from the old tables, or throws SQLSTATE 55P03: those who read and write are not held up longer than
  * that. Writers first, as they go.

@@ -32,6 +32,16 @@ create table read_model_checkpoint (
 create index document_raised on document (space, collection, id) where version > logged_version;
 `;
 
+/** Writers are not followed for ever. */
+export const rebuildBoundSql = `
+alter table read_model_rebuild add column followed_at timestamptz;
+alter table read_model_rebuild drop constraint read_model_rebuild_phase_check;
+-- outpaced: more was written than could be built, for as long as writers are followed.
+alter table read_model_rebuild add constraint read_model_rebuild_phase_check
+  check (phase in ('ordered', 'copying', 'following', 'switched', 'cancelled', 'outpaced'));
+update read_model_rebuild set followed_at = now() where phase = 'following';
+`;
+
 /** Long logs are built in several steps, and a rebuild can be ended before it is through. */
 export const rebuildEndSql = `
 alter table read_model_checkpoint add column behind boolean not null default false;

@@ -5,7 +5,7 @@ import { archiveSql } from './archive-schema.ts';
 import { healthRecordSql, invitationEnds, ledgerSql, personalInvitations } from './commit-extras.ts';
 import { commitFunction, commitOnceFunction, keptCommitPlans } from './commit-units.ts';
 import { erasureSql } from './erasure-schema.ts';
-import { rebuildEndSql, rebuildSql } from './rebuild-schema.ts';
+import { rebuildBoundSql, rebuildEndSql, rebuildSql } from './rebuild-schema.ts';
 
 /** Hash partitions of the log. Fixed for good: rows do not move between partitions. */
 const logPartitions = 8;
@@ -311,4 +311,5 @@ export const migrations: readonly Migration[] = [
   { version: 15, name: 'invitations for one person', sql: personalInvitations },
   { version: 16, name: 'kept plans of a commit', sql: keptCommitPlans },
   { version: 17, name: 'ends of invitations', sql: invitationEnds },
+  { version: 18, name: 'the bound of a rebuild', sql: rebuildBoundSql },
 ];
