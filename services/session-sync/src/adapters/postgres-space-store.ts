@@ -136,7 +136,8 @@ const commitOf = (plans: readonly SpacePlan[]): { readonly sql: Sql; readonly pa
   const calls = extras.map(({ name }, at) => `, ${name}($${parameters.length + at + 1})`);
   return {
     sql: {
-      name: [base.name, ...extras.map(({ name }) => name)].join('_'),
+      // Names are short: Postgres cuts them at 63 bytes.
+      name: [base.name, ...extras.map(({ name }) => name.replace('commit_', ''))].join('_'),
       text: base.text + calls.join(''),
     },
     parameters: [...parameters, ...extras.map(({ rows }) => rows)],
