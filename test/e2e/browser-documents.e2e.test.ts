@@ -212,6 +212,15 @@ describe('documents in two browsers', () => {
       expect((await desk.overflow()).x).toBeLessThanOrEqual(0);
       await shoot(desk, `phone-${panel}`);
     }
+    await page.click('.menu.icon-button');
+    await open(desk, 'tasks');
+    await page.setViewportSize({ width: 320, height: 568 });
+    await desk.online(false);
+    await add(desk, 'A task whose text is longer than a small phone is wide, and-has-a-very-long-word-too');
+    await page.locator('li .waiting').waitFor();
+    expect((await desk.overflow()).x).toBeLessThanOrEqual(0);
+    await shoot(desk, 'phone-tasks-offline');
+    await desk.online(true);
     await page.setViewportSize({ width, height });
   }, 60_000);
 

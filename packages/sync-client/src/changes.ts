@@ -11,9 +11,17 @@ import {
 } from '@skein/sync-core';
 import { fields, list, num, str } from './decode.ts';
 import type { Document, ServerFrame } from './frames.ts';
-import { documentKey, type SessionState, type Settling, type SpaceState, type Unsettled } from './model.ts';
+import {
+  documentKey,
+  type Logs,
+  type Queues,
+  type SessionState,
+  type Settling,
+  type SpaceState,
+  type Unsettled,
+} from './model.ts';
 import type { Clock, KeyValue } from './ports.ts';
-import { createWriter, type Logs, type MutationFrame, type Queues } from './writer.ts';
+import { createWriter, type MutationFrame } from './writer.ts';
 
 /** What a person does to one document. */
 export interface Change {
@@ -22,10 +30,11 @@ export interface Change {
   readonly ops: readonly Op[];
 }
 
-/** What one device may pile up while offline. More is refused visibly, never dropped silently. */
+/**
+ * What one device may pile up while offline, and refusals that may wait to be read. More changes are refused visibly,
+ * never dropped silently.
+ */
 export const changesMax = 200;
-/** Refused changes that wait to be read: of more than can wait to be sent at once, the oldest are let go. */
-export const unsettledMax = changesMax;
 
 /** The part of the state that this keeps. */
 export interface Written {
@@ -71,9 +80,10 @@ export function createChanges(deps: ChangesDeps): Changes {
     .map(parseHlc)
     .at(-1);
 
+  // Of more than can wait to be sent at once, the oldest are let go.
   const tell = (told: readonly Omit<Unsettled, 'key'>[]): void => {
     const keyed = told.map((one) => ({ key: deps.newId(), ...one }));
-    deps.write({ unsettled: [...deps.read().unsettled, ...keyed].slice(-unsettledMax) });
+    deps.write({ unsettled: [...deps.read().unsettled, ...keyed].slice(-changesMax) });
   };
 
   const settled = (space: string, mutation: Mutation, result: MutationResult): void => {

@@ -1,7 +1,6 @@
-import type { Mutation, MutationResult } from '@skein/sync-core';
+import type { Mutation, MutationQueue, MutationResult } from '@skein/sync-core';
 import type { ConversationHead, Document, PresentDevice } from './frames.ts';
 import type { Outbox } from './outbox.ts';
-import type { Logs, Queues } from './writer.ts';
 
 /** How far a space's log is applied here. Moves only by an event or a finished snapshot. */
 export interface Position {
@@ -84,6 +83,14 @@ export interface RunningTurn {
   /** What it is doing right now, as the answerer says it. */
   readonly label: string;
 }
+
+/** The queue of each space. */
+export type Queues = { readonly [space: string]: MutationQueue };
+
+/** The log of each space that its queue was made on: its epoch, and what the device had of the documents it changed. */
+export type Logs = {
+  readonly [space: string]: { readonly epoch: string; readonly hashes: { readonly [key: string]: string } };
+};
 
 /** A change that is in, and whose event has not come yet: shown on top until it has. */
 export interface Settling {

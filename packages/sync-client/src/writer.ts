@@ -12,7 +12,7 @@ import {
   sending,
   underNewId,
 } from '@skein/sync-core';
-import { documentKey, type SpaceState } from './model.ts';
+import { documentKey, type Logs, type Queues, type SpaceState } from './model.ts';
 import type { Clock } from './ports.ts';
 import { jitteredMs } from './retry.ts';
 
@@ -24,14 +24,6 @@ const answerMs = 6_000;
 const retryMs = 200;
 /** Whoever is not in a space any more is told so by these. */
 const shutOut = ['forbidden', 'not_found'];
-
-/** The queue of each space. */
-export type Queues = { readonly [space: string]: MutationQueue };
-
-/** The log of each space that its queue was made on: its epoch, and what the device had of the documents it changed. */
-export type Logs = {
-  readonly [space: string]: { readonly epoch: string; readonly hashes: { readonly [key: string]: string } };
-};
 
 /** What the mutations of a device have to know of a frame. */
 export interface MutationFrame {
