@@ -13,6 +13,7 @@ import {
   postgresBus,
   reanchorDatabase,
   relay,
+  relayKindsSql,
 } from '@skein/events';
 import { loginEvent } from '@skein/events/testing';
 import { adminTransaction, type Database, openDatabase } from '@skein/postgres';
@@ -33,6 +34,7 @@ const open = async (url: string): Promise<Database> => {
         { version: 1, name: 'events', sql: eventTablesSql },
         { version: 2, name: 'care of them', sql: eventAdminSql() },
         { version: 3, name: 'effects', sql: 'create table effect (event_id text);' },
+        { version: 4, name: 'kinds', sql: relayKindsSql },
       ],
     },
     { log },

@@ -33,6 +33,7 @@ export {
   outbox,
   outboxSubjectsSql,
   type Position,
+  relayKindsSql,
 } from './outbox.ts';
 export { type PostgresBusOptions, postgresBus } from './postgres-bus.ts';
 export { type Reanchored, reanchorDatabase } from './reanchor.ts';

@@ -1,4 +1,4 @@
-import { checkDomainEvent, type DomainEvent } from '@skein/contracts';
+import { checkDomainEvent, type DomainEvent, type DomainEventType } from '@skein/contracts';
 import type { Database, Queryable, Tx } from '@skein/postgres';
 
 /**
@@ -32,6 +32,8 @@ export interface OutboxRow {
 
 /** A log that a relay publishes from. */
 export interface OutboxSource {
+  /** Types of the events that it has. Default: what the catalogue has of the relay's name. */
+  readonly types?: readonly DomainEventType[];
   /** Rows after a position in (era, xid, seq) order, none that an open transaction could still precede. */
   read(database: Queryable, after: Position, limit: number): Promise<readonly OutboxRow[]>;
   /** The place just before the first row written at or after a time (epoch milliseconds). */
@@ -93,6 +95,13 @@ create table dead_letter (
 /** Finds what an outbox has about somebody who is erased. A migration after `eventTablesSql`. */
 export const outboxSubjectsSql = `
 create index outbox_subject on outbox ((event::json ->> 'subject'));
+`;
+
+/** What the holder of a relay's lease publishes, and what was passed over. A migration after `eventAdminSql`. */
+export const relayKindsSql = `
+alter table relay
+  add column kinds text[] not null default '{}',
+  add column passed_over jsonb not null default '{}';
 `;
 
 /**

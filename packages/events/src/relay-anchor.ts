@@ -9,6 +9,8 @@ import { type RelayChange, type RelayRow, systemIdOf } from './relay-row.ts';
 export interface AnchorOptions {
   readonly name: string;
   readonly types: readonly DomainEventType[];
+  /** What this replica can publish, as `relayRow` knows it. */
+  readonly kinds: readonly string[];
   readonly database: Database;
   readonly source: OutboxSource;
   readonly bus: EventBus;
@@ -69,17 +71,19 @@ const refuseRestored = async (
 };
 
 const earlier = (one: Position, other: Position): Position => (isBefore(one, other) ? one : other);
+const later = (one: Position, other: Position): Position => (isBefore(one, other) ? other : one);
 
 /**
  * Where a relay begins, once it has been made sure that it may. From where it stopped; from further back when a command
- * asks for it, when the bus has lost its store (what not every consumer has handled) or was started anew (the tail).
+ * asks for it, when the bus has lost its store (what not every consumer has handled) or was started anew (the tail),
+ * or where a holder of another release began to pass over what this one publishes.
  */
 export const anchor = async (
   row: RelayRow,
   store: BusStore,
   options: AnchorOptions,
 ): Promise<RelayChange> => {
-  const { name, types, database, source, bus, log } = options;
+  const { name, types, kinds, database, source, bus, log } = options;
   const systemId = await systemIdOf(database);
   const sameStore = row.storeId === store.id;
   // Another store knows nothing that could contradict the log.
@@ -106,6 +110,18 @@ export const anchor = async (
     log.info({ relay: name }, 'the bus was started anew: publishing the last minutes again');
     await backTo(row.newestMs - tailMs);
   }
+  const missing = kinds.map((kind) => row.passedOver.get(kind)).filter((at) => at !== undefined);
+  const since = missing.reduce(earlier, position);
+  const isBack = isBefore(since, position);
+  if (isBack) {
+    log.info({ relay: name }, 'publishing again from where a replica of another release passed events over');
+    // Nobody remembers having handled what is older.
+    const kept = await source.before(database, Date.now() - subscriptionDefaults.maxAgeMs);
+    position = earlier(position, later(since, kept));
+  }
+  const passedOver = new Map(row.passedOver);
+  for (const [kind, at] of passedOver) passedOver.set(kind, at ?? row.position);
+  for (const kind of kinds) passedOver.set(kind, undefined);
 
   return {
     ...row,
@@ -116,7 +132,8 @@ export const anchor = async (
     busMark: row.storeId === undefined ? ((await bus.newest(types))?.mark ?? 0) : sameStore ? row.busMark : 0,
     systemId: systemId === '' ? row.systemId : systemId,
     // Marks of another store, or of a position that is behind us again, say nothing.
-    handled: sameStore && row.replayFromMs === undefined ? row.handled : undefined,
+    handled: sameStore && row.replayFromMs === undefined && !isBack ? row.handled : undefined,
     replayFromMs: undefined,
+    passedOver,
   };
 };

@@ -23,6 +23,11 @@ export interface RelayRow {
   readonly replayFromMs: number | undefined;
   /** When it was asked for: events before it are published although the bus knows them. 0: never. */
   readonly replayedAtMs: number;
+  /**
+   * Every kind of event that some replica could publish: undefined while the holder can, else where it began to be
+   * passed over.
+   */
+  readonly passedOver: ReadonlyMap<string, Position | undefined>;
 }
 
 /** What changes as a relay goes on. */
@@ -40,7 +45,7 @@ const positionOf = (text: string): Position => {
 const returned = `fence, era, xid::text as xid, seq, store_id as "storeId", boot, bus_mark as "busMark",
   system_id as "systemId", handled, extract(epoch from newest_at)::float8 * 1000 as "newestMs",
   extract(epoch from replay_from)::float8 * 1000 as "replayFromMs",
-  coalesce(extract(epoch from replayed_at)::float8 * 1000, 0) as "replayedAtMs"`;
+  coalesce(extract(epoch from replayed_at)::float8 * 1000, 0) as "replayedAtMs", passed_over as "passedOver"`;
 
 interface Stored extends Record<string, unknown> {
   readonly fence: number;
@@ -55,21 +60,37 @@ interface Stored extends Record<string, unknown> {
   readonly newestMs: number | null;
   readonly replayFromMs: number | null;
   readonly replayedAtMs: number;
+  readonly passedOver: Readonly<Record<string, string | null>>;
 }
 
-/** The row of one relay; several replicas want it and one holds it. */
-export const relayRow = (database: Database, name: string, instance: string) => ({
-  /** Takes or renews the lease; undefined while another replica has it. */
+/**
+ * The row of one relay; several replicas want it and one holds it. `kinds` are what this one can publish: during an
+ * upgrade one replica knows events that another passes over.
+ */
+export const relayRow = (database: Database, name: string, instance: string, kinds: readonly string[]) => ({
+  /** Before the first event is written here: from now on what the holder does not know is missing on the bus. */
+  announce: async (): Promise<void> => {
+    await database.query(
+      `insert into relay as r (name, passed_over)
+       select $1, coalesce(jsonb_object_agg(kind, '0.0.0'), '{}') from unnest($2::text[]) kind
+       on conflict (name) do update set passed_over = (
+         select jsonb_object_agg(kind, concat_ws('.', r.era, r.xid, r.seq)) from unnest($2::text[]) kind
+       ) || r.passed_over
+       where not r.passed_over ?& $2::text[]`,
+      [name, kinds],
+    );
+  },
+  /** Takes or renews the lease; undefined while another replica has it that publishes all that this one can. */
   hold: async (): Promise<RelayRow | undefined> => {
     const [row] = await database.query<Stored>(
-      `insert into relay as r (name, holder, fence, lease_until)
-       values ($1, $2, 1, now() + make_interval(secs => $3 / 1000.0))
+      `insert into relay as r (name, holder, fence, lease_until, kinds)
+       values ($1, $2, 1, now() + make_interval(secs => $3 / 1000.0), $4)
        on conflict (name) do update set
          fence = case when r.holder = $2 then r.fence else r.fence + 1 end,
-         holder = $2, lease_until = excluded.lease_until
-       where r.holder = $2 or r.lease_until < now()
+         holder = $2, lease_until = excluded.lease_until, kinds = excluded.kinds
+       where r.holder = $2 or r.lease_until < now() or not excluded.kinds <@ r.kinds
        returning ${returned}`,
-      [name, instance, leaseMs],
+      [name, instance, leaseMs, kinds],
     );
     return (
       row && {
@@ -83,6 +104,12 @@ export const relayRow = (database: Database, name: string, instance: string) => 
         newestMs: row.newestMs ?? undefined,
         replayFromMs: row.replayFromMs ?? undefined,
         replayedAtMs: Math.ceil(row.replayedAtMs),
+        passedOver: new Map(
+          Object.entries(row.passedOver).map(([kind, at]) => [
+            kind,
+            at === null ? undefined : positionOf(at),
+          ]),
+        ),
       }
     );
   },
@@ -93,7 +120,9 @@ export const relayRow = (database: Database, name: string, instance: string) => 
         name: 'relay-note',
         text: `update relay set era = $3, xid = $4::xid8, seq = $5, store_id = $6, boot = $7, bus_mark = $8,
                  system_id = $9, handled = $10, newest_at = to_timestamp($11 / 1000.0),
-                 replay_from = to_timestamp($12 / 1000.0)
+                 replay_from = to_timestamp($12 / 1000.0),
+                 -- A kind that another replica has announced meanwhile stays.
+                 passed_over = passed_over || $13::jsonb
                where name = $1 and fence = $2 returning ${unsynced}`,
       },
       [
@@ -101,6 +130,11 @@ export const relayRow = (database: Database, name: string, instance: string) => 
         ...[to.storeId ?? null, to.boot, to.busMark, to.systemId ?? null],
         to.handled ? positionText(to.handled) : null,
         ...[to.newestMs ?? null, to.replayFromMs ?? null],
+        JSON.stringify(
+          Object.fromEntries(
+            [...to.passedOver].map(([kind, at]) => [kind, at === undefined ? null : positionText(at)]),
+          ),
+        ),
       ],
     );
     if (rows.length === 0) throw new AppError('conflict', 'the relay was taken over, or told to begin again');

@@ -2,7 +2,7 @@ import { checkDomainEvent, type DomainEvent, type DomainEventType, domainEvents 
 import type { Database } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
 import { type Logger, type MetricRegistry, SpanKind, withSpan } from '@skein/telemetry';
-import type { EventBus } from './bus.ts';
+import type { EventBus, LiveBus } from './bus.ts';
 import { handledMark } from './handled-mark.ts';
 import { type OutboxRow, type OutboxSource, outbox } from './outbox.ts';
 import { anchor, RestoredDatabase } from './relay-anchor.ts';
@@ -15,19 +15,24 @@ export interface RelayOptions {
   /** Default: the service's outbox table. */
   readonly source?: OutboxSource;
   readonly bus: EventBus;
+  /** Carries the wake-ups of replicas that do not hold the lease to the one that does; without it that one looks. */
+  readonly live?: LiveBus;
   /** Names the log, and is the source of its events; one relay per name is active over all replicas. */
   readonly name: string;
   /** Tells replicas apart. */
   readonly instance: string;
   readonly log: Logger;
   readonly metrics: MetricRegistry;
-  /** Longest wait between two looks when nothing happens. Default 500 ms. */
+  /**
+   * Longest wait between two looks when nothing happens, and so the longest that something waits here of which no
+   * wake-up came through. Default 500 ms.
+   */
   readonly idleMs?: number;
 }
 
 /** A relay as a part. */
 export interface Relay extends Service {
-  /** Something that leaves was committed: look now. */
+  /** Something that leaves was committed here: the replica that publishes looks now, which the live bus tells it. */
   wake(): void;
 }
 
@@ -37,20 +42,24 @@ const firstPauseMs = 20;
 const renewMs = 3_000;
 /** While the bus or the database is away. */
 const retryMs = { first: 100, most: 5_000 };
+/** A wake-up says nothing but that. */
+const nothing = new Uint8Array();
 /** A look at whether the bus has lost its store, and at how far its consumers are. */
 const storeCheckMs = 2_000;
 
 /**
  * Publishes a log to the bus, in order, by one active replica. A crash between publishing and noting the
  * position publishes again with the same ids. When the bus has lost its store, what not every consumer has handled is
- * published again; inboxes make the effects happen once. On a database that was restored it publishes nothing until a
- * person has re-anchored it: see `anchor`.
+ * published again; inboxes make the effects happen once. A replica takes the lease at once from one that does not know
+ * all of its events, as during an upgrade, and publishes what that one passed over. On a database that was restored it
+ * publishes nothing until a person has re-anchored it: see `anchor`.
  */
 export const relay = (options: RelayOptions): Relay => {
-  const { database, bus, name, instance, log, source = outbox.source, idleMs = 500 } = options;
-  const types = (Object.keys(domainEvents) as DomainEventType[]).filter(
-    (type) => domainEvents[type].source === name,
-  );
+  const { database, bus, live, name, instance, log, source = outbox.source, idleMs = 500 } = options;
+  const types =
+    source.types ??
+    (Object.keys(domainEvents) as DomainEventType[]).filter((type) => domainEvents[type].source === name);
+  const kinds = types.map((type) => `${type}@${domainEvents[type].version}`);
   const events = options.metrics.counter(
     'skein_relay_events_total',
     'Domain events of the log by what became of them: published, or kept back as not in the catalogue',
@@ -59,7 +68,7 @@ export const relay = (options: RelayOptions): Relay => {
     'skein_relay_refused',
     '1 while a relay publishes nothing because its database looks restored',
   );
-  const row = relayRow(database, name, instance);
+  const row = relayRow(database, name, instance, kinds);
   /** When the log was last seen to hold nothing unpublished; undefined while another replica publishes it. */
   let caughtUpAt: number | undefined;
   options.metrics.gauge(
@@ -68,9 +77,12 @@ export const relay = (options: RelayOptions): Relay => {
     () => (caughtUpAt === undefined ? 0 : (performance.now() - caughtUpAt) / 1_000),
   );
   let stopping = false;
+  let holding = false;
   let wakeUp = () => {};
   let woken = false;
   let loop: Promise<void> = Promise.resolve();
+  const bell = `skein.relay.${name}`;
+  let unsubscribe: (() => void) | undefined;
 
   /** Waits until it is woken, or was since the last wait: then it is true. */
   const wait = async (timeoutMs: number): Promise<boolean> => {
@@ -87,9 +99,14 @@ export const relay = (options: RelayOptions): Relay => {
     return early;
   };
 
-  const wake = () => {
+  const look = () => {
     woken = true;
     wakeUp();
+  };
+
+  const wake = () => {
+    look();
+    if (!holding) live?.publish(bell, nothing);
   };
 
   /** The events that may leave. One that may not is a fault of the writer; it must not hold up the others. */
@@ -118,6 +135,7 @@ export const relay = (options: RelayOptions): Relay => {
 
   const pump = async (): Promise<void> => {
     const held = await row.hold();
+    holding = held !== undefined;
     if (!held) {
       caughtUpAt = undefined;
       await wait(renewMs);
@@ -125,7 +143,7 @@ export const relay = (options: RelayOptions): Relay => {
     }
     caughtUpAt ??= performance.now();
     const store = await bus.store();
-    let state: RelayChange = await anchor(held, store, { name, types, database, source, bus, log });
+    let state: RelayChange = await anchor(held, store, { name, types, kinds, database, source, bus, log });
     refused.set(0, { relay: name });
     await row.note(held.fence, state);
     const order = streamOrder(source);
@@ -135,7 +153,8 @@ export const relay = (options: RelayOptions): Relay => {
     let pauseMs = firstPauseMs;
     while (!stopping) {
       if (performance.now() >= renewAt) {
-        if ((await row.hold())?.fence !== held.fence) return;
+        holding = (await row.hold())?.fence === held.fence;
+        if (!holding) return;
         renewAt = performance.now() + renewMs;
       }
       if (performance.now() >= checkAt) {
@@ -179,6 +198,7 @@ export const relay = (options: RelayOptions): Relay => {
         delayMs = retryMs.first;
       } catch (error) {
         if (stopping) return;
+        holding = false;
         if (error instanceof RestoredDatabase) {
           refused.set(1, { relay: name });
           log.error({ relay: name }, error.message);
@@ -192,12 +212,17 @@ export const relay = (options: RelayOptions): Relay => {
   return {
     id: `relay-${name}`,
     run: async () => {
+      await row.announce();
+      unsubscribe = live?.subscribe(bell, () => {
+        if (holding) look();
+      });
       loop = forever();
     },
     wake,
     stop: async () => {
       stopping = true;
-      wake();
+      unsubscribe?.();
+      look();
       await loop;
       await row
         .release()

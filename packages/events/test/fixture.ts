@@ -13,6 +13,7 @@ import {
   type Relay,
   type RelayOptions,
   relay,
+  relayKindsSql,
 } from '../src/index.ts';
 
 export const log = createLogger({ service: 'test', instance: 'test', level: 'silent' });
@@ -29,6 +30,7 @@ export const open = async (url: string, schema = 'events_test'): Promise<Databas
       migrations: [
         { version: 1, name: 'events', sql: eventTablesSql },
         { version: 2, name: 'care of them', sql: eventAdminSql() },
+        { version: 3, name: 'kinds', sql: relayKindsSql },
       ],
     },
     { log },

@@ -46,8 +46,8 @@ export const compose = async (
   const platform = await openPlatform('auth', config);
   const { log, metrics, instance } = platform;
   const database = platform.database(migrations);
-  const { bus } = platform.events();
-  const outboxRelay = relay({ database, bus, name: 'auth', instance, log, metrics });
+  const { bus, live } = platform.events();
+  const outboxRelay = relay({ database, bus, live, name: 'auth', instance, log, metrics });
   const revocations = bell(config.AUTH_REVOCATION_POLL_MS);
 
   const changed = () => outboxRelay.wake();

@@ -56,14 +56,16 @@ export const compose = async (config: Config, over: Overrides = {}): Promise<Ses
   const ids = over.ids ?? systemIds;
   const database = platform.database(migrations);
   const base: Base = { platform, database, clock, timers, ids };
-  const { bus, live } = platform.events();
+  const events = platform.events();
+  const { bus } = events;
+  const live = over.live ?? events.live;
   const policies = over.policies ?? collectionPolicies(JSON.parse(config.COLLECTION_POLICIES) as unknown);
   liveConfig(config).onChange('COLLECTION_POLICIES', (json) => policies.replace(JSON.parse(json)));
   const stores = storeParts(base);
   const { reads, devices, pastStates } = stores;
   const departures = departureLog({ devices, clock });
-  const { hub, peers } = liveParts(base, reads, over.live ?? live);
-  const { writer, writing, outbox } = writingParts(base, bus, (one) => {
+  const { hub, peers } = liveParts(base, reads, live);
+  const { writer, writing, outbox } = writingParts(base, { bus, live }, (one) => {
     hub.feeds.offer(one);
     peers.events(one.space, one.epoch, one.events);
     pastStates.grown(one.space, one.events);

@@ -39,7 +39,7 @@ export const compose = async (
   const platform = await openPlatform('user', config);
   const { log, metrics, instance } = platform;
   const database = platform.database(migrations);
-  const { bus } = platform.events();
+  const { bus, live } = platform.events();
   const auth = platform.client(authV1.AuthServiceService, 'auth', {
     retryable: ['getAccount', 'closeAccount'],
   });
@@ -48,7 +48,7 @@ export const compose = async (
   const accounts = authAccounts(auth);
   const shared = { store, accounts };
   const erasing = erasingParts({ platform, database, auth, accounts, orchestrator: () => orchestrator });
-  const outboxRelay = relay({ database, bus, name: 'user', instance, log, metrics });
+  const outboxRelay = relay({ database, bus, live, name: 'user', instance, log, metrics });
   const linking = linkingParts({
     ...{ database, newId, orchestrator: () => orchestrator, published: outboxRelay.wake },
   });

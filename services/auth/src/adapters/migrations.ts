@@ -1,4 +1,4 @@
-import { eventAdminSql, eventTablesSql, outboxSubjectsSql } from '@skein/events';
+import { eventAdminSql, eventTablesSql, outboxSubjectsSql, relayKindsSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 
@@ -120,4 +120,5 @@ create index rate_limits_arrival on rate_limits (arrives_at);
     sql: 'alter table accounts add column closed_at timestamptz;',
   },
   { version: 8, name: 'subjects of the outbox', sql: outboxSubjectsSql },
+  { version: 9, name: 'what a relay publishes', sql: relayKindsSql },
 ];

@@ -98,6 +98,7 @@ interface PlaceRow extends Record<string, unknown> {
  * only up to where no open transaction can still write, so nothing is skipped.
  */
 export const eventLogSource: OutboxSource = {
+  types: published,
   read: async (database, after, limit) => {
     const rows = await database.query<LogRow>(
       {

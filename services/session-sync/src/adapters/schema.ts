@@ -1,4 +1,4 @@
-import { eventAdminSql, eventTablesSql } from '@skein/events';
+import { eventAdminSql, eventTablesSql, relayKindsSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 import { archiveSql } from './archive-schema.ts';
@@ -312,4 +312,5 @@ export const migrations: readonly Migration[] = [
   { version: 16, name: 'kept plans of a commit', sql: keptCommitPlans },
   { version: 17, name: 'ends of invitations', sql: invitationEnds },
   { version: 18, name: 'the bound of a rebuild', sql: rebuildBoundSql },
+  { version: 19, name: 'what a relay publishes', sql: relayKindsSql },
 ];

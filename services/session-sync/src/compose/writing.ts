@@ -1,4 +1,4 @@
-import { type EventBus, relay } from '@skein/events';
+import { type EventBus, type LiveBus, relay } from '@skein/events';
 import { groupCommit } from '@skein/postgres';
 import type { Service } from '@skein/service-kit';
 import { eventLogSource, leaves } from '../adapters/event-log-source.ts';
@@ -13,13 +13,13 @@ import type { Base } from './base.ts';
 /** The writer of the event log, and the relay that carries what it commits to the bus. */
 export const writingParts = (
   { platform: { log, metrics, instance }, database, clock, timers, ids }: Base,
-  bus: EventBus,
+  { bus, live }: { readonly bus: EventBus; readonly live: LiveBus },
   committed: (batch: CommittedEvents) => void,
 ): { readonly writer: Writer; readonly writing: Service; readonly outbox: Service } => {
   const outbox = relay({
     database,
     source: eventLogSource,
-    bus,
+    ...{ bus, live },
     name: 'session-sync',
     instance,
     log,

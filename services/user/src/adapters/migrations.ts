@@ -1,4 +1,4 @@
-import { eventAdminSql, eventTablesSql, outboxSubjectsSql } from '@skein/events';
+import { eventAdminSql, eventTablesSql, outboxSubjectsSql, relayKindsSql } from '@skein/events';
 import { idempotencyTableSql, type Migration } from '@skein/postgres';
 import { participantTableSql, sagaTablesSql } from '@skein/saga';
 
@@ -140,4 +140,5 @@ $body$;
 alter table mail alter column user_id drop not null;
 `,
   },
+  { version: 12, name: 'what a relay publishes', sql: relayKindsSql },
 ];
