@@ -106,6 +106,7 @@ export class Connection implements FollowerHost {
   private attached = false;
   private started = false;
   private begun: PromiseWithResolvers<void> | undefined;
+  private reading: Promise<readonly syncV1.Space[]> | undefined;
   /** The person's own space when it is not followed: it is where new memberships are told. */
   private door: SpaceFeed | undefined;
   /** Whether the client named no streams: then new spaces begin at their head. */
@@ -289,7 +290,9 @@ export class Connection implements FollowerHost {
       return;
     }
     // The other log may have less of the device, or more: the client numbers what it has queued from there.
-    const access = (await this.session()).find(({ id }) => id === follower.space);
+    let access = await this.accessTo(follower.space);
+    // It was read before the log changed.
+    if (access && access.epoch !== follower.epoch) access = await this.accessTo(follower.space);
     if (!access) throw new AppError('forbidden');
     if (this.followers.get(follower.space) !== follower) return;
     this.deps.began('snapshot');
@@ -345,6 +348,14 @@ export class Connection implements FollowerHost {
     const { spaces } = await this.openSession(this.call());
     this.personal = spaces.find((one) => one.kind === 'personal')?.id ?? this.personal;
     return spaces;
+  }
+
+  /** What the session says of a space, read by one call for all spaces that ask meanwhile. */
+  private async accessTo(space: string): Promise<syncV1.Space | undefined> {
+    this.reading ??= this.session().finally(() => {
+      this.reading = undefined;
+    });
+    return (await this.reading).find(({ id }) => id === space);
   }
 
   private openSession(call: CallContext): Promise<syncV1.OpenSessionResponse> {

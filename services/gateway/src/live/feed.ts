@@ -86,6 +86,7 @@ export class SpaceFeed {
   gone = false;
   private readonly setReady: () => void;
   private readonly fail: (error: AppError) => void;
+  private replacement: PromiseWithResolvers<void> | undefined;
   private started = false;
   private prefix = '';
   private readonly port: FeedPort;
@@ -122,6 +123,12 @@ export class SpaceFeed {
   /** How many follow live. */
   get size(): number {
     return this.live.size;
+  }
+
+  /** Resolves when the log becomes another one than now. */
+  get replaced(): Promise<void> {
+    this.replacement ??= Promise.withResolvers();
+    return this.replacement.promise;
   }
 
   /** Takes a position that is known from elsewhere, before the first answer from upstream. */
@@ -163,6 +170,8 @@ export class SpaceFeed {
       return;
     }
     this.move(epoch, head);
+    this.replacement?.resolve();
+    this.replacement = undefined;
     this.ring.clear();
     this.turns.clear();
     // Their offsets are of the other log; who reads this one asks session-sync first.

@@ -2,7 +2,15 @@ import { AppError, type syncV1, toAppError } from '@skein/contracts';
 import type { CallContext, RpcClient } from '@skein/rpc';
 import { fullJitter, pause } from './backoff.ts';
 import type { SpaceFeed, Subscriber } from './feed.ts';
-import { type Batch, batchOf, type EphemeralFrame, type EventFrame, rawFrame, type Token } from './frame.ts';
+import {
+  type Batch,
+  batchOf,
+  chunksOf,
+  type EphemeralFrame,
+  type EventFrame,
+  rawFrame,
+  type Token,
+} from './frame.ts';
 import type { Sink, StreamPosition } from './sink.ts';
 
 /** Where a client says it is: nothing but the space asks for a snapshot. */
@@ -51,24 +59,11 @@ const pageSize = 1_000;
 /** A snapshot of a large space is read part by part at the reader's pace. */
 const snapshotTimeoutMs = 300_000;
 const maxAttempts = 5;
-/** Replayed frames per write. */
-const maxBatchBytes = 64 * 1024;
 const readyTimeoutMs = 10_000;
-
-/** Frames in pieces of about `maxBatchBytes`. */
-function* chunksOf(frames: readonly EventFrame[]): Iterable<readonly EventFrame[]> {
-  let chunk: EventFrame[] = [];
-  let bytes = 0;
-  for (const frame of frames) {
-    chunk.push(frame);
-    bytes += frame.wire.length;
-    if (bytes < maxBatchBytes) continue;
-    yield chunk;
-    chunk = [];
-    bytes = 0;
-  }
-  if (chunk.length > 0) yield chunk;
-}
+/** Session-sync looks for another log at least this often, and then tells the feed. */
+const headCheckMs = 2_000;
+/** How long feed and log may be of different logs. */
+const disagreeMs = 10_000;
 
 /**
  * One connection in one space: finds out whether its position can be continued, replays from memory or from
@@ -224,14 +219,14 @@ export class Follower implements Subscriber, StreamPosition {
   }
 
   private async run(plan: Plan): Promise<void> {
-    let { page } = plan;
+    const { page } = plan;
     let snapshot = !plan.recovered;
     for (let round = 0; round < maxAttempts; round += 1) {
-      if (this.epoch !== this.feed.epoch) await this.restart();
+      // In another log than the one it was made for, a position says nothing.
+      snapshot ||= this.epoch !== this.feed.epoch;
       if (snapshot) await this.snapshot();
-      if (await this.replay(page)) return;
+      if (await this.replay(snapshot ? undefined : page)) return;
       // The position went away in the middle: the epoch changed or the floor rose.
-      page = undefined;
       snapshot = true;
       await pause(fullJitter(round, 100, 2_000, this.host.random), this.host.signal);
     }
@@ -285,39 +280,48 @@ export class Follower implements Subscriber, StreamPosition {
     return moved;
   }
 
-  /** The client is told that the log is another one, before it gets anything of it. */
-  private restart(): Promise<void> {
-    this.epoch = this.feed.epoch;
+  /**
+   * Sends a whole snapshot; one that breaks off begins again at part 1. The client is told that the log is another one
+   * before it gets anything of it.
+   */
+  private async snapshot(): Promise<void> {
     this.settled = false;
-    return this.again(() => this.host.restarted(this));
+    let untilMs: number | undefined;
+    while (!this.stopped) {
+      if (this.epoch !== this.feed.epoch) {
+        this.epoch = this.feed.epoch;
+        untilMs = undefined;
+        await this.again(() => this.host.restarted(this));
+      }
+      if (await this.again(() => this.snapshotOnce())) return;
+      untilMs ??= performance.now() + disagreeMs;
+      if (performance.now() >= untilMs)
+        throw new AppError('unavailable', 'the snapshot is of another log than the live feed');
+      // Whichever of them is behind hears of it soon.
+      if (this.epoch === this.feed.epoch)
+        await Promise.race([this.feed.replaced, pause(headCheckMs, this.host.signal)]);
+    }
   }
 
-  /** Sends a whole snapshot; one that breaks off begins again at part 1. */
-  private snapshot(): Promise<void> {
-    this.settled = false;
-    return this.again(async () => {
-      if (!(await this.snapshotOnce())) throw new AppError('unavailable', 'the snapshot broke off');
-    });
-  }
-
-  /** Does something until it works, a few times. */
-  private async again(work: () => Promise<void>): Promise<void> {
+  /** Does something until it works, a few times; undefined when nobody wants it any more. */
+  private async again<T>(work: () => Promise<T>): Promise<T | undefined> {
     for (let attempt = 1; !this.stopped; attempt += 1) {
       try {
-        await work();
-        return;
+        return await work();
       } catch (error) {
         const fault = toAppError(error);
-        if (this.stopped) return;
+        if (this.stopped) return undefined;
         if (attempt >= maxAttempts || !fault.row.retryable) throw fault;
       }
       await pause(fullJitter(attempt, 100, 2_000, this.host.random), this.host.signal);
     }
+    return undefined;
   }
 
+  /** False when it is not of the log that the client and the feed have. */
   private async snapshotOnce(): Promise<boolean> {
     const { sink } = this.host;
-    const asked = { epoch: this.feed.epoch, head: this.feed.head };
+    const { head: headBefore } = this.feed;
     const parts = this.host.sync.readSnapshot(
       { space: this.space, at: '' },
       this.host.call(snapshotTimeoutMs),
@@ -327,11 +331,9 @@ export class Follower implements Subscriber, StreamPosition {
       for (let room = sink.ready('snapshot'); room && !this.stopped; room = sink.ready('snapshot'))
         await room;
       if (this.stopped) return true;
-      // The feed has not heard yet that the log is another one; the client is told that first.
-      if (!proven && part.epoch !== this.feed.epoch)
-        throw new AppError('unavailable', 'the snapshot is of another log than the live feed');
+      if (!proven && (part.epoch !== this.epoch || this.feed.epoch !== this.epoch)) return false;
       // session-sync gives it to members only, whatever was in the log before we asked.
-      if (!proven) this.grantedAt = this.feed.epoch === asked.epoch ? asked.head : -1;
+      if (!proven) this.grantedAt = headBefore;
       proven = true;
       this.mayRead();
       const head = JSON.stringify({
@@ -344,7 +346,6 @@ export class Follower implements Subscriber, StreamPosition {
       });
       const last = part.part === part.parts;
       if (last) {
-        this.epoch = part.epoch;
         this.position = part.offset;
         this.lastId = '';
         this.settled = true;
@@ -355,7 +356,7 @@ export class Follower implements Subscriber, StreamPosition {
         return true;
       }
     }
-    return false;
+    throw new AppError('unavailable', 'the snapshot broke off');
   }
 
   private take(batch: Batch): void {

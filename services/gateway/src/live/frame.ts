@@ -130,3 +130,21 @@ export const batchOf = (space: string, frames: readonly (EventFrame | EphemeralF
   const wire = only ? only.wire : Buffer.concat(frames.map((frame) => frame.wire));
   return { space, frames, wire, first, last, lastId };
 };
+
+/** Replayed frames per write. */
+const maxBatchBytes = 64 * 1024;
+
+/** Frames in pieces of about `maxBatchBytes`. */
+export function* chunksOf(frames: readonly EventFrame[]): Iterable<readonly EventFrame[]> {
+  let chunk: EventFrame[] = [];
+  let bytes = 0;
+  for (const frame of frames) {
+    chunk.push(frame);
+    bytes += frame.wire.length;
+    if (bytes < maxBatchBytes) continue;
+    yield chunk;
+    chunk = [];
+    bytes = 0;
+  }
+  if (chunk.length > 0) yield chunk;
+}

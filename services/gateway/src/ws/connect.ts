@@ -286,7 +286,8 @@ export class ConnectSocket implements SocketHandler, Guest {
 
   private ack({ space, offset, seq }: ClientFrame<'ack'>): void {
     const id = this.connection?.resolve(space) ?? '';
-    const epoch = this.connection?.stream(id)?.epoch;
+    // A log that the client was told of and has not got yet is none that it can have applied.
+    const epoch = this.connection?.stream(id)?.heldEpoch;
     if (epoch === undefined) return;
     this.acks ??= new Map();
     // What was acknowledged of another log says nothing about this one.

@@ -306,7 +306,7 @@ describe('/v1/connect', () => {
     expect(live.sync.acks.at(-1)?.epoch).toBe('e1');
     ann.send({ type: 'ack', space: 'personal', offset: 1, seq: 9 });
     live.sync.reanchor('space-ann', 'e2');
-    await ann.first('subscribed', { epoch: 'e2' });
+    await ann.first('snapshot', { epoch: 'e2', part: 2 });
     ann.send({ type: 'ack', space: 'personal', offset: 1, seq: 2 });
     await expect
       .poll(() => live.sync.acks.filter(({ epoch }) => epoch === 'e2'))
