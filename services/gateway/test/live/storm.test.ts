@@ -84,6 +84,49 @@ describe('shared reads', () => {
   });
 });
 
+describe('a shared read that comes to the end of its time', () => {
+  const page = { space: 's', epoch: 'e', after: 1, limit: 10 };
+  const answer: syncV1.ReadEventsResponse = { epoch: 'e', head: 1, floor: 1, events: [] };
+  const reading = () => {
+    const asked: PromiseWithResolvers<syncV1.ReadEventsResponse>[] = [];
+    const readEvents = () => {
+      asked.push(Promise.withResolvers());
+      return asked.at(-1)?.promise ?? Promise.reject(new Error('bug: just made'));
+    };
+    return { asked, read: sharedReads({ readEvents }, waitingRoom('test')) };
+  };
+
+  it.each(['deadline_exceeded', 'overloaded'] as const)(
+    'with %s is read again for who has more',
+    async (code) => {
+      const { asked, read } = reading();
+      const first = read('ann', page, call(undefined, 10_000));
+      const joined = [read('ann', page, call()), read('ann', page, call())];
+      await expect.poll(() => asked).toHaveLength(1);
+      asked[0]?.reject(new AppError(code));
+      await expect(first).rejects.toMatchObject({ code });
+      await expect.poll(() => asked).toHaveLength(2);
+      asked[1]?.resolve(answer);
+      expect(await Promise.all(joined)).toEqual([answer, answer]);
+    },
+  );
+
+  it('is over for who has no more, and so is one that was refused', async () => {
+    const { asked, read } = reading();
+    const short = [read('ann', page, call()), read('ann', page, call(undefined, 10_000))];
+    await expect.poll(() => asked).toHaveLength(1);
+    asked[0]?.reject(new AppError('deadline_exceeded'));
+    const late = { status: 'rejected', reason: { code: 'deadline_exceeded' } };
+    expect(await Promise.allSettled(short)).toMatchObject([late, late]);
+    const refused = [read('ann', page, call(undefined, 10_000)), read('ann', page, call())];
+    await expect.poll(() => asked).toHaveLength(2);
+    asked[1]?.reject(new AppError('forbidden'));
+    const refusal = { status: 'rejected', reason: { code: 'forbidden' } };
+    expect(await Promise.allSettled(refused)).toMatchObject([refusal, refusal]);
+    expect(asked).toHaveLength(2);
+  });
+});
+
 describe('a storm of sockets', () => {
   let live: Harness;
   afterEach(() => live.stop());
