@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { createFeeds } from '../src/app/live/feeds.ts';
 import { createHub } from '../src/app/live/live-hub.ts';
 import { type LiveCommand, type LiveFrame, liveStream } from '../src/app/live/live-stream.ts';
@@ -63,6 +63,47 @@ it('events of several spaces go together to a gateway that reads them so', async
   const got = await frames([{ kind: 'reads', bundles: true }]);
   expect(got.map(({ kind }) => kind)).toEqual(['bundle']);
   expect(spacesOf(got[0])).toEqual(spaces);
+});
+
+it('events at hand do not wait for a space whose events are read from the log', async () => {
+  const [here = '', late = ''] = spaces;
+  const read = Promise.withResolvers<LoggedEvent[]>();
+  const reads = {
+    positions: async (asked: readonly string[]) =>
+      asked.map((space) => ({ space, epoch: 'e', head: space === late ? 1 : 0 })),
+    events: () => read.promise,
+  };
+  const feeds = createFeeds({ reads, timers, failed: nothing });
+  const presence = createPresence({ clock: { now: () => 0 }, timers, changed: nothing });
+  const stopping = new AbortController();
+  const turnsOf: string[] = [];
+  const more = Promise.withResolvers<void>();
+  async function* commands(): AsyncGenerator<LiveCommand> {
+    yield { kind: 'reads', bundles: true };
+    yield { kind: 'follow', space: here, epoch: '', after: 0 };
+    await more.promise;
+    yield { kind: 'follow', space: late, epoch: '', after: 0 };
+    await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve));
+  }
+  const stream = liveStream(commands(), {
+    ...{ hub: createHub(feeds, presence), peers, reads },
+    ...{ signal: stopping.signal, departed: nothing },
+    runningTurns: async (space) => {
+      turnsOf.push(space);
+      return [];
+    },
+  });
+  const next = async () => (await stream.next()).value;
+  expect(await next()).toMatchObject({ kind: 'following', space: here });
+  feeds.offer({ space: here, epoch: 'e', events: [event(1, 10)] });
+  more.resolve();
+  await vi.waitFor(() => expect(turnsOf).toEqual([here, late]));
+  expect(await next()).toMatchObject({ kind: 'following', space: late });
+  expect(await next()).toMatchObject({ kind: 'events', space: here });
+  read.resolve([event(1, 10)]);
+  expect(await next()).toMatchObject({ kind: 'events', space: late });
+  stopping.abort();
+  await stream.next();
 });
 
 it('each space has its own frame for a gateway of the version before', async () => {

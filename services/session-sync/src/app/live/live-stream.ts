@@ -248,12 +248,19 @@ export const liveStream = (
     return { kind: 'events', space, epoch: feed.epoch, events };
   };
 
+  /** Events that are here do not wait for those of another space that have to be read. */
+  const needsLog = (space: string): boolean => {
+    const one = followed.get(space);
+    return one !== undefined && one.feed.since(one.position, 1) === undefined;
+  };
+
   /** The next events of spaces that moved: of one, or of as many as fit a frame. */
   const movedEvents = async (): Promise<LiveFrame | undefined> => {
     const spaces: EventsFrame[] = [];
     let characters = 0;
     // A start that came while the log was read goes before what follows it.
     for (const space of moved) {
+      if (spaces.length > 0 && needsLog(space)) break;
       moved.delete(space);
       const frame = await eventsOf(space);
       if (frame) spaces.push(frame);
