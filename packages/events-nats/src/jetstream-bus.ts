@@ -126,10 +126,12 @@ export const jetStreamBus = ({ link, log, replicas = 1 }: JetStreamBusOptions): 
     }
   };
 
-  const asked = async <T>(work: (jsm: JetStreamManager) => Promise<T>): Promise<T> => {
+  const asked = async <T>(work: (jsm: JetStreamManager) => Promise<T>, signal?: AbortSignal): Promise<T> => {
     try {
       return await work(await manager());
     } catch (error) {
+      // Who asked has no more time: that says nothing about the bus.
+      signal?.throwIfAborted();
       throw new AppError('unavailable', 'the event bus (NATS) is away', { cause: error });
     }
   };
@@ -203,7 +205,7 @@ export const jetStreamBus = ({ link, log, replicas = 1 }: JetStreamBusOptions): 
           // Forgotten by the server in time when it cannot be reached.
           await consumer.delete().catch((error: unknown) => log.debug({ err: error }, 'a reader stays'));
         }
-      }),
+      }, signal),
     handled: (types) =>
       asked(async (jsm) => {
         const wanted = new Set(types.map(subjectsOf));

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { startNats } from '@skein/components';
+import { AppError } from '@skein/contracts';
 import { loginEvent } from '@skein/events/testing';
 import { createLogger } from '@skein/telemetry';
 import { expect, it, onTestFinished } from 'vitest';
@@ -25,14 +26,15 @@ it('JetStream stops erasing when the time is over, and goes on where it was', as
   const left = async () =>
     (await (await jetstreamManager(link.get())).streams.info('SKEIN_EVENTS')).state.messages;
   let looks = 0;
-  const over: Pick<AbortSignal, 'throwIfAborted'> = {
-    throwIfAborted: () => {
-      looks += 1;
-      if (looks > 5) throw new Error('over');
-    },
+  const over = new AbortController();
+  const { throwIfAborted } = over.signal;
+  over.signal.throwIfAborted = () => {
+    looks += 1;
+    if (looks > 5) over.abort(new AppError('deadline_exceeded'));
+    throwIfAborted.call(over.signal);
   };
-  await expect(bus.erase({ subject: 'space', userId: 'erased' }, over as AbortSignal)).rejects.toMatchObject({
-    code: expect.any(String),
+  await expect(bus.erase({ subject: 'space', userId: 'erased' }, over.signal)).rejects.toMatchObject({
+    code: 'deadline_exceeded',
   });
   const now = await left();
   expect(now).toBeGreaterThan(10);
