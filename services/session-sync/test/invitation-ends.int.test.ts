@@ -274,6 +274,9 @@ describe('mails to somebody who did not ask for them', () => {
     ).toBe(true);
     nowMs += 6 * dayMs;
     await postgresSweeps(database).forget(nowMs, []);
+    // Of those who said nothing nothing is kept.
+    const kept = 'select distinct declined_by as by from invitation where space = $1';
+    expect(await database.query(kept, [space])).toEqual([{ by: 'calm' }]);
     expect(await mails()).toEqual([false, false]);
     nowMs += 2 * dayMs;
     await postgresSweeps(database).forget(nowMs, []);

@@ -41,6 +41,7 @@ describe('what was decided last about a person', () => {
     ['mailed', 'one by name', mailed, named],
   ])('is not undone by an older invitation: %s, but in by %s', (_, __, old, used) => {
     const joined = [invites(old), invites(used), accepts(used.id)];
+    expect(given(...joined).state.invitations.get(old.id)?.ended).toBe(true);
     given(...joined, removes('new'))
       .when(accepts(old.id))
       .refused(gone);
