@@ -219,6 +219,8 @@ describe('documents in two browsers', () => {
     await add(desk, 'A task whose text is longer than a small phone is wide, and-has-a-very-long-word-too');
     await page.locator('li .waiting').waitFor();
     expect((await desk.overflow()).x).toBeLessThanOrEqual(0);
+    const cut = '(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector("h1"))';
+    expect(await page.evaluate(cut)).toBeLessThanOrEqual(0);
     await shoot(desk, 'phone-tasks-offline');
     await desk.online(true);
     await page.setViewportSize({ width, height });
