@@ -41,6 +41,7 @@ describe('a pace', () => {
     await clock.advance(0);
     reading.ask(10_000);
     reading.ask(1_000);
+    reading.ask(10_000);
     await clock.advance(1_000);
     expect(ran).toBe(2);
     reading.ask(1_000);
