@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { acceptInvitation, type InvitationCounts, invite } from '../src/domain/invitation.ts';
+import type { InvitationRow } from '../src/domain/invitation-row.ts';
 import { changeMember, leaveForGood, removeMember } from '../src/domain/member.ts';
-import type { InvitationRow, Role, SpaceState } from '../src/domain/state.ts';
+import type { Role, SpaceState } from '../src/domain/state.ts';
 import { given, noInvitations } from './decide.ts';
 
 const actor = { kind: 'user', user: 'ann', platform: 'web' } as const;

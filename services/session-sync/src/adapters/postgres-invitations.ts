@@ -2,7 +2,7 @@ import type { Queryable } from '@skein/postgres';
 import { must } from '@skein/service-kit';
 import type { FoundInvitation, InvitationStore } from '../app/invitation-store.ts';
 import type { InvitationCounts } from '../domain/invitation.ts';
-import type { InvitationRow } from '../domain/state.ts';
+import type { InvitationRow } from '../domain/invitation-row.ts';
 import { columns } from './columns.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
 

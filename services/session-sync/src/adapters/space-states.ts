@@ -1,11 +1,11 @@
 import { idempotencyTtlHours, type Queryable, type Row, type Sql } from '@skein/postgres';
+import type { InvitationRow } from '../domain/invitation-row.ts';
 import {
   type ConflictRow,
   type ConversationRow,
   type DeviceRow,
   type DocumentRow,
   emptyState,
-  type InvitationRow,
   keyOf,
   type LedgerRow,
   type MessageRow,

@@ -1,5 +1,5 @@
 import type { InvitationCounts } from '../domain/invitation.ts';
-import type { InvitationRow } from '../domain/state.ts';
+import type { InvitationRow } from '../domain/invitation-row.ts';
 import type { Page, PageRequest } from './ports.ts';
 
 /** Invitations, but for their use, which is part of a space's log. */

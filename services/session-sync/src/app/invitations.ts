@@ -11,7 +11,7 @@ import {
   isOpenFor,
   opensFor,
 } from '../domain/invitation.ts';
-import type { InvitationRow } from '../domain/state.ts';
+import type { InvitationRow } from '../domain/invitation-row.ts';
 import type { FoundInvitation } from './invitation-store.ts';
 import type { MembershipNews } from './membership-news.ts';
 import { defaultHours, newInvitation } from './new-invitation.ts';

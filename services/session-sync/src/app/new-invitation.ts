@@ -1,5 +1,6 @@
 import type { InvitationCounts } from '../domain/invitation.ts';
-import type { InvitationRow, Role } from '../domain/state.ts';
+import type { InvitationRow } from '../domain/invitation-row.ts';
+import type { Role } from '../domain/state.ts';
 import type { AppParts } from './parts.ts';
 import type { Call } from './ports.ts';
 

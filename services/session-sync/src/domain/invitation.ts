@@ -1,6 +1,7 @@
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
 import type { Actor } from './event.ts';
-import type { InvitationRow, SpaceState, Writes } from './state.ts';
+import type { InvitationRow } from './invitation-row.ts';
+import type { SpaceState, Writes } from './state.ts';
 
 /** A person comes in by an invitation. */
 export interface AcceptInvitation {

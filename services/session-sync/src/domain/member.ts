@@ -1,7 +1,8 @@
 import { type Decision, refuse, requireRole, unchanged } from './decision.ts';
 import type { Actor, NewEvent } from './event.ts';
 import { endInvitations, type InvitationCounts, invite, leaveInvitations } from './invitation.ts';
-import type { InvitationRow, Role, SpaceState } from './state.ts';
+import type { InvitationRow } from './invitation-row.ts';
+import type { Role, SpaceState } from './state.ts';
 
 /** A member changes or goes (`role` null). */
 export interface ChangeMember {

@@ -6,13 +6,8 @@ import type { ListedDevice, SpaceView } from '../app/ports.ts';
 import { nameBytes } from '../app/validate.ts';
 import type { SyncData } from '../domain/apply-classic.ts';
 import type { LoggedEvent } from '../domain/event.ts';
-import type {
-  ConflictRow,
-  ConversationRow,
-  DocumentRow,
-  InvitationRow,
-  MessageRow,
-} from '../domain/state.ts';
+import type { InvitationRow } from '../domain/invitation-row.ts';
+import type { ConflictRow, ConversationRow, DocumentRow, MessageRow } from '../domain/state.ts';
 
 /** Spaces one device can be present in. */
 const maxAttached = 1_000;
