@@ -1,4 +1,4 @@
-import type { Role } from './state.ts';
+import type { Role } from './role.ts';
 
 /**
  * An open door for one person: for `userId` alone, or for an account of the address `email` alone, or for whoever has

@@ -1,7 +1,7 @@
 import type { InvitationRow, InvitationUseRow } from './invitation-row.ts';
+import type { Role } from './role.ts';
 
-/** What a member may do: viewers read, editors also write, owners also manage members. */
-export type Role = 'owner' | 'editor' | 'viewer';
+export type { Role };
 
 /** How a turn ended. */
 export type TurnOutcome = 'completed' | 'cancelled' | 'failed';
