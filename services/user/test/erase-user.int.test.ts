@@ -140,7 +140,7 @@ describe('erase-user', () => {
     expect(second).not.toBe(first);
     expect(await ask(user, '')).toBe(second);
     expect(await askedBy(user)).toEqual([{ asked_by: 'operator', reason: 'a letter' }]);
-  }, 120_000);
+  });
 
   it('keeps what is new about a person until their account is closed, and nothing after that', async () => {
     const { erasures } = ordering();
