@@ -48,10 +48,13 @@ const parsed = (block: string): Blocks | undefined => {
 /** As the problem of a refusal says it; other answers are somebody else's, such as a proxy's. */
 const refused = async (response: Response): Promise<Broken> => {
   const body = await response.text();
-  const why = `${response.status} ${body.slice(0, 200)}`;
+  // Without what is different every time, so that reasons can be counted.
+  let why = `${response.status} ${body.slice(0, 200)}`;
   let retryAfterMs: unknown;
   try {
-    ({ retryAfterMs } = JSON.parse(body) as { retryAfterMs?: unknown });
+    const problem = JSON.parse(body) as { code?: unknown; detail?: unknown; retryAfterMs?: unknown };
+    why = `${response.status} ${problem.code}: ${problem.detail}`;
+    ({ retryAfterMs } = problem);
   } catch {
     // Nothing of ours.
   }
